@@ -2,13 +2,15 @@ package wire
 
 import (
 	_ "embed"
+	"encoding/binary"
 	"errors"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
 
-// magic opens a frame and names its format; a zstd frame follows.
+// magic opens a frame and names its format; the length of the content as a uvarint and
+// one zstd frame follow.
 const magic = "VDB1"
 
 // dictionary1 is part of format VDB1: texts that are common in telemetry, so that small
@@ -39,12 +41,20 @@ var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 		zstd.WithDecoderDictRaw(dictionary1ID, dictionary1))
 })
 
+// Frame compresses the content of a batch into a frame: for tools and tests, which look
+// into frames or make bad ones.
+func Frame(content []byte) ([]byte, error) { return pack(content) }
+
+// Unframe returns the content of a frame, of at most limit bytes.
+func Unframe(frame []byte, limit int) ([]byte, error) { return unpack(frame, limit) }
+
 func pack(content []byte) ([]byte, error) {
 	z, err := encoder()
 	if err != nil {
 		return nil, err
 	}
-	return z.EncodeAll(content, append(make([]byte, 0, len(content)/3+64), magic...)), nil
+	out := append(make([]byte, 0, len(content)/3+64), magic...)
+	return z.EncodeAll(content, binary.AppendUvarint(out, uint64(len(content)))), nil
 }
 
 // unpack decompresses a frame into at most limit bytes. The size that the frame states is
@@ -54,24 +64,25 @@ func unpack(frame []byte, limit int) ([]byte, error) {
 	if len(frame) < len(magic) || string(frame[:len(magic)]) != magic {
 		return nil, bad("frame", "does not begin with %s", magic)
 	}
-	frame = frame[len(magic):]
-	var h zstd.Header
-	if err := h.Decode(frame); err != nil || h.Skippable || !h.HasFCS {
-		return nil, bad("frame", "has no zstd header that states a size")
+	size, n := binary.Uvarint(frame[len(magic):])
+	if n <= 0 {
+		return nil, bad("frame", "does not state its size")
 	}
-	if h.FrameContentSize > uint64(limit) {
-		return nil, bad("frame", "states %d bytes of content, more than %d", h.FrameContentSize, limit)
+	if size > uint64(limit) {
+		return nil, bad("frame", "states %d bytes of content, more than %d", size, limit)
 	}
 	z, err := decoder()
 	if err != nil {
 		return nil, err
 	}
-	out, err := z.DecodeAll(frame, make([]byte, 0, h.FrameContentSize))
+	out, err := z.DecodeAll(frame[len(magic)+n:], make([]byte, 0, size))
 	switch {
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return nil, bad("frame", "holds more than it states")
 	case err != nil:
 		return nil, bad("frame", "does not decompress: %v", err)
+	case uint64(len(out)) != size:
+		return nil, bad("frame", "holds %d bytes, not the %d it states", len(out), size)
 	}
 	return out, nil
 }
