@@ -57,10 +57,23 @@ func (s *Sensor) runUtmp(ctx context.Context, sink sensor.Sink) error {
 	open := map[string]utmpRecord{} // by line
 	buf := make([]byte, 64<<10)
 	for ctx.Err() == nil {
+		deadline := time.Time{}
+		if len(open) > 0 {
+			deadline = time.Now().Add(2 * time.Second)
+		}
+		_ = in.SetReadDeadline(deadline)
+		if ctx.Err() != nil {
+			return nil
+		}
 		_, err := in.Read(buf)
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			for _, e := range s.gone(open) {
+				sink.Emit(e)
+			}
+			continue
 		case err != nil:
 			return fmt.Errorf("inotify: %w", err)
 		}
@@ -119,6 +132,22 @@ func (t *tail) read() ([]utmpRecord, error) {
 		t.offset += utmpSize
 		out = append(out, parseUtmp(b))
 	}
+}
+
+// gone ends the sessions whose process is no more: sshd writes no record of the end where
+// there is no utmp file that holds the beginning.
+func (s *Sensor) gone(open map[string]utmpRecord) []*event.Event {
+	var events []*event.Event
+	for line, r := range open {
+		if r.PID == 0 || !errors.Is(unix.Kill(int(r.PID), 0), unix.ESRCH) {
+			continue
+		}
+		end := utmpRecord{Type: utDead, Line: line, Time: s.cfg.Now().UTC()}
+		if e := s.utmpEvent(end, false, open); e != nil {
+			events = append(events, e)
+		}
+	}
+	return events
 }
 
 // utmpEvent makes a logon event of a record; open holds the sessions that go on, by line.
