@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,14 +25,19 @@ var link = map[string]bool{
 // attack tries every way out and in that must be shut, from the agent's namespace.
 func (l *lab) attack() {
 	l.t.Helper()
-	l.closed(l.agent, other4)
-	l.closed(l.agent, other6)
-	l.closed(l.agent, netip.AddrPortFrom(server4.Addr(), 9999))
-	l.closed(l.agent, netip.AddrPortFrom(server6.Addr(), 9999))
-	l.closed(l.other, agent4)
-	l.closed(l.other, agent6)
-	l.closed(l.server, netip.MustParseAddrPort("10.99.1.2:22"))
-	l.closed(l.other, server4) // across the agent
+	var tries sync.WaitGroup
+	for _, try := range []struct {
+		from string
+		to   netip.AddrPort
+	}{
+		{l.agent, other4}, {l.agent, other6},
+		{l.agent, netip.AddrPortFrom(server4.Addr(), 9999)}, {l.agent, netip.AddrPortFrom(server6.Addr(), 9999)},
+		{l.other, agent4}, {l.other, agent6}, {l.server, netip.MustParseAddrPort("10.99.1.2:22")},
+		{l.other, server4}, // across the agent
+	} {
+		tries.Go(func() { l.closed(try.from, try.to) })
+	}
+	tries.Wait()
 	l.in(l.agent, func() {
 		for _, a := range []string{"10.99.2.1:53", "[fd99:2::1]:53", "10.99.1.1:53", "10.99.2.1:67", "[fd99:2::1]:547"} {
 			for _, from := range []string{"", ":68", ":546"} {
