@@ -213,13 +213,15 @@ func (t *Table) Exit(r Ref) *event.Process {
 	return e.proc
 }
 
-// Replace puts now in the place of was, if the table still holds was: the same process,
-// known better.
-func (t *Table) Replace(was, now *event.Process) {
+// SetImage says what is known by now of the image that the process pid with the given key
+// runs. It does nothing when the process has another image meanwhile.
+func (t *Table) SetImage(pid uint32, key uint64, img event.File) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.live[was.PID]; e != nil && e.proc.Key == was.Key {
-		e.proc = now
+	if e := t.live[pid]; e != nil && e.proc.Key == key {
+		p := *e.proc
+		p.Image = img
+		e.proc = &p
 	}
 }
 

@@ -81,20 +81,30 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		return
 	}
 	delete(n.pending, key)
-	now := pend.proc
 	if err == nil {
-		p := *now
-		p.Image.SHA1, p.Image.SHA256, p.Image.MD5 = sums.SHA1, sums.SHA256, sums.MD5
-		now = &p
-		n.table.Replace(pend.proc, now)
+		img := pend.proc.Image
+		img.SHA1, img.SHA256, img.MD5 = sums.SHA1, sums.SHA256, sums.MD5
+		n.table.SetImage(pend.proc.PID, key, img)
+		// Of one process there may be several values, which differ in its user.
+		done := make(map[*event.Process]*event.Process, 1)
+		with := func(p *event.Process) *event.Process {
+			if p == nil || p.Key != key {
+				return p
+			}
+			q := done[p]
+			if q == nil {
+				q = new(event.Process)
+				*q = *p
+				q.Image = img
+				done[p] = q
+			}
+			return q
+		}
+		for _, w := range pend.waiting {
+			w.ev.Process, w.ev.Initiating = with(w.ev.Process), with(w.ev.Initiating)
+		}
 	}
 	for _, w := range pend.waiting {
-		if w.ev.Process != nil && w.ev.Process.Key == key {
-			w.ev.Process = now
-		}
-		if w.ev.Initiating != nil && w.ev.Initiating.Key == key {
-			w.ev.Initiating = now
-		}
 		if w.creation && err != nil {
 			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", reason(err))
 		}

@@ -151,8 +151,8 @@ func (s *stage) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// show runs one behaviour of this test binary in the watched cgroup and returns its output
-// and pid.
+// show runs one behaviour of this test binary in the watched cgroup, in a network namespace
+// of its own, and returns its output and pid.
 func (s *stage) show(name string, args ...string) (string, uint32) {
 	s.t.Helper()
 	self, err := os.Executable()
@@ -160,6 +160,7 @@ func (s *stage) show(name string, args ...string) (string, uint32) {
 		s.t.Fatal(err)
 	}
 	cmd := s.command(self, args...)
+	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
 	cmd.Env = append(os.Environ(), behaviourEnv+"="+name)
 	out, err := cmd.Output()
 	if err != nil {

@@ -29,12 +29,14 @@ type normaliser struct {
 	emitted   uint64
 	malformed uint64
 	excluded  uint64
+	undecoded uint64
+	names     *names
 }
 
 func newNormaliser(cfg Config, c *clock, sink sensor.Sink) *normaliser {
 	return &normaliser{
 		cfg: cfg, clock: c, table: cfg.Table, pool: cfg.Pool, sink: sink,
-		pending: make(map[uint64]*pending),
+		pending: make(map[uint64]*pending), names: newNames(),
 	}
 }
 
@@ -52,6 +54,23 @@ func (n *normaliser) record(b []byte) {
 			ok = n.fork(b)
 		case bpfEventTypeEVENT_EXIT:
 			ok = n.exit(b)
+		case bpfEventTypeEVENT_CONNECT, bpfEventTypeEVENT_CONNECTED, bpfEventTypeEVENT_CONNECT_FAILED,
+			bpfEventTypeEVENT_ACCEPT, bpfEventTypeEVENT_LISTEN:
+			ok = n.socket(b)
+		case bpfEventTypeEVENT_DNS:
+			ok = n.dns(b)
+		case bpfEventTypeEVENT_CREATE, bpfEventTypeEVENT_MODIFY, bpfEventTypeEVENT_RENAME, bpfEventTypeEVENT_DELETE:
+			ok = n.file(b)
+		case bpfEventTypeEVENT_PTRACE:
+			ok = n.ptrace(b)
+		case bpfEventTypeEVENT_MEMFD:
+			ok = n.memfd(b)
+		case bpfEventTypeEVENT_WX:
+			ok = n.writableCode(b)
+		case bpfEventTypeEVENT_MODULE:
+			ok = n.module(b)
+		case bpfEventTypeEVENT_IOURING:
+			ok = n.ioUring(b)
 		}
 	}
 	if !ok {

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,14 +15,6 @@ import (
 
 	"github.com/vedette-edr/vedette/schema/event"
 )
-
-var behaviours = map[string]func(args []string) error{
-	"nothing": func([]string) error { return nil },
-	// again replaces itself by the program in its arguments.
-	"again": func(args []string) error {
-		return syscall.Exec(args[0], args, os.Environ())
-	},
-}
 
 // sha256sum asks the system's own tool.
 func sha256sum(t *testing.T, file string) string {

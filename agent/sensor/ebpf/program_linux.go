@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +21,6 @@ type program struct {
 	name     string // in the object
 	facility string
 	arch     string // the only architecture that has the system call; "" for all
-	module   bool   // exists only in kernels with loadable modules
 }
 
 // attached is a program at work.
@@ -30,6 +30,9 @@ type attached struct {
 	link io.Closer
 }
 
+// facilityConnect reports attempts; without it the TCP state program does, a little later.
+const facilityConnect = "bpf:connect"
+
 // programs lists every program, in the order of loading. Those of one facility stand or
 // fall alone: the facility is Degraded when only some of them work.
 func programs() []program {
@@ -37,6 +40,36 @@ func programs() []program {
 		{name: "on_exec", facility: "bpf:exec"},
 		{name: "on_fork", facility: "bpf:fork"},
 		{name: "on_exit", facility: "bpf:exit"},
+		{name: "on_connect4", facility: facilityConnect},
+		{name: "on_connect6", facility: facilityConnect},
+		{name: "on_sendmsg4", facility: "bpf:udp"},
+		{name: "on_sendmsg6", facility: "bpf:udp"},
+		{name: "on_state", facility: "bpf:tcp"},
+		{name: "on_egress", facility: "bpf:dns"},
+		{name: "on_ingress", facility: "bpf:dns"},
+		{name: "on_openat", facility: "bpf:file"},
+		{name: "on_openat2", facility: "bpf:file"},
+		{name: "on_open", facility: "bpf:file", arch: "amd64"},
+		{name: "on_creat", facility: "bpf:file", arch: "amd64"},
+		{name: "enter_unlink", facility: "bpf:file", arch: "amd64"},
+		{name: "leave_unlink", facility: "bpf:file", arch: "amd64"},
+		{name: "enter_unlinkat", facility: "bpf:file"},
+		{name: "leave_unlinkat", facility: "bpf:file"},
+		{name: "enter_rename", facility: "bpf:file", arch: "amd64"},
+		{name: "leave_rename", facility: "bpf:file", arch: "amd64"},
+		{name: "enter_renameat", facility: "bpf:file"},
+		{name: "leave_renameat", facility: "bpf:file"},
+		{name: "enter_renameat2", facility: "bpf:file"},
+		{name: "leave_renameat2", facility: "bpf:file"},
+		{name: "on_ptrace", facility: "bpf:ptrace"},
+		{name: "on_vm_writev", facility: "bpf:ptrace"},
+		{name: "on_memfd", facility: "bpf:memfd"},
+		{name: "on_mmap", facility: "bpf:wx"},
+		{name: "on_mprotect", facility: "bpf:wx"},
+		{name: "on_pkey_mprotect", facility: "bpf:wx"},
+		{name: "on_finit_module", facility: "bpf:module"},
+		{name: "on_init_module", facility: "bpf:module"},
+		{name: "on_io_uring", facility: "bpf:io_uring"},
 	}
 }
 
@@ -46,6 +79,7 @@ func (p program) here() bool { return p.arch == "" || p.arch == runtime.GOARCH }
 type objects struct {
 	spec *ebpf.CollectionSpec
 	maps *ebpf.Collection
+	btf  *btf.Cache // the kernel's types, read once
 }
 
 func (o *objects) close() {
@@ -88,7 +122,7 @@ func prepare(cfg Config) (*objects, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &objects{spec: spec, maps: maps}, nil
+	return &objects{spec: spec, maps: maps, btf: btf.NewCache()}, nil
 }
 
 // load loads one program against the shared maps.
@@ -103,7 +137,7 @@ func (o *objects) load(name string) (*ebpf.Program, *ebpf.ProgramSpec, error) {
 			delete(one.Programs, n)
 		}
 	}
-	col, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: o.maps.Maps})
+	col, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: o.maps.Maps, Cache: o.btf})
 	if err != nil {
 		var ve *ebpf.VerifierError
 		if errors.As(err, &ve) && len(ve.Log) > 1 {

@@ -173,27 +173,64 @@ type bpfWho struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapCounters     = "counters"
-	bpfMapEvents       = "events"
-	bpfMapScratches    = "scratches"
-	bpfMapSettings     = "settings"
-	bpfProgOnExec      = "on_exec"
-	bpfProgOnExit      = "on_exit"
-	bpfProgOnFork      = "on_fork"
-	bpfVarFilterCgroup = "filter_cgroup"
-	bpfVarFilterLevel  = "filter_level"
-	bpfVarSelfPid      = "self_pid"
-	bpfVarTypeDns      = "type_dns"
-	bpfVarTypeEvent    = "type_event"
-	bpfVarTypeExec     = "type_exec"
-	bpfVarTypeExit     = "type_exit"
-	bpfVarTypeFile     = "type_file"
-	bpfVarTypeFork     = "type_fork"
-	bpfVarTypeIouring  = "type_iouring"
-	bpfVarTypeMemory   = "type_memory"
-	bpfVarTypePtrace   = "type_ptrace"
-	bpfVarTypeSocket   = "type_socket"
-	bpfVarWakeBytes    = "wake_bytes"
+	bpfMapCalls           = "calls"
+	bpfMapConnecting      = "connecting"
+	bpfMapCounters        = "counters"
+	bpfMapEvents          = "events"
+	bpfMapListeners       = "listeners"
+	bpfMapOwners          = "owners"
+	bpfMapRepeats         = "repeats"
+	bpfMapScratches       = "scratches"
+	bpfMapSettings        = "settings"
+	bpfMapSilent          = "silent"
+	bpfMapTalks           = "talks"
+	bpfProgEnterRename    = "enter_rename"
+	bpfProgEnterRenameat  = "enter_renameat"
+	bpfProgEnterRenameat2 = "enter_renameat2"
+	bpfProgEnterUnlink    = "enter_unlink"
+	bpfProgEnterUnlinkat  = "enter_unlinkat"
+	bpfProgLeaveRename    = "leave_rename"
+	bpfProgLeaveRenameat  = "leave_renameat"
+	bpfProgLeaveRenameat2 = "leave_renameat2"
+	bpfProgLeaveUnlink    = "leave_unlink"
+	bpfProgLeaveUnlinkat  = "leave_unlinkat"
+	bpfProgOnConnect4     = "on_connect4"
+	bpfProgOnConnect6     = "on_connect6"
+	bpfProgOnCreat        = "on_creat"
+	bpfProgOnEgress       = "on_egress"
+	bpfProgOnExec         = "on_exec"
+	bpfProgOnExit         = "on_exit"
+	bpfProgOnFinitModule  = "on_finit_module"
+	bpfProgOnFork         = "on_fork"
+	bpfProgOnIngress      = "on_ingress"
+	bpfProgOnInitModule   = "on_init_module"
+	bpfProgOnIoUring      = "on_io_uring"
+	bpfProgOnMemfd        = "on_memfd"
+	bpfProgOnMmap         = "on_mmap"
+	bpfProgOnMprotect     = "on_mprotect"
+	bpfProgOnOpen         = "on_open"
+	bpfProgOnOpenat       = "on_openat"
+	bpfProgOnOpenat2      = "on_openat2"
+	bpfProgOnPkeyMprotect = "on_pkey_mprotect"
+	bpfProgOnPtrace       = "on_ptrace"
+	bpfProgOnSendmsg4     = "on_sendmsg4"
+	bpfProgOnSendmsg6     = "on_sendmsg6"
+	bpfProgOnState        = "on_state"
+	bpfProgOnVmWritev     = "on_vm_writev"
+	bpfVarFilterCgroup    = "filter_cgroup"
+	bpfVarFilterLevel     = "filter_level"
+	bpfVarSelfPid         = "self_pid"
+	bpfVarTypeDns         = "type_dns"
+	bpfVarTypeEvent       = "type_event"
+	bpfVarTypeExec        = "type_exec"
+	bpfVarTypeExit        = "type_exit"
+	bpfVarTypeFile        = "type_file"
+	bpfVarTypeFork        = "type_fork"
+	bpfVarTypeIouring     = "type_iouring"
+	bpfVarTypeMemory      = "type_memory"
+	bpfVarTypePtrace      = "type_ptrace"
+	bpfVarTypeSocket      = "type_socket"
+	bpfVarWakeBytes       = "wake_bytes"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -238,19 +275,56 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
-	OnExec *ebpf.ProgramSpec `ebpf:"on_exec"`
-	OnExit *ebpf.ProgramSpec `ebpf:"on_exit"`
-	OnFork *ebpf.ProgramSpec `ebpf:"on_fork"`
+	EnterRename    *ebpf.ProgramSpec `ebpf:"enter_rename"`
+	EnterRenameat  *ebpf.ProgramSpec `ebpf:"enter_renameat"`
+	EnterRenameat2 *ebpf.ProgramSpec `ebpf:"enter_renameat2"`
+	EnterUnlink    *ebpf.ProgramSpec `ebpf:"enter_unlink"`
+	EnterUnlinkat  *ebpf.ProgramSpec `ebpf:"enter_unlinkat"`
+	LeaveRename    *ebpf.ProgramSpec `ebpf:"leave_rename"`
+	LeaveRenameat  *ebpf.ProgramSpec `ebpf:"leave_renameat"`
+	LeaveRenameat2 *ebpf.ProgramSpec `ebpf:"leave_renameat2"`
+	LeaveUnlink    *ebpf.ProgramSpec `ebpf:"leave_unlink"`
+	LeaveUnlinkat  *ebpf.ProgramSpec `ebpf:"leave_unlinkat"`
+	OnConnect4     *ebpf.ProgramSpec `ebpf:"on_connect4"`
+	OnConnect6     *ebpf.ProgramSpec `ebpf:"on_connect6"`
+	OnCreat        *ebpf.ProgramSpec `ebpf:"on_creat"`
+	OnEgress       *ebpf.ProgramSpec `ebpf:"on_egress"`
+	OnExec         *ebpf.ProgramSpec `ebpf:"on_exec"`
+	OnExit         *ebpf.ProgramSpec `ebpf:"on_exit"`
+	OnFinitModule  *ebpf.ProgramSpec `ebpf:"on_finit_module"`
+	OnFork         *ebpf.ProgramSpec `ebpf:"on_fork"`
+	OnIngress      *ebpf.ProgramSpec `ebpf:"on_ingress"`
+	OnInitModule   *ebpf.ProgramSpec `ebpf:"on_init_module"`
+	OnIoUring      *ebpf.ProgramSpec `ebpf:"on_io_uring"`
+	OnMemfd        *ebpf.ProgramSpec `ebpf:"on_memfd"`
+	OnMmap         *ebpf.ProgramSpec `ebpf:"on_mmap"`
+	OnMprotect     *ebpf.ProgramSpec `ebpf:"on_mprotect"`
+	OnOpen         *ebpf.ProgramSpec `ebpf:"on_open"`
+	OnOpenat       *ebpf.ProgramSpec `ebpf:"on_openat"`
+	OnOpenat2      *ebpf.ProgramSpec `ebpf:"on_openat2"`
+	OnPkeyMprotect *ebpf.ProgramSpec `ebpf:"on_pkey_mprotect"`
+	OnPtrace       *ebpf.ProgramSpec `ebpf:"on_ptrace"`
+	OnSendmsg4     *ebpf.ProgramSpec `ebpf:"on_sendmsg4"`
+	OnSendmsg6     *ebpf.ProgramSpec `ebpf:"on_sendmsg6"`
+	OnState        *ebpf.ProgramSpec `ebpf:"on_state"`
+	OnVmWritev     *ebpf.ProgramSpec `ebpf:"on_vm_writev"`
 }
 
 // bpfMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
-	Settings  *ebpf.MapSpec `ebpf:"settings"`
+	Calls      *ebpf.MapSpec `ebpf:"calls"`
+	Connecting *ebpf.MapSpec `ebpf:"connecting"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Listeners  *ebpf.MapSpec `ebpf:"listeners"`
+	Owners     *ebpf.MapSpec `ebpf:"owners"`
+	Repeats    *ebpf.MapSpec `ebpf:"repeats"`
+	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	Settings   *ebpf.MapSpec `ebpf:"settings"`
+	Silent     *ebpf.MapSpec `ebpf:"silent"`
+	Talks      *ebpf.MapSpec `ebpf:"talks"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -293,18 +367,32 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
-	Settings  *ebpf.Map `ebpf:"settings"`
+	Calls      *ebpf.Map `ebpf:"calls"`
+	Connecting *ebpf.Map `ebpf:"connecting"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Listeners  *ebpf.Map `ebpf:"listeners"`
+	Owners     *ebpf.Map `ebpf:"owners"`
+	Repeats    *ebpf.Map `ebpf:"repeats"`
+	Scratches  *ebpf.Map `ebpf:"scratches"`
+	Settings   *ebpf.Map `ebpf:"settings"`
+	Silent     *ebpf.Map `ebpf:"silent"`
+	Talks      *ebpf.Map `ebpf:"talks"`
 }
 
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
+		m.Calls,
+		m.Connecting,
 		m.Counters,
 		m.Events,
+		m.Listeners,
+		m.Owners,
+		m.Repeats,
 		m.Scratches,
 		m.Settings,
+		m.Silent,
+		m.Talks,
 	)
 }
 
@@ -332,16 +420,76 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
-	OnExec *ebpf.Program `ebpf:"on_exec"`
-	OnExit *ebpf.Program `ebpf:"on_exit"`
-	OnFork *ebpf.Program `ebpf:"on_fork"`
+	EnterRename    *ebpf.Program `ebpf:"enter_rename"`
+	EnterRenameat  *ebpf.Program `ebpf:"enter_renameat"`
+	EnterRenameat2 *ebpf.Program `ebpf:"enter_renameat2"`
+	EnterUnlink    *ebpf.Program `ebpf:"enter_unlink"`
+	EnterUnlinkat  *ebpf.Program `ebpf:"enter_unlinkat"`
+	LeaveRename    *ebpf.Program `ebpf:"leave_rename"`
+	LeaveRenameat  *ebpf.Program `ebpf:"leave_renameat"`
+	LeaveRenameat2 *ebpf.Program `ebpf:"leave_renameat2"`
+	LeaveUnlink    *ebpf.Program `ebpf:"leave_unlink"`
+	LeaveUnlinkat  *ebpf.Program `ebpf:"leave_unlinkat"`
+	OnConnect4     *ebpf.Program `ebpf:"on_connect4"`
+	OnConnect6     *ebpf.Program `ebpf:"on_connect6"`
+	OnCreat        *ebpf.Program `ebpf:"on_creat"`
+	OnEgress       *ebpf.Program `ebpf:"on_egress"`
+	OnExec         *ebpf.Program `ebpf:"on_exec"`
+	OnExit         *ebpf.Program `ebpf:"on_exit"`
+	OnFinitModule  *ebpf.Program `ebpf:"on_finit_module"`
+	OnFork         *ebpf.Program `ebpf:"on_fork"`
+	OnIngress      *ebpf.Program `ebpf:"on_ingress"`
+	OnInitModule   *ebpf.Program `ebpf:"on_init_module"`
+	OnIoUring      *ebpf.Program `ebpf:"on_io_uring"`
+	OnMemfd        *ebpf.Program `ebpf:"on_memfd"`
+	OnMmap         *ebpf.Program `ebpf:"on_mmap"`
+	OnMprotect     *ebpf.Program `ebpf:"on_mprotect"`
+	OnOpen         *ebpf.Program `ebpf:"on_open"`
+	OnOpenat       *ebpf.Program `ebpf:"on_openat"`
+	OnOpenat2      *ebpf.Program `ebpf:"on_openat2"`
+	OnPkeyMprotect *ebpf.Program `ebpf:"on_pkey_mprotect"`
+	OnPtrace       *ebpf.Program `ebpf:"on_ptrace"`
+	OnSendmsg4     *ebpf.Program `ebpf:"on_sendmsg4"`
+	OnSendmsg6     *ebpf.Program `ebpf:"on_sendmsg6"`
+	OnState        *ebpf.Program `ebpf:"on_state"`
+	OnVmWritev     *ebpf.Program `ebpf:"on_vm_writev"`
 }
 
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
+		p.EnterRename,
+		p.EnterRenameat,
+		p.EnterRenameat2,
+		p.EnterUnlink,
+		p.EnterUnlinkat,
+		p.LeaveRename,
+		p.LeaveRenameat,
+		p.LeaveRenameat2,
+		p.LeaveUnlink,
+		p.LeaveUnlinkat,
+		p.OnConnect4,
+		p.OnConnect6,
+		p.OnCreat,
+		p.OnEgress,
 		p.OnExec,
 		p.OnExit,
+		p.OnFinitModule,
 		p.OnFork,
+		p.OnIngress,
+		p.OnInitModule,
+		p.OnIoUring,
+		p.OnMemfd,
+		p.OnMmap,
+		p.OnMprotect,
+		p.OnOpen,
+		p.OnOpenat,
+		p.OnOpenat2,
+		p.OnPkeyMprotect,
+		p.OnPtrace,
+		p.OnSendmsg4,
+		p.OnSendmsg6,
+		p.OnState,
+		p.OnVmWritev,
 	)
 }
 

@@ -126,6 +126,7 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	clk := newClock(s.cfg.Now)
 	norm := newNormaliser(s.cfg, clk, sink)
 	progs := s.attachAll(obj)
+	obj.btf = nil // megabytes that nobody needs any more
 	s.mu.Lock()
 	s.norm, s.objects, s.progs = norm, obj, progs
 	s.mu.Unlock()
@@ -219,8 +220,21 @@ func (s *Sensor) attachTo(obj *objects, at places) []attached {
 		works[p.facility]++
 		done = append(done, a)
 	}
+	var t bpfTuning
 	for _, name := range order {
-		s.found.set(verdict(name, works[name], fails[name]))
+		f := verdict(name, works[name], fails[name])
+		if name == facilityConnect && f.State == sensor.Missing && works["bpf:tcp"] > 0 {
+			t.AttemptAtSyn = 1
+			f.State = sensor.Degraded
+			f.Detail += "; TCP attempts are reported once they are routed, UDP ones when they name their destination"
+		}
+		if name == "bpf:dns" && works[name] < 2 {
+			t.UdpAtConnect = 1
+		}
+		s.found.set(f)
+	}
+	if err := obj.maps.Maps[bpfMapSettings].Put(uint32(0), t); err != nil {
+		s.found.missing("bpf:settings", "", err)
 	}
 	return done
 }
@@ -263,14 +277,19 @@ func verdict(name string, works int, fails []error) sensor.Facility {
 }
 
 // detach takes the programs off; what they put into the ring stays there. The programs
-// stay loaded, for their statistics.
+// stay loaded, for their statistics. Each link waits for the kernel to be done with its
+// program, about 50 ms, so they are closed at once.
 func detach(progs []attached) {
+	var wg sync.WaitGroup
 	for i := range progs {
-		if progs[i].link != nil {
-			progs[i].link.Close()
-			progs[i].link = nil
+		l := progs[i].link
+		if l == nil {
+			continue
 		}
+		progs[i].link = nil
+		wg.Go(func() { l.Close() })
 	}
+	wg.Wait()
 }
 
 // finish keeps the last figures and frees the programs.

@@ -22,6 +22,7 @@ type Stats struct {
 	Kernel    map[string]Count // by kind of record: exec, fork, connect, …
 	Emitted   uint64           // events handed to the sink
 	Excluded  uint64           // file events left out by Config.ExcludePaths
+	Undecoded uint64           // datagrams on port 53 that are no DNS message
 	Malformed uint64           // records that could not be read: a bug, or memory gone bad
 	Runs      uint64           // runs of all programs, with Config.RunStats
 	RunTime   time.Duration    // what they took
@@ -50,7 +51,8 @@ func (s *Sensor) Stats() Stats {
 	}
 	s.norm.mu.Lock()
 	defer s.norm.mu.Unlock()
-	st.Emitted, st.Excluded, st.Malformed = s.norm.emitted, s.norm.excluded, s.norm.malformed
+	st.Emitted, st.Excluded = s.norm.emitted, s.norm.excluded
+	st.Undecoded, st.Malformed = s.norm.undecoded, s.norm.malformed
 	return st
 }
 

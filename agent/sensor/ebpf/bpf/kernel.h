@@ -192,6 +192,10 @@ struct sock {
 	int sk_err;
 };
 
+struct inet_sock {
+	u16 inet_sport; /* network order; stays when the port is given back */
+};
+
 #pragma clang attribute pop
 
 /* Stable layouts: the tracepoint format files under tracefs/events/syscalls. */

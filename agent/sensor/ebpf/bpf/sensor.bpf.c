@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "common.h"
+#include "file.h"
+#include "memory.h"
+#include "network.h"
 #include "process.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
