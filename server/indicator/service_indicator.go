@@ -8,8 +8,8 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
-// Put creates i, or updates the indicator with i's ID or else with i's value, and returns
-// what is kept. Application, creator and creation time of an existing one stay.
+// Put creates i, or updates the indicator with i's ID or else the one with i's value, and
+// returns what is kept. Application, creator and creation time of an existing one stay.
 func (s *Service) Put(ctx context.Context, i *Indicator) (*Indicator, error) {
 	rs, err := s.put(ctx, "indicator.Put", []*Indicator{i})
 	if err != nil {
@@ -63,10 +63,8 @@ func (s *Service) put(ctx context.Context, op string, is []*Indicator) ([]Import
 		// The store may run the transaction again: start from what was given each time.
 		r.Err, r.Indicator = nil, is[index[n]].clone()
 		switch {
-		case old == nil && r.Indicator.ID != 0:
-			r.Err = notFound(op, "Indicator", r.Indicator.ID.String())
 		case old == nil:
-			r.Indicator.Stamps = c.created(now)
+			r.Indicator.ID, r.Indicator.Stamps = 0, c.created(now)
 		case !c.sees(&old.Stamps):
 			r.Err = errs.New(op, errs.Denied, errs.Forbidden, "another application created the indicator %s; Ti.ReadWrite.All is needed to change it", old.Value)
 		default:

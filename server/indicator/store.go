@@ -71,7 +71,7 @@ type IOCStore interface {
 	DeleteIOCs(ctx context.Context, tenant ident.TenantID, w Which) (Revision, error)
 }
 
-// Key finds an indicator: by ID when that is not 0, else by canonical value.
+// Key finds an indicator: the one with ID when there is such, else the one with Value.
 type Key struct {
 	ID    ident.IndicatorID
 	Value string
@@ -81,10 +81,11 @@ type Key struct {
 // unique within a tenant.
 type IndicatorStore interface {
 	// PutIndicators writes, in one transaction, what put returns for each key. old is the
-	// row that the key finds, nil when there is none (also for an unknown ID); rows
-	// written for earlier keys are seen. put may return nil to leave the row as it is, and
-	// an error to undo everything. A new row gets its ID; old's ID is kept. A value that
-	// another row has is errs.Conflict. Nothing written makes no revision: it returns 0.
+	// row that the key finds, nil when there is none; rows written for earlier keys are
+	// seen. put may return nil to leave the row as it is, and an error to undo everything.
+	// What put returns for a new row has ID 0 and the store sets it; otherwise it has
+	// old's ID. A value that another row has is errs.Conflict. Nothing written makes no
+	// revision: it returns 0.
 	PutIndicators(ctx context.Context, tenant ident.TenantID, q Quota, keys []Key, put func(n int, old *Indicator) (*Indicator, error)) (Revision, error)
 	// Indicator returns one.
 	Indicator(ctx context.Context, tenant ident.TenantID, id ident.IndicatorID) (*Indicator, error)
