@@ -88,7 +88,7 @@ type Step struct {
 	At       time.Time
 	Actor    string          // who or what moved it
 	Detail   string          // why, or what was seen
-	Evidence json.RawMessage // what the device's probe returned; nil for none
+	Evidence json.RawMessage `json:",omitempty"` // what the device's probe returned; nil for none
 }
 
 // Action is one response action on one device.
@@ -100,7 +100,7 @@ type Action struct {
 	Incarnation uint64 // of the device, when it was asked
 	Kind        Kind
 	Scope       string          // Full, Selective, …; "" for none
-	Params      json.RawMessage // what the responder gets; nil for none
+	Params      json.RawMessage `json:",omitempty"` // what the responder gets; nil for none
 	Comment     string
 	Requestor   ident.Actor
 	Source      string // PublicApi, Portal, Rule, …

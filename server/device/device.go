@@ -1,0 +1,175 @@
+// Package device is the noun device: an enrolled computer, what it said of itself, how it
+// is reached and how healthy it is, and the tokens that let a computer enrol.
+//
+// It is not the agent link: certificates are issued by package ca and messages arrive at
+// package gateway; both speak to the Service here. The invariant: an id belongs to one
+// tenant for ever, and one incarnation of it is valid at a time, so that a copy of a
+// device's key is told apart from the device as soon as either of them enrols again.
+//
+// Start at Service.Enrol, then Service.Authenticate.
+package device
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// Device is one enrolled computer. A Device that a Store returned belongs to the caller.
+type Device struct {
+	ID           ident.DeviceID
+	Tenant       ident.TenantID
+	Name         string // fully qualified where known, lower case
+	Incarnation  uint64 // 1 at first enrolment; counts up with each further one
+	Fingerprint  [32]byte
+	Duplicate    bool // another device enrolled with the same fingerprint
+	Certificates []Certificate
+	FirstSeen    time.Time
+	LastSeen     time.Time // last contact of any kind
+	LastReport   time.Time // last heartbeat
+	LastData     time.Time // last telemetry taken in
+	LastIP       string    // an address of its own, from its inventory
+	ExternalIP   string    // the address the server saw
+	AgentVersion string
+	Protocol     int // wire.Version of its agent
+	Platform     string
+	Inventory    Inventory
+	Facilities   []Facility
+	Spool        Spool
+	Offset       time.Duration // server clock minus device clock, smoothed
+	Clone        *Clone        // nil unless copies of this device were seen
+	Indicators   uint64        // revision of enforcing indicators that the device applied
+	Tags         []string      // sorted; Service.Tag changes them
+	Value        Value
+	Group        int64 // 0 for none
+}
+
+// Certificate is one certificate that was issued to a device.
+type Certificate struct {
+	Serial      string // lower-case hexadecimal
+	Incarnation uint64
+	NotAfter    time.Time
+}
+
+// Facility is one thing a sensor needs of the device and how well it works there.
+type Facility struct {
+	Name   string `json:"name"`
+	State  string `json:"state"` // working, degraded, missing
+	Detail string `json:"detail,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Spool is how much the device holds that the server has not acknowledged.
+type Spool struct {
+	Bytes   int64
+	Limit   int64
+	Batches int64
+	Oldest  time.Time // when the oldest unacknowledged batch was made; zero for none
+	Dropped uint64    // events dropped by the spool since the agent started
+}
+
+// Clone records that two copies spoke with one identity.
+type Clone struct {
+	At          time.Time
+	Incarnation uint64 // the incarnation that was copied
+	Left        int    // how many copies may still enrol again on the strength of its key
+}
+
+// Value is how much a device matters, as the published API's deviceValue.
+type Value string
+
+// The values of a device.
+const (
+	Normal Value = "Normal"
+	Low    Value = "Low"
+	High   Value = "High"
+)
+
+// Health is the published healthStatus.
+type Health string
+
+// The states of health.
+const (
+	Active               Health = "Active"
+	Inactive             Health = "Inactive"
+	Impaired             Health = "ImpairedCommunication"
+	NoSensorData         Health = "NoSensorData"
+	NoSensorDataImpaired Health = "NoSensorDataImpairedCommunication"
+	Unknown              Health = "Unknown"
+)
+
+// Thresholds of Health. The agent reports every minute, so that quietAfter is ten missed
+// reports; inactiveAfter is the published seven days.
+const (
+	inactiveAfter = 7 * 24 * time.Hour
+	quietAfter    = 10 * time.Minute
+	noDataAfter   = 24 * time.Hour
+)
+
+// Health derives the device's state at now. A device that is merely switched off stays
+// Active for a week, as in the published service. Impaired is a device whose telemetry
+// and reports do not both arrive: one of them works and the other is overdue, or what it
+// spooled is older than it should be.
+func (d *Device) Health(now time.Time) Health {
+	switch {
+	case d.LastSeen.IsZero():
+		return Unknown
+	case now.Sub(d.LastSeen) > inactiveAfter:
+		return Inactive
+	}
+	base := d.LastReport
+	impaired := d.LastData.Sub(base) > quietAfter ||
+		!d.Spool.Oldest.IsZero() && base.Sub(d.Spool.Oldest) > quietAfter
+	since := d.LastData
+	if since.IsZero() {
+		since = d.FirstSeen
+	}
+	blind := base.Sub(since) > noDataAfter || len(d.Facilities) > 0 && !slices.ContainsFunc(d.Facilities,
+		func(f Facility) bool { return f.State != "missing" })
+	switch {
+	case blind && impaired:
+		return NoSensorDataImpaired
+	case blind:
+		return NoSensorData
+	case impaired:
+		return Impaired
+	}
+	return Active
+}
+
+// HasIP reports whether a is one of the addresses the device has or was seen from.
+func (d *Device) HasIP(a netip.Addr) bool {
+	a = a.Unmap()
+	for _, n := range d.Inventory.Interfaces {
+		for _, p := range n.Addresses {
+			if q, err := netip.ParsePrefix(p); err == nil && q.Addr().Unmap() == a {
+				return true
+			}
+		}
+	}
+	for _, s := range []string{d.LastIP, d.ExternalIP} {
+		if q, err := netip.ParseAddr(s); err == nil && q.Unmap() == a {
+			return true
+		}
+	}
+	return false
+}
+
+// HasTag reports whether the device carries the tag, spelled exactly so.
+func (d *Device) HasTag(tag string) bool { return slices.Contains(d.Tags, tag) }
+
+// Copy returns a copy whose slices the caller may change.
+func (d *Device) Copy() *Device {
+	c := *d
+	c.Certificates = slices.Clone(d.Certificates)
+	c.Facilities = slices.Clone(d.Facilities)
+	c.Tags = slices.Clone(d.Tags)
+	c.Inventory = d.Inventory.copy()
+	if d.Clone != nil {
+		k := *d.Clone
+		c.Clone = &k
+	}
+	return &c
+}

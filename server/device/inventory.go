@@ -1,0 +1,173 @@
+package device
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vedette-edr/vedette/server/errs"
+)
+
+// MaxInventory bounds the JSON text of an inventory report, in bytes.
+const MaxInventory = 256 << 10
+
+const (
+	maxText  = 1024
+	maxItems = 1024
+)
+
+// Inventory is what a device says of itself, validated. Its JSON form is the agent's
+// report; members that it does not name are ignored, so that newer agents may say more.
+type Inventory struct {
+	Hostname     string      `json:"hostname"`
+	FQDN         string      `json:"fqdn,omitempty"`
+	MachineID    string      `json:"machineId,omitempty"`
+	BootID       string      `json:"bootId,omitempty"`
+	Platform     string      `json:"osPlatform"`
+	Distribution string      `json:"osDistribution,omitempty"`
+	Version      string      `json:"osVersion,omitempty"`
+	VersionInfo  string      `json:"osVersionInfo,omitempty"`
+	Build        int64       `json:"osBuild,omitempty"`
+	Architecture string      `json:"osArchitecture,omitempty"` // 64-bit, 32-bit
+	Processor    string      `json:"osProcessor,omitempty"`    // x64, x86, arm64
+	Kernel       string      `json:"kernel,omitempty"`
+	Vendor       string      `json:"vendor,omitempty"`
+	Model        string      `json:"model,omitempty"`
+	Interfaces   []Interface `json:"interfaces,omitempty"`
+	Users        []User      `json:"loggedOnUsers,omitempty"`
+	DNS          []string    `json:"dnsServers,omitempty"`
+	Gateways     []string    `json:"gateways,omitempty"`
+}
+
+// Interface is one network interface of a device.
+type Interface struct {
+	Name      string   `json:"name"`
+	MAC       string   `json:"mac,omitempty"`
+	Type      string   `json:"type,omitempty"`   // Ethernet, Loopback, …
+	Status    string   `json:"status,omitempty"` // Up, Down
+	Addresses []string `json:"addresses,omitempty"`
+}
+
+// User is one person logged on to a device.
+type User struct {
+	Name   string `json:"name"`
+	Domain string `json:"domain,omitempty"`
+	SID    string `json:"sid,omitempty"`
+}
+
+// ParseInventory reads an agent's report. Everything in it is untrusted: an error is
+// errs.Invalid and names the member that is wrong.
+func ParseInventory(b []byte) (Inventory, error) {
+	const op = "device.ParseInventory"
+	var v Inventory
+	if len(b) > MaxInventory {
+		return v, errs.New(op, errs.Invalid, errs.InvalidInput, "inventory is %d bytes, more than %d", len(b), MaxInventory)
+	}
+	if !utf8.Valid(b) {
+		return v, errs.New(op, errs.Invalid, errs.InvalidInput, "inventory is not UTF-8")
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return Inventory{}, &errs.E{Op: op, Kind: errs.Invalid, Code: errs.InvalidInput,
+			Detail: "inventory is not the JSON object it should be", Err: err}
+	}
+	if err := v.check(); err != nil {
+		return Inventory{}, &errs.E{Op: op, Kind: errs.Invalid, Code: errs.InvalidInput, Detail: err.Error()}
+	}
+	return v, nil
+}
+
+func (v *Inventory) check() error {
+	texts := []struct{ name, s string }{
+		{"hostname", v.Hostname}, {"fqdn", v.FQDN}, {"machineId", v.MachineID}, {"bootId", v.BootID},
+		{"osPlatform", v.Platform}, {"osDistribution", v.Distribution}, {"osVersion", v.Version},
+		{"osVersionInfo", v.VersionInfo}, {"osArchitecture", v.Architecture}, {"osProcessor", v.Processor},
+		{"kernel", v.Kernel}, {"vendor", v.Vendor}, {"model", v.Model},
+	}
+	for _, t := range texts {
+		if len(t.s) > maxText {
+			return fmt.Errorf("%s is %d bytes, more than %d", t.name, len(t.s), maxText)
+		}
+	}
+	if len(v.Interfaces) > maxItems || len(v.Users) > maxItems || len(v.DNS) > maxItems || len(v.Gateways) > maxItems {
+		return fmt.Errorf("a list has more than %d items", maxItems)
+	}
+	for i, n := range v.Interfaces {
+		if len(n.Name) > maxText || len(n.MAC) > maxText || len(n.Type) > maxText || len(n.Status) > maxText {
+			return fmt.Errorf("interfaces[%d] has a text of more than %d bytes", i, maxText)
+		}
+		if len(n.Addresses) > maxItems {
+			return fmt.Errorf("interfaces[%d].addresses has more than %d items", i, maxItems)
+		}
+		for j, a := range n.Addresses {
+			if _, err := netip.ParsePrefix(a); err != nil {
+				return fmt.Errorf("interfaces[%d].addresses[%d] is not an address with a prefix length", i, j)
+			}
+		}
+	}
+	for i, u := range v.Users {
+		if len(u.Name) > maxText || len(u.Domain) > maxText || len(u.SID) > maxText {
+			return fmt.Errorf("loggedOnUsers[%d] has a text of more than %d bytes", i, maxText)
+		}
+	}
+	for i, a := range v.DNS {
+		if _, err := netip.ParseAddr(a); err != nil {
+			return fmt.Errorf("dnsServers[%d] is not an address", i)
+		}
+	}
+	for i, a := range v.Gateways {
+		if _, err := netip.ParseAddr(a); err != nil {
+			return fmt.Errorf("gateways[%d] is not an address", i)
+		}
+	}
+	return nil
+}
+
+// Name is the name a device goes by: its fully qualified name where it has one.
+func (v *Inventory) Name() string {
+	if v.FQDN != "" {
+		return strings.ToLower(v.FQDN)
+	}
+	return strings.ToLower(v.Hostname)
+}
+
+// mainIP is the first address of an interface that is up and not a loopback one; IPv4
+// goes before IPv6 and link-local addresses come last.
+func (v *Inventory) mainIP() string {
+	best, rank := "", 99
+	for _, n := range v.Interfaces {
+		if n.Status != "" && n.Status != "Up" {
+			continue
+		}
+		for _, p := range n.Addresses {
+			q, err := netip.ParsePrefix(p)
+			if err != nil || q.Addr().IsLoopback() {
+				continue
+			}
+			r := 1
+			switch {
+			case q.Addr().IsLinkLocalUnicast():
+				r = 2
+			case q.Addr().Unmap().Is4():
+				r = 0
+			}
+			if r < rank {
+				best, rank = q.Addr().Unmap().String(), r
+			}
+		}
+	}
+	return best
+}
+
+func (v Inventory) copy() Inventory {
+	v.Interfaces = slices.Clone(v.Interfaces)
+	for i := range v.Interfaces {
+		v.Interfaces[i].Addresses = slices.Clone(v.Interfaces[i].Addresses)
+	}
+	v.Users = slices.Clone(v.Users)
+	v.DNS = slices.Clone(v.DNS)
+	v.Gateways = slices.Clone(v.Gateways)
+	return v
+}

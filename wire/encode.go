@@ -1,0 +1,456 @@
+package wire
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vedette-edr/vedette/schema/event"
+	"github.com/vedette-edr/vedette/wire/wirepb"
+)
+
+// EncodeBatch makes the frame of a batch. Texts that are not UTF-8 or too long are mended,
+// because file names and arguments may be any bytes; an event that cannot be mended is an
+// *EventError, after which the caller encodes the batch without that event. The same
+// arguments need not give the same bytes in another build: keep the frame, do not make it
+// again.
+func EncodeBatch(h Header, events []*event.Event, gaps []event.Gap) ([]byte, error) {
+	limits := DefaultLimits()
+	device, err := hex.DecodeString(h.Device)
+	switch {
+	case err != nil || len(device) != 20:
+		return nil, bad("device", "is not 40 hexadecimal digits")
+	case h.Incarnation == 0 || h.Sequence == 0:
+		return nil, bad("header", "incarnation and sequence begin at 1")
+	case h.FirstReport < 0 || h.FirstReport > maxTime:
+		return nil, bad("header", "the first report id is out of range")
+	case len(events)+len(gaps) == 0:
+		return nil, bad("events", "the batch holds nothing")
+	case len(events) > limits.Events || len(gaps) > limits.Gaps:
+		return nil, bad("events", "there are more than %d events or %d gaps", limits.Events, limits.Gaps)
+	}
+	created, ok := nanos(h.Created)
+	if !ok || created == 0 {
+		return nil, bad("created", "is out of range")
+	}
+	e := newEncoding(limits, created)
+	for i, v := range events {
+		if why := e.event(v); why != "" {
+			return nil, &EventError{Index: i, Why: why}
+		}
+	}
+	for i, g := range gaps {
+		if why := e.gap(g); why != "" {
+			return nil, bad("gaps", "gap %d: %s", i, why)
+		}
+	}
+	e.out.Device, e.out.Incarnation, e.out.Sequence = device, h.Incarnation, h.Sequence
+	e.out.FirstReport, e.out.Created = h.FirstReport, created
+	e.out.Strings = &e.strings
+	content, err := e.out.MarshalVT()
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > limits.Decoded {
+		return nil, bad("frame", "holds %d bytes, more than %d", len(content), limits.Decoded)
+	}
+	frame, err := pack(content)
+	if err == nil && len(frame) > limits.Frame {
+		return nil, bad("frame", "is %d bytes, more than %d", len(frame), limits.Frame)
+	}
+	return frame, err
+}
+
+// CheckEvent says why an event can never be put into a batch; "" when it can.
+func CheckEvent(e *event.Event) string {
+	return newEncoding(DefaultLimits(), 1).event(e)
+}
+
+type fileRow struct {
+	name, path        uint32
+	sha1, sha256, md5 string
+	size              int64
+}
+
+type processRow struct {
+	key                                         uint64
+	pid, image, line, dir, account, session     uint32
+	elevation, integrity, parentPID, parentName uint32
+	start, parentStart                          int64
+}
+
+type accountRow struct{ name, domain, sid uint32 }
+
+type networkRow struct{ rip, rport, url, lip, lport, proto uint32 }
+
+type logonRow struct {
+	kind, proto, failure, admin, rdev, rip, rport uint32
+	id                                            uint64
+}
+
+// encoding is a batch in the making. Tables are filled as events refer to them.
+type encoding struct {
+	limits    Limits
+	out       wirepb.Batch
+	strings   wirepb.Strings
+	seen      map[string]uint32
+	addresses map[netip.Addr]uint32
+	accounts  map[accountRow]uint32
+	files     map[fileRow]uint32
+	procs     map[processRow]uint32
+	byPointer map[*event.Process]uint32
+	networks  map[networkRow]uint32
+	logons    map[logonRow]uint32
+
+	time, start, parentStart, from, to difference
+	boot                               difference
+	pid                                int64
+	why                                string // of the event at hand
+}
+
+func newEncoding(l Limits, created int64) *encoding {
+	e := &encoding{
+		limits: l, seen: map[string]uint32{"": 0}, addresses: map[netip.Addr]uint32{},
+		accounts: map[accountRow]uint32{}, files: map[fileRow]uint32{}, procs: map[processRow]uint32{},
+		byPointer: map[*event.Process]uint32{}, networks: map[networkRow]uint32{}, logons: map[logonRow]uint32{},
+	}
+	e.strings.Length = []uint32{0}
+	for _, d := range []*difference{&e.time, &e.start, &e.parentStart, &e.from, &e.to} {
+		d.last = created
+	}
+	e.out.Addresses, e.out.Accounts, e.out.Files = &wirepb.Addresses{}, &wirepb.Accounts{}, &wirepb.Files{}
+	e.out.Processes, e.out.Networks, e.out.Logons = &wirepb.Processes{}, &wirepb.Networks{}, &wirepb.Logons{}
+	e.out.Events, e.out.Gaps = &wirepb.Events{}, &wirepb.Gaps{}
+	return e
+}
+
+// difference is the state of a time column: the last value that was given.
+type difference struct{ last int64 }
+
+func (d *difference) put(v int64) int64 {
+	n := v - d.last
+	d.last = v
+	if n >= 0 {
+		n++
+	}
+	return n
+}
+
+// take is the inverse of put; n is not 0.
+func (d *difference) take(n int64) int64 {
+	if n > 0 {
+		n--
+	}
+	d.last += n
+	return d.last
+}
+
+func nanos(t time.Time) (int64, bool) {
+	if t.IsZero() {
+		return 0, true
+	}
+	if t.Unix() < 0 || t.Unix() >= maxTime/int64(time.Second) {
+		return 0, false
+	}
+	n := t.UnixNano()
+	return n, n > 0
+}
+
+func (e *encoding) fail(why string) {
+	if e.why == "" {
+		e.why = why
+	}
+}
+
+// text returns the reference of a string, mended to UTF-8 of bounded length.
+func (e *encoding) text(s string) uint32 {
+	if i, ok := e.seen[s]; ok {
+		return i
+	}
+	m := s
+	if !utf8.ValidString(m) {
+		m = strings.ToValidUTF8(m, "\uFFFD")
+	}
+	if len(m) > e.limits.Text {
+		cut := e.limits.Text
+		for !utf8.RuneStart(m[cut]) {
+			cut--
+		}
+		m = m[:cut]
+	}
+	i, ok := e.seen[m]
+	if !ok {
+		i = uint32(len(e.strings.Length))
+		e.strings.Length = append(e.strings.Length, uint32(len(m)))
+		e.strings.Text = append(e.strings.Text, m...)
+		e.seen[m] = i
+	}
+	e.seen[s] = i
+	return i
+}
+
+func (e *encoding) moment(what string, t time.Time) int64 {
+	n, ok := nanos(t)
+	if !ok {
+		e.fail(what + " is out of range")
+	}
+	return n
+}
+
+func (e *encoding) address(what, s string) uint32 {
+	if s == "" {
+		return 0
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		e.fail(what + " is not an IP address")
+		return 0
+	}
+	a = a.Unmap()
+	i, ok := e.addresses[a]
+	if !ok {
+		i = uint32(len(e.addresses) + 1)
+		e.addresses[a] = i
+		e.out.Addresses.Length = append(e.out.Addresses.Length, uint32(a.BitLen()/8))
+		e.out.Addresses.Octets = append(e.out.Addresses.Octets, a.AsSlice()...)
+	}
+	return i
+}
+
+func (e *encoding) account(a *event.Account) uint32 {
+	if *a == (event.Account{}) {
+		return 0
+	}
+	r := accountRow{e.text(a.Name), e.text(a.Domain), e.text(a.SID)}
+	i, ok := e.accounts[r]
+	if !ok {
+		i = uint32(len(e.accounts) + 1)
+		e.accounts[r] = i
+		t := e.out.Accounts
+		t.Name, t.Domain, t.Sid = append(t.Name, r.name), append(t.Domain, r.domain), append(t.Sid, r.sid)
+	}
+	return i
+}
+
+func (e *encoding) digest(what, s string, size int) string {
+	if s == "" {
+		return ""
+	}
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != size {
+		e.fail(what + " is not a hash in hexadecimal")
+		return ""
+	}
+	return string(b)
+}
+
+func (e *encoding) file(f *event.File) uint32 {
+	r := fileRow{path: e.text(f.Path), size: f.Size}
+	if f.Name != lastElement(f.Path) {
+		r.name = e.text(f.Name) + 1
+	}
+	if f.Size < -1 {
+		e.fail("a file's size is negative")
+	}
+	r.sha1, r.sha256, r.md5 = e.digest("SHA1", f.SHA1, 20), e.digest("SHA256", f.SHA256, 32), e.digest("MD5", f.MD5, 16)
+	i, ok := e.files[r]
+	if ok {
+		return i
+	}
+	i = uint32(len(e.files) + 1)
+	e.files[r] = i
+	t := e.out.Files
+	var has uint32
+	for bit, h := range []struct {
+		sum string
+		to  *[]byte
+	}{{r.sha1, &t.Sha1}, {r.sha256, &t.Sha256}, {r.md5, &t.Md5}} {
+		if h.sum != "" {
+			has |= 1 << bit
+			*h.to = append(*h.to, h.sum...)
+		}
+	}
+	t.Name, t.Path, t.Size, t.Hashes = append(t.Name, r.name), append(t.Path, r.path), append(t.Size, r.size), append(t.Hashes, has)
+	return i
+}
+
+func (e *encoding) process(p *event.Process) uint32 {
+	if p == nil {
+		return 0
+	}
+	if i, ok := e.byPointer[p]; ok {
+		return i
+	}
+	r := processRow{
+		key: p.Key, pid: p.PID, start: e.moment("a process's start", p.Start), image: e.file(&p.Image),
+		line: e.text(p.CommandLine), dir: e.text(p.WorkingDir), account: e.account(&p.Account), session: p.Session,
+		elevation: e.text(p.Elevation), integrity: e.text(p.Integrity), parentPID: p.Parent.PID,
+		parentName: e.text(p.Parent.FileName), parentStart: e.moment("a parent's start", p.Parent.Start),
+	}
+	i, ok := e.procs[r]
+	if !ok && e.why == "" {
+		i = uint32(len(e.procs) + 1)
+		e.procs[r] = i
+		t := e.out.Processes
+		t.Key, t.Pid = append(t.Key, r.key), append(t.Pid, int64(r.pid)-e.pid)
+		e.pid = int64(r.pid)
+		t.Start = append(t.Start, column(&e.start, r.start))
+		t.Image, t.CommandLine = append(t.Image, r.image), append(t.CommandLine, r.line)
+		t.WorkingDir, t.Account = append(t.WorkingDir, r.dir), append(t.Account, r.account)
+		t.Session, t.Elevation = append(t.Session, r.session), append(t.Elevation, r.elevation)
+		t.Integrity = append(t.Integrity, r.integrity)
+		t.ParentPid = append(t.ParentPid, int64(r.parentPID)-int64(r.pid))
+		t.ParentName = append(t.ParentName, r.parentName)
+		t.ParentStart = append(t.ParentStart, column(&e.parentStart, r.parentStart))
+	}
+	e.byPointer[p] = i
+	return i
+}
+
+func column(d *difference, n int64) int64 {
+	if n == 0 {
+		return 0
+	}
+	return d.put(n)
+}
+
+func (e *encoding) network(n *event.Network) uint32 {
+	if n == nil {
+		return 0
+	}
+	r := networkRow{e.address("RemoteIP", n.RemoteIP), uint32(n.RemotePort), e.text(n.RemoteURL),
+		e.address("LocalIP", n.LocalIP), uint32(n.LocalPort), e.text(n.Protocol)}
+	i, ok := e.networks[r]
+	if !ok {
+		i = uint32(len(e.networks) + 1)
+		e.networks[r] = i
+		t := e.out.Networks
+		t.RemoteIp, t.RemotePort, t.RemoteUrl = append(t.RemoteIp, r.rip), append(t.RemotePort, r.rport), append(t.RemoteUrl, r.url)
+		t.LocalIp, t.LocalPort, t.Protocol = append(t.LocalIp, r.lip), append(t.LocalPort, r.lport), append(t.Protocol, r.proto)
+	}
+	return i
+}
+
+func (e *encoding) logon(l *event.Logon) uint32 {
+	if l == nil {
+		return 0
+	}
+	r := logonRow{kind: e.text(l.Type), id: l.ID, proto: e.text(l.Protocol), failure: e.text(l.Failure),
+		rdev: e.text(l.RemoteDevice), rip: e.address("RemoteIP", l.RemoteIP), rport: uint32(l.RemotePort)}
+	if l.LocalAdmin {
+		r.admin = 1
+	}
+	i, ok := e.logons[r]
+	if !ok {
+		i = uint32(len(e.logons) + 1)
+		e.logons[r] = i
+		t := e.out.Logons
+		t.Type, t.Id, t.Protocol = append(t.Type, r.kind), append(t.Id, r.id), append(t.Protocol, r.proto)
+		t.Failure, t.LocalAdmin = append(t.Failure, r.failure), append(t.LocalAdmin, r.admin)
+		t.RemoteDevice, t.RemoteIp = append(t.RemoteDevice, r.rdev), append(t.RemoteIp, r.rip)
+		t.RemotePort = append(t.RemotePort, r.rport)
+	}
+	return i
+}
+
+func (e *encoding) event(v *event.Event) string {
+	e.why = ""
+	if v == nil {
+		return "is nil"
+	}
+	now := e.moment("Time", v.Time)
+	switch {
+	case !v.Table.Valid():
+		e.fail("the table is unknown")
+	case !isAction(v.Action):
+		e.fail("the action is not 1 to 64 letters and digits")
+	case now == 0:
+		e.fail("Time is not set")
+	case v.Boot < 0 || v.Boot >= maxBoot:
+		e.fail("Boot is out of range")
+	case v.Additional != "" && len(v.Additional) > e.limits.Text:
+		e.fail("Additional is too long")
+	case v.Additional != "" && !isObject(v.Additional):
+		e.fail("Additional is not a JSON object")
+	}
+	if e.why != "" {
+		return e.why
+	}
+	initiating, process := e.process(v.Initiating), e.process(v.Process)
+	var file, previous, account uint32
+	if v.File != nil {
+		file = e.file(v.File)
+	}
+	if v.Previous != nil {
+		previous = e.file(v.Previous)
+	}
+	if v.Account != nil {
+		account = e.accountPart(v.Account)
+	}
+	network, logon := e.network(v.Network), e.logon(v.Logon)
+	action, additional := e.text(v.Action), e.text(v.Additional)
+	if e.why != "" {
+		return e.why
+	}
+	t := e.out.Events
+	t.Table, t.Action, t.Time = append(t.Table, uint32(v.Table)), append(t.Action, action), append(t.Time, e.time.put(now))
+	boot := int64(0)
+	if v.Boot != 0 {
+		boot = e.boot.put(v.Boot - now)
+	}
+	t.Boot, t.Initiating, t.Process = append(t.Boot, boot), append(t.Initiating, initiating), append(t.Process, process)
+	t.File, t.Previous = append(t.File, file), append(t.Previous, previous)
+	t.Network, t.Logon = append(t.Network, network), append(t.Logon, logon)
+	t.Account, t.Additional = append(t.Account, account), append(t.Additional, additional)
+	return ""
+}
+
+// accountPart is account for a part that is given: an empty one is not the same as none.
+func (e *encoding) accountPart(a *event.Account) uint32 {
+	if i := e.account(a); i != 0 {
+		return i
+	}
+	i, ok := e.accounts[accountRow{}]
+	if !ok {
+		i = uint32(len(e.accounts) + 1)
+		e.accounts[accountRow{}] = i
+		t := e.out.Accounts
+		t.Name, t.Domain, t.Sid = append(t.Name, 0), append(t.Domain, 0), append(t.Sid, 0)
+	}
+	return i
+}
+
+func (e *encoding) gap(g event.Gap) string {
+	e.why = ""
+	from, to := e.moment("From", g.From), e.moment("To", g.To)
+	if g.Source == "" {
+		e.fail("Source is empty")
+	}
+	if e.why != "" {
+		return e.why
+	}
+	t := e.out.Gaps
+	t.Source, t.Reason, t.Count = append(t.Source, e.text(g.Source)), append(t.Reason, e.text(g.Reason)), append(t.Count, g.Count)
+	t.From, t.To = append(t.From, column(&e.from, from)), append(t.To, column(&e.to, to))
+	return ""
+}
+
+// lastElement is the file name in a path of either kind of separator.
+func lastElement(path string) string {
+	return path[strings.LastIndexAny(path, `/\`)+1:]
+}
+
+func isAction(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
