@@ -1,0 +1,74 @@
+# Vedette. `make run` starts everything on this machine; `make test` passes all tests.
+SHELL := /bin/bash
+GO ?= go
+export GOFLAGS ?= -buildvcs=false
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+DATA ?= run
+PORT ?= 8443
+FUZZTIME ?= 30s
+
+.PHONY: run test test-unit test-e2e check build bench e2e fuzz generate setup setup-test lint clean
+
+## run: install what is missing, build, start the server and an agent on this host
+run: setup build
+	@tools/run.sh $(DATA) $(PORT)
+
+## build: bin/vedetted, bin/vedette-agent, bin/vedette
+build:
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedetted ./cmd/vedetted
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette-agent ./cmd/vedette-agent
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette ./cmd/vedette
+
+## test: everything that must pass, end-to-end with real binaries included (root)
+test: setup-test check test-unit test-e2e fuzz-short
+
+test-unit:
+	$(GO) test -p 2 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
+
+test-e2e: build
+	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -p 1 -timeout 20m ./e2e
+
+## e2e: the end-to-end tests alone, verbose
+e2e: setup-test build
+	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -p 1 -timeout 20m ./e2e
+
+## check: formatting, vet, cross-compilation, the import law, generated files, lint
+check:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt these:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) vet ./agent/... ./wire/... ./journal/... ./cmd/vedette-agent
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) vet ./agent/... ./wire/... ./journal/... ./cmd/vedette-agent
+	$(GO) test -count=1 -run 'TestImportLaw|TestGenerated' . ./schema ./tools/...
+
+## lint: the linters of .golangci.yml (builds golangci-lint once)
+lint: bin/tools/golangci-lint
+	bin/tools/golangci-lint run ./...
+
+bin/tools/golangci-lint:
+	GOBIN=$(CURDIR)/bin/tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+
+## bench: the figures of docs/benchmarks.md (takes minutes, root)
+bench: setup-test build
+	VEDETTE_BIN=$(CURDIR)/bin tools/bench.sh
+
+## fuzz: every fuzz target for FUZZTIME each
+fuzz:
+	@tools/fuzz.sh $(FUZZTIME)
+
+fuzz-short:
+	@tools/fuzz.sh 3s
+
+## generate: documentation and code made from declarations
+generate:
+	$(GO) run ./tools/schemadoc > docs/schema.md
+
+setup:
+	@tools/setup.sh run
+
+setup-test:
+	@tools/setup.sh test
+
+clean:
+	rm -rf bin

@@ -1,0 +1,4 @@
+package audit
+
+// utmpSize is the size of a utmp record in bytes.
+const utmpSize = 400

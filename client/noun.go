@@ -1,0 +1,235 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Machine is a device. Times are UTC; an absent one is nil.
+type Machine struct {
+	ID            string     `json:"id"`
+	Name          string     `json:"computerDnsName"`
+	FirstSeen     *time.Time `json:"firstSeen"`
+	LastSeen      *time.Time `json:"lastSeen"`
+	OSPlatform    string     `json:"osPlatform"`
+	Version       string     `json:"version"`
+	LastIP        string     `json:"lastIpAddress"`
+	LastExternal  string     `json:"lastExternalIpAddress"`
+	AgentVersion  string     `json:"agentVersion"`
+	HealthStatus  string     `json:"healthStatus"`
+	RiskScore     string     `json:"riskScore"`
+	ExposureLevel string     `json:"exposureLevel"`
+	Tags          []string   `json:"machineTags"`
+}
+
+// Alert is an alert.
+type Alert struct {
+	ID              string     `json:"id"`
+	Title           string     `json:"title"`
+	Description     string     `json:"description"`
+	Recommended     string     `json:"recommendedAction"`
+	Category        string     `json:"category"`
+	Severity        string     `json:"severity"`
+	Status          string     `json:"status"`
+	Classification  *string    `json:"classification"`
+	Determination   *string    `json:"determination"`
+	DetectionSource string     `json:"detectionSource"`
+	MachineID       string     `json:"machineId"`
+	MachineName     string     `json:"computerDnsName"`
+	AssignedTo      string     `json:"assignedTo"`
+	Created         *time.Time `json:"alertCreationTime"`
+	FirstEvent      *time.Time `json:"firstEventTime"`
+	LastEvent       *time.Time `json:"lastEventTime"`
+	Evidence        []Evidence `json:"evidence"`
+}
+
+// Evidence is one entity of an alert; what does not apply is nil.
+type Evidence struct {
+	Type        string  `json:"entityType"`
+	FileName    *string `json:"fileName"`
+	FilePath    *string `json:"filePath"`
+	SHA1        *string `json:"sha1"`
+	SHA256      *string `json:"sha256"`
+	ProcessID   *int64  `json:"processId"`
+	CommandLine *string `json:"processCommandLine"`
+	IP          *string `json:"ipAddress"`
+	URL         *string `json:"url"`
+	Account     *string `json:"accountName"`
+}
+
+// Action is a machine action.
+type Action struct {
+	ID        string     `json:"id"`
+	Type      string     `json:"type"`
+	Scope     *string    `json:"scope"`
+	Status    string     `json:"status"`
+	Requestor string     `json:"requestor"`
+	Comment   string     `json:"requestorComment"`
+	MachineID string     `json:"machineId"`
+	Machine   string     `json:"computerDnsName"`
+	Created   *time.Time `json:"creationDateTimeUtc"`
+	Updated   *time.Time `json:"lastUpdateDateTimeUtc"`
+	Error     *string    `json:"error"`
+	Trouble   *string    `json:"troubleshootInfo"`
+}
+
+// Indicator is an indicator of the current API.
+type Indicator struct {
+	ID            string     `json:"id,omitempty"`
+	Value         string     `json:"indicatorValue"`
+	Type          string     `json:"indicatorType"`
+	Action        string     `json:"action"`
+	Title         string     `json:"title"`
+	Description   string     `json:"description"`
+	Severity      string     `json:"severity,omitempty"`
+	GenerateAlert bool       `json:"generateAlert"`
+	Expires       *time.Time `json:"expirationTime,omitempty"`
+}
+
+// Definition is an alert definition of the custom threat-intelligence API.
+type Definition struct {
+	ID                  int64  `json:"Id,omitempty"`
+	Name                string `json:"Name"`
+	Severity            string `json:"Severity"`
+	InternalDescription string `json:"InternalDescription,omitempty"`
+	Title               string `json:"Title"`
+	Description         string `json:"UxDescription"`
+	Recommended         string `json:"RecommendedAction,omitempty"`
+	Category            string `json:"Category"`
+	Enabled             bool   `json:"Enabled"`
+}
+
+// IOC is an indicator of compromise of the custom threat-intelligence API.
+type IOC struct {
+	ID       int64      `json:"Id,omitempty"`
+	Type     string     `json:"Type"`
+	Value    string     `json:"Value"`
+	Function string     `json:"DetectionFunction"`
+	Enabled  bool       `json:"Enabled"`
+	Expires  *time.Time `json:"ExpiresAt,omitempty"`
+	Bind     string     `json:"AlertDefinition@odata.bind,omitempty"`
+}
+
+// HuntResult is the answer to a hunting query.
+type HuntResult struct {
+	Stats struct {
+		ExecutionTime float64
+	}
+	Schema []struct{ Name, Type string }
+	// Results has one map a row, keyed by column name; order columns by Schema.
+	Results      []map[string]any
+	Completeness *Completeness `json:"completeness"`
+}
+
+// Completeness says what telemetry the server knows to be missing from a result.
+type Completeness struct {
+	Complete bool `json:"complete"`
+	Gaps     []struct {
+		DeviceID string    `json:"deviceId"`
+		Source   string    `json:"source"`
+		Reason   string    `json:"reason"`
+		Lost     int64     `json:"eventsLost"`
+		From     time.Time `json:"from"`
+		To       time.Time `json:"to"`
+	} `json:"gaps"`
+}
+
+// List is a request for a list; the zero List asks for the first page.
+type List struct {
+	Filter  string // OData $filter
+	OrderBy string
+	Top     int
+	Expand  string
+}
+
+func (l List) query() string {
+	v := url.Values{}
+	set := func(k, s string) {
+		if s != "" {
+			v.Set(k, s)
+		}
+	}
+	set("$filter", l.Filter)
+	set("$orderby", l.OrderBy)
+	set("$expand", l.Expand)
+	if l.Top > 0 {
+		v.Set("$top", fmt.Sprint(l.Top))
+	}
+	if len(v) == 0 {
+		return ""
+	}
+	return "?" + v.Encode()
+}
+
+// Each calls f with every item of the list at path, following the server's pages until
+// there are no more, l.Top items were passed, or f returns false.
+func Each[T any](ctx context.Context, c *Client, path string, l List, f func(T) bool) error {
+	next, left := path+l.query(), l.Top
+	for next != "" {
+		var page struct {
+			Value []T    `json:"value"`
+			Next  string `json:"@odata.nextLink"`
+		}
+		if err := c.Do(ctx, http.MethodGet, next, nil, &page); err != nil {
+			return err
+		}
+		for _, item := range page.Value {
+			if !f(item) {
+				return nil
+			}
+			if left--; left == 0 {
+				return nil
+			}
+		}
+		next = page.Next
+	}
+	return nil
+}
+
+// All collects what Each passes.
+func All[T any](ctx context.Context, c *Client, path string, l List) ([]T, error) {
+	out := []T{}
+	err := Each(ctx, c, path, l, func(item T) bool {
+		out = append(out, item)
+		return true
+	})
+	return out, err
+}
+
+// Hunt runs a KQL query.
+func (c *Client) Hunt(ctx context.Context, query string) (*HuntResult, error) {
+	var r HuntResult
+	err := c.Do(ctx, http.MethodPost, "/api/advancedqueries/run", map[string]string{"Query": query}, &r)
+	return &r, err
+}
+
+// Machine returns a device by its id or computer name.
+func (c *Client) Machine(ctx context.Context, id string) (*Machine, error) {
+	var m Machine
+	err := c.Do(ctx, http.MethodGet, "/api/machines/"+url.PathEscape(id), nil, &m)
+	return &m, err
+}
+
+// Tag adds (or, with action "Remove", removes) one tag of a device.
+func (c *Client) Tag(ctx context.Context, id, tag, action string) (*Machine, error) {
+	var m Machine
+	err := c.Do(ctx, http.MethodPost, "/api/machines/"+url.PathEscape(id)+"/tags", map[string]string{"Value": tag, "Action": action}, &m)
+	return &m, err
+}
+
+// Act asks for a machine action, such as "isolate", with body's further fields.
+func (c *Client) Act(ctx context.Context, machine, action string, body map[string]any) (*Action, error) {
+	var a Action
+	err := c.Do(ctx, http.MethodPost, "/api/machines/"+url.PathEscape(machine)+"/"+action, body, &a)
+	return &a, err
+}
+
+// Action returns a machine action.
+func (c *Client) Action(ctx context.Context, id string) (*Action, error) {
+	var a Action
+	err := c.Do(ctx, http.MethodGet, "/api/machineactions/"+url.PathEscape(id), nil, &a)
+	return &a, err
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vedette-edr/vedette/client"
+)
+
+type deviceCommand struct {
+	List      deviceList    `cmd:"" help:"List devices."`
+	Get       deviceGet     `cmd:"" help:"Show one device."`
+	Tag       deviceTag     `cmd:"" help:"Add a tag to devices, or remove it."`
+	Isolate   deviceIsolate `cmd:"" help:"Cut a device off from everything but this server."`
+	Unisolate deviceRelease `cmd:"" help:"Release a device from isolation."`
+}
+
+type deviceList struct{ listFlags }
+
+func (d *deviceList) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	machines, err := client.All[client.Machine](s.ctx, c, "/api/machines", d.list())
+	// The published API answers 404 when there is no device yet; to a person that is an empty list.
+	if err != nil && !notFound(err) {
+		return err
+	}
+	cells := make([][]string, len(machines))
+	for i, m := range machines {
+		cells[i] = []string{m.Name, m.HealthStatus, m.OSPlatform, m.LastIP, when(m.LastSeen), strings.Join(m.Tags, ","), m.ID}
+	}
+	return s.out.rows(machines, []string{"NAME", "HEALTH", "OS", "ADDRESS", "LAST SEEN", "TAGS", "ID"}, cells)
+}
+
+type deviceGet struct {
+	Device string `arg:"" help:"Device id or computer name."`
+}
+
+func (d *deviceGet) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	m, err := c.Machine(s.ctx, d.Device)
+	if err != nil {
+		return err
+	}
+	return printMachine(s, m)
+}
+
+func printMachine(s *session, m *client.Machine) error {
+	return s.out.one(m, [][2]string{
+		{"Id", m.ID}, {"Name", m.Name}, {"Health", m.HealthStatus}, {"OS", m.OSPlatform + " " + m.Version},
+		{"Agent", m.AgentVersion}, {"Address", m.LastIP}, {"Risk", m.RiskScore}, {"Exposure", m.ExposureLevel},
+		{"First seen", when(m.FirstSeen)}, {"Last seen", when(m.LastSeen)}, {"Tags", strings.Join(m.Tags, ", ")},
+	})
+}
+
+type deviceTag struct {
+	Tag     string   `arg:"" help:"The tag."`
+	Devices []string `arg:"" help:"Device ids or computer names."`
+	Remove  bool     `help:"Remove the tag instead of adding it."`
+}
+
+func (d *deviceTag) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	verb := "Add"
+	if d.Remove {
+		verb = "Remove"
+	}
+	machines, cells := []*client.Machine{}, [][]string{}
+	for _, id := range d.Devices {
+		m, err := c.Tag(s.ctx, id, d.Tag, verb)
+		if err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		machines = append(machines, m)
+		cells = append(cells, []string{m.Name, strings.Join(m.Tags, ","), m.ID})
+	}
+	return s.out.rows(machines, []string{"NAME", "TAGS", "ID"}, cells)
+}
+
+// actionFlags are the flags of every command that starts a machine action.
+type actionFlags struct {
+	Device  string        `arg:"" help:"Device id or computer name."`
+	Comment string        `required:"" help:"Why; it is kept with the action."`
+	Wait    time.Duration `help:"How long to wait for the device's answer; 0 to return at once." default:"30s"`
+}
+
+type deviceIsolate struct {
+	actionFlags
+	Selective bool `help:"Selective isolation instead of full."`
+	ForceSelf bool `help:"Isolate the host that runs the server itself. It will be cut off from everybody else."`
+}
+
+func (d *deviceIsolate) Run(s *session) error {
+	body := map[string]any{"Comment": d.Comment, "IsolationType": "Full"}
+	if d.Selective {
+		body["IsolationType"] = "Selective"
+	}
+	if d.ForceSelf {
+		body["ForceSelf"] = true
+	}
+	return d.start(s, "isolate", body)
+}
+
+type deviceRelease struct{ actionFlags }
+
+func (d *deviceRelease) Run(s *session) error {
+	return d.start(s, "unisolate", map[string]any{"Comment": d.Comment})
+}
+
+// start asks for the action and follows it until it ended or the wait is over.
+func (f *actionFlags) start(s *session, verb string, body map[string]any) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	a, err := c.Act(s.ctx, f.Device, verb, body)
+	if err != nil {
+		return err
+	}
+	shown := ""
+	for deadline := time.Now().Add(f.Wait); ; {
+		if s.out.form == "table" && a.Status != shown {
+			fmt.Fprintf(s.errs, "%s  %s: %s\n", time.Now().Format("15:04:05"), a.Type, a.Status)
+			shown = a.Status
+		}
+		if (a.Status != "Pending" && a.Status != "InProgress") || time.Now().After(deadline) {
+			break
+		}
+		select {
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+		if a, err = c.Action(s.ctx, a.ID); err != nil {
+			return err
+		}
+	}
+	if err := printAction(s, a); err != nil {
+		return err
+	}
+	if a.Status == "Failed" || a.Status == "TimeOut" {
+		return fmt.Errorf("the action ended as %s: %s", a.Status, text(a.Error))
+	}
+	return nil
+}
+
+type actionCommand struct {
+	List   actionList   `cmd:"" help:"List actions, newest first."`
+	Get    actionGet    `cmd:"" help:"Show one action and what became of it."`
+	Cancel actionCancel `cmd:"" help:"Cancel an action that has not reached its device."`
+}
+
+type actionList struct{ listFlags }
+
+func (a *actionList) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	actions, err := client.All[client.Action](s.ctx, c, "/api/machineactions", a.list())
+	if err != nil {
+		return err
+	}
+	cells := make([][]string, len(actions))
+	for i, a := range actions {
+		cells[i] = []string{when(a.Created), a.Type, a.Status, a.Machine, a.Requestor, a.Comment, a.ID}
+	}
+	return s.out.rows(actions, []string{"CREATED", "TYPE", "STATUS", "DEVICE", "REQUESTOR", "COMMENT", "ID"}, cells)
+}
+
+type actionGet struct {
+	ID string `arg:"" help:"Action id."`
+}
+
+func (a *actionGet) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	act, err := c.Action(s.ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	return printAction(s, act)
+}
+
+type actionCancel struct {
+	ID      string `arg:"" help:"Action id."`
+	Comment string `required:"" help:"Why."`
+}
+
+func (a *actionCancel) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	var act client.Action
+	if err := c.Do(s.ctx, http.MethodPost, "/api/machineactions/"+url.PathEscape(a.ID)+"/cancel",
+		map[string]string{"Comment": a.Comment}, &act); err != nil {
+		return err
+	}
+	return printAction(s, &act)
+}
+
+func printAction(s *session, a *client.Action) error {
+	return s.out.one(a, [][2]string{
+		{"Id", a.ID}, {"Type", a.Type}, {"Scope", text(a.Scope)}, {"Status", a.Status},
+		{"Device", a.Machine + " (" + a.MachineID + ")"}, {"Requestor", a.Requestor}, {"Comment", a.Comment},
+		{"Created", when(a.Created)}, {"Updated", when(a.Updated)}, {"Error", text(a.Error)}, {"Truth", text(a.Trouble)},
+	})
+}

@@ -1,0 +1,114 @@
+// Command vedette is the command line over the public API of a Vedette server.
+//
+// Every command is a noun and a verb, answers as a table, JSON or CSV, and exits with 1
+// when the server refused, 2 when the command itself was wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/vedette-edr/vedette/client"
+)
+
+var version = "dev"
+
+// commands is the grammar of the command line.
+type commands struct {
+	Profile string           `help:"Profile to use: a server's bootstrap.json. Without it: ./run/bootstrap.json, ~/.config/vedette/profile.json, /etc/vedette/profile.json." env:"VEDETTE_PROFILE" type:"path"`
+	Output  string           `short:"o" help:"Form of the answer: ${enum}." enum:"table,json,csv" default:"table"`
+	Version kong.VersionFlag `help:"Print the version."`
+
+	Hunt       huntCommand       `cmd:"" help:"Run a KQL query over the telemetry."`
+	Alert      alertCommand      `cmd:"" help:"Alerts."`
+	Device     deviceCommand     `cmd:"" help:"Devices and response actions on them."`
+	Action     actionCommand     `cmd:"" help:"Response actions, pending and past."`
+	Indicator  indicatorCommand  `cmd:"" help:"Indicators: hashes, addresses, domains, URLs."`
+	Definition definitionCommand `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
+	IOC        iocCommand        `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`
+	Schema     schemaCommand     `cmd:"" help:"The hunting tables and their columns."`
+	Token      tokenCommand      `cmd:"" help:"Print an access token, for curl and scripts."`
+}
+
+// session is what commands run with.
+type session struct {
+	ctx     context.Context
+	profile string
+	out     printer
+	errs    io.Writer
+}
+
+func (s *session) client() (*client.Client, error) {
+	path := s.profile
+	if path == "" {
+		candidates := []string{filepath.Join("run", "bootstrap.json")}
+		if home, err := os.UserConfigDir(); err == nil {
+			candidates = append(candidates, filepath.Join(home, "vedette", "profile.json"))
+		}
+		candidates = append(candidates, "/etc/vedette/profile.json")
+		for _, c := range candidates {
+			if _, err := os.Stat(c); err == nil {
+				path = c
+				break
+			}
+		}
+		if path == "" {
+			return nil, fmt.Errorf("no profile found: give --profile DIR/bootstrap.json of the server, or set VEDETTE_PROFILE")
+		}
+	}
+	return client.FromProfile(path)
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	var cli commands
+	parser, err := kong.New(&cli,
+		kong.Name("vedette"),
+		kong.Description("Hunts, alerts and response actions of a Vedette server."),
+		kong.Vars{"version": version},
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "vedette:", err)
+		return 2
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintln(stderr, "vedette:", err)
+		fmt.Fprintln(stderr, "Try 'vedette --help'.")
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s := &session{ctx: ctx, profile: cli.Profile, out: newPrinter(stdout, cli.Output), errs: stderr}
+	if err := parsed.Run(s); err != nil {
+		report(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// report prints an error as a person wants to read it.
+func report(w io.Writer, err error) {
+	var api *client.Error
+	switch {
+	case errors.As(err, &api) && api.Status == 401:
+		fmt.Fprintf(w, "vedette: not signed in: %s\nCheck client_id and client_secret in the profile.\n", api.Message)
+	case errors.As(err, &api) && api.Target != "":
+		fmt.Fprintf(w, "vedette: %s\n(correlation id %s)\n", api, api.Target)
+	default:
+		fmt.Fprintln(w, "vedette:", err)
+	}
+}

@@ -1,0 +1,133 @@
+// Package action is the machine behind response actions: what was asked of a device, by
+// whom, and what has truly become of it.
+//
+// The row of the store is the truth; a nudge to the device is only a hint to look. State
+// moves requested → approved → delivered → applied → verified, or ends in failed,
+// expired, cancelled or unknown; each step is kept with its time, actor and evidence, and
+// the published status is derived from the state, never set. An action belongs to the
+// incarnation of the device it was asked of: a device that enrolled again never runs it.
+package action
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// Kind is the published type of a machine action.
+type Kind string
+
+// The kinds this server can carry out. Others come with the responders that do them.
+const (
+	Isolate   Kind = "Isolate"
+	Unisolate Kind = "Unisolate"
+)
+
+// State is where an action stands.
+type State string
+
+// The states. Requested, Approved, Delivered and Applied are open, the rest are ends.
+const (
+	Requested State = "requested"
+	Approved  State = "approved"
+	Delivered State = "delivered"
+	Applied   State = "applied"  // the device did it; not proven yet
+	Verified  State = "verified" // a probe on the device proved it
+	Reverted  State = "reverted" // it was verified, and undone since
+	Failed    State = "failed"
+	Expired   State = "expired" // its lifetime ended before the device took it
+	Cancelled State = "cancelled"
+	Unknown   State = "unknown" // delivered, and the device never said what became of it
+)
+
+// Open reports whether an action in state s can still change by itself.
+func (s State) Open() bool {
+	switch s {
+	case Requested, Approved, Delivered, Applied:
+		return true
+	}
+	return false
+}
+
+// Status is the published status of a machine action.
+type Status string
+
+// The published statuses.
+const (
+	Pending    Status = "Pending"
+	InProgress Status = "InProgress"
+	Succeeded  Status = "Succeeded"
+	StFailed   Status = "Failed"
+	TimeOut    Status = "TimeOut"
+	StCancel   Status = "Cancelled"
+)
+
+// Status derives the published status. Only a verified (or since reverted) action has
+// succeeded; one whose effect the device could not prove is still in progress.
+func (s State) Status() Status {
+	switch s {
+	case Requested, Approved:
+		return Pending
+	case Delivered, Applied:
+		return InProgress
+	case Verified, Reverted:
+		return Succeeded
+	case Expired, Unknown:
+		return TimeOut
+	case Cancelled:
+		return StCancel
+	}
+	return StFailed
+}
+
+// Step is one movement of an action, kept for ever.
+type Step struct {
+	State    State
+	At       time.Time
+	Actor    string          // who or what moved it
+	Detail   string          // why, or what was seen
+	Evidence json.RawMessage `json:",omitempty"` // what the device's probe returned; nil for none
+}
+
+// Action is one response action on one device.
+type Action struct {
+	ID          ident.ActionID
+	Tenant      ident.TenantID
+	Device      ident.DeviceID
+	DeviceName  string
+	Incarnation uint64 // of the device, when it was asked
+	Kind        Kind
+	Scope       string          // Full, Selective, …; "" for none
+	Params      json.RawMessage `json:",omitempty"` // what the responder gets; nil for none
+	Comment     string
+	Requestor   ident.Actor
+	Source      string // PublicApi, Portal, Rule, …
+	External    string // the caller's own id
+	State       State
+	Steps       []Step
+	Error       string // why it failed, in words for people
+	Created     time.Time
+	Updated     time.Time
+	Expires     time.Time // it is not delivered after this
+	Cancel      Cancellation
+}
+
+// Cancellation says who cancelled an action, when, and why.
+type Cancellation struct {
+	By      string
+	Comment string
+	At      time.Time
+}
+
+// Fields is what actions may be filtered and ordered by.
+var Fields = filter.Schema{
+	{Name: "id", Type: filter.String},
+	{Name: "status", Type: filter.String},
+	{Name: "machineId", Type: filter.String},
+	{Name: "type", Type: filter.String},
+	{Name: "requestor", Type: filter.String},
+	{Name: "creationDateTimeUtc", Type: filter.Time},
+	{Name: "lastUpdateDateTimeUtc", Type: filter.Time},
+}

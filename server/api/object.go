@@ -1,0 +1,374 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vedette-edr/vedette/server/errs"
+)
+
+// maxJSONDepth bounds the nesting of a request body.
+const maxJSONDepth = 64
+
+// Object is a JSON object of a request body whose members are read by name. Names are
+// case-sensitive, as in the published API, unless Fold was called; members that nobody
+// reads are ignored. The methods return errs.Invalid that names the member and its place.
+//
+// A member that is null counts as absent for RequireString, while Has sees it.
+type Object struct {
+	members map[string]*jsonValue
+	folded  map[string]*jsonValue // by lower-case name; nil when case matters
+	path    string                // of the object in the body, "" for the body itself
+}
+
+// jsonValue is a decoded value: nil, bool, string, json.Number, []*jsonValue or *Object.
+type jsonValue struct {
+	v    any
+	line int
+	col  int
+}
+
+// JSON reads the body, which must be one JSON object.
+func (r *Request) JSON() (*Object, error) {
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, err
+		}
+		return nil, &errs.E{Op: "api.Request.JSON", Kind: errs.Invalid, Code: errs.InvalidRequestBody, Detail: "the request body ended early", Err: err}
+	}
+	return ParseObject(data)
+}
+
+// ParseObject decodes a body that must be one JSON object. A byte order mark is passed
+// over; a member given twice is refused.
+func ParseObject(data []byte) (*Object, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, badBody("it is empty; a JSON object is needed")
+	}
+	p := &jsonParser{data: data, line: 1, dec: json.NewDecoder(bytes.NewReader(data))}
+	p.dec.UseNumber()
+	// The decoder's own offsets are wrong when tokens are read, so syntax is checked first.
+	var raw json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return nil, badBody("%s: %s", p.place(max(syntax.Offset-1, 0)), syntax.Error())
+		}
+		return nil, badBody("%v", err)
+	}
+	v, err := p.value("", 0)
+	if err != nil {
+		return nil, err
+	}
+	o, ok := v.v.(*Object)
+	if !ok {
+		return nil, badBody("line %d, column %d: a JSON object is needed, not %s", v.line, v.col, v.kind())
+	}
+	return o, nil
+}
+
+func badBody(format string, args ...any) error {
+	return errs.New("api.ParseObject", errs.Invalid, errs.InvalidRequestBody, "Request body is incorrect: "+format, args...)
+}
+
+type jsonParser struct {
+	data []byte
+	dec  *json.Decoder
+	// Where counting stopped, so that places are found in one pass over the body.
+	line, lineStart, counted int
+}
+
+// position turns a byte offset, never smaller than the last one, into line and column.
+func (p *jsonParser) position(offset int64) (line, col int) {
+	end := min(int(offset), len(p.data))
+	for ; p.counted < end; p.counted++ {
+		if p.data[p.counted] == '\n' {
+			p.line++
+			p.lineStart = p.counted + 1
+		}
+	}
+	return p.line, end - p.lineStart + 1
+}
+
+func (p *jsonParser) place(offset int64) string {
+	line, col := p.position(offset)
+	return fmt.Sprintf("line %d, column %d", line, col)
+}
+
+// start is the offset at which the next token begins.
+func (p *jsonParser) start() int64 {
+	i := p.dec.InputOffset()
+	for i < int64(len(p.data)) && strings.IndexByte(" \t\r\n,:", p.data[i]) >= 0 {
+		i++
+	}
+	return i
+}
+
+func (p *jsonParser) value(path string, depth int) (*jsonValue, error) {
+	at := p.start()
+	t, err := p.dec.Token()
+	if err != nil {
+		return nil, badBody("%s: %v", p.place(at), err)
+	}
+	out := &jsonValue{v: t}
+	out.line, out.col = p.position(at)
+	delim, ok := t.(json.Delim)
+	if !ok {
+		return out, nil
+	}
+	if depth >= maxJSONDepth {
+		return nil, badBody("line %d, column %d: nested more than %d deep", out.line, out.col, maxJSONDepth)
+	}
+	if delim == '{' {
+		out.v, err = p.object(path, depth)
+	} else {
+		out.v, err = p.array(path, depth)
+	}
+	return out, err
+}
+
+func (p *jsonParser) object(path string, depth int) (*Object, error) {
+	o := &Object{members: map[string]*jsonValue{}, path: path}
+	for p.dec.More() {
+		at := p.start()
+		t, err := p.dec.Token()
+		if err != nil {
+			return nil, badBody("%s: %v", p.place(at), err)
+		}
+		name, _ := t.(string)
+		if _, twice := o.members[name]; twice {
+			return nil, badBody("%s: %s is given twice", p.place(at), name)
+		}
+		if o.members[name], err = p.value(join(path, name), depth+1); err != nil {
+			return nil, err
+		}
+	}
+	_, err := p.dec.Token()
+	return o, err
+}
+
+func (p *jsonParser) array(path string, depth int) ([]*jsonValue, error) {
+	list := []*jsonValue{}
+	for p.dec.More() {
+		v, err := p.value(path+"["+strconv.Itoa(len(list))+"]", depth+1)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	_, err := p.dec.Token()
+	return list, err
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func (v *jsonValue) kind() string {
+	switch v.v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case string:
+		return "a string"
+	case json.Number:
+		return "a number"
+	case []*jsonValue:
+		return "an array"
+	}
+	return "an object"
+}
+
+// Fold makes names match in any case and returns o. Clients of PATCH routes send either.
+func (o *Object) Fold() *Object {
+	o.folded = make(map[string]*jsonValue, len(o.members))
+	for name, v := range o.members {
+		o.folded[strings.ToLower(name)] = v
+	}
+	return o
+}
+
+func (o *Object) find(name string) (*jsonValue, bool) {
+	if o.folded != nil {
+		v, ok := o.folded[strings.ToLower(name)]
+		return v, ok
+	}
+	v, ok := o.members[name]
+	return v, ok
+}
+
+// Has reports whether the member is there, be it null.
+func (o *Object) Has(name string) bool {
+	_, ok := o.find(name)
+	return ok
+}
+
+// IsNull reports whether the member is there and null.
+func (o *Object) IsNull(name string) bool {
+	v, ok := o.find(name)
+	return ok && v.v == nil
+}
+
+func (o *Object) wrong(name string, v *jsonValue, want string) error {
+	return badBody("line %d, column %d: %s must be %s, not %s", v.line, v.col, join(o.path, name), want, v.kind())
+}
+
+// missing is the published error for a required member that is not there.
+func (o *Object) missing(name string) error {
+	return errs.New("api.Object", errs.Invalid, errs.MissingRequiredParameter, "Required parameter %s is missing", join(o.path, name))
+}
+
+// String returns a string member, "" when it is absent or null.
+func (o *Object) String(name string) (string, error) {
+	v, ok := o.find(name)
+	if !ok || v.v == nil {
+		return "", nil
+	}
+	s, ok := v.v.(string)
+	if !ok {
+		return "", o.wrong(name, v, "a string")
+	}
+	return s, nil
+}
+
+// RequireString returns a string member that must be there and hold more than space.
+func (o *Object) RequireString(name string) (string, error) {
+	s, err := o.String(name)
+	if err == nil && strings.TrimSpace(s) == "" {
+		return "", o.missing(name)
+	}
+	return s, err
+}
+
+// Bool returns a boolean member, false when it is absent or null. The strings "true" and
+// "false" in any case count, because published samples send them.
+func (o *Object) Bool(name string) (bool, error) {
+	v, ok := o.find(name)
+	if !ok || v.v == nil {
+		return false, nil
+	}
+	switch b := v.v.(type) {
+	case bool:
+		return b, nil
+	case string:
+		if strings.EqualFold(b, "true") || strings.EqualFold(b, "false") {
+			return strings.EqualFold(b, "true"), nil
+		}
+	}
+	return false, o.wrong(name, v, "a boolean")
+}
+
+// Int returns an integer member, 0 when it is absent or null. A string of digits counts.
+func (o *Object) Int(name string) (int64, error) {
+	v, ok := o.find(name)
+	if !ok || v.v == nil {
+		return 0, nil
+	}
+	text := ""
+	switch n := v.v.(type) {
+	case json.Number:
+		text = n.String()
+	case string:
+		text = n
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, o.wrong(name, v, "an integer")
+	}
+	return n, nil
+}
+
+// Time returns a date-time member in UTC, the zero time when it is absent or null.
+func (o *Object) Time(name string) (time.Time, error) {
+	v, ok := o.find(name)
+	if !ok || v.v == nil {
+		return time.Time{}, nil
+	}
+	s, ok := v.v.(string)
+	if !ok {
+		return time.Time{}, o.wrong(name, v, "a date-time string")
+	}
+	t, ok := ParseTime(s)
+	if !ok {
+		return time.Time{}, badBody("line %d, column %d: %s: %q is not a date-time such as 2020-12-12T00:00:00Z", v.line, v.col, join(o.path, name), s)
+	}
+	return t, nil
+}
+
+// Strings returns a member that is an array of strings, nil when it is absent or null.
+func (o *Object) Strings(name string) ([]string, error) {
+	list, err := o.list(name)
+	if err != nil || list == nil {
+		return nil, err
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		s, ok := e.v.(string)
+		if !ok {
+			return nil, o.wrong(fmt.Sprintf("%s[%d]", name, i), e, "a string")
+		}
+		out[i] = s
+	}
+	return out, nil
+}
+
+// Objects returns a member that is an array of objects, nil when it is absent or null.
+func (o *Object) Objects(name string) ([]*Object, error) {
+	list, err := o.list(name)
+	if err != nil || list == nil {
+		return nil, err
+	}
+	out := make([]*Object, len(list))
+	for i, e := range list {
+		x, ok := e.v.(*Object)
+		if !ok {
+			return nil, o.wrong(fmt.Sprintf("%s[%d]", name, i), e, "an object")
+		}
+		out[i] = x
+	}
+	return out, nil
+}
+
+func (o *Object) list(name string) ([]*jsonValue, error) {
+	v, ok := o.find(name)
+	if !ok || v.v == nil {
+		return nil, nil
+	}
+	list, ok := v.v.([]*jsonValue)
+	if !ok {
+		return nil, o.wrong(name, v, "an array")
+	}
+	return list, nil
+}
+
+// timeLayouts are the forms of a point in time that published samples and clients send.
+// Fractions of a second are taken by every layout that has seconds.
+var timeLayouts = []string{
+	"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02T15:04",
+	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02Z07:00", "2006-01-02",
+}
+
+// ParseTime reads a point in time as clients of the published API write it: full ISO 8601
+// with or without zone (none is UTC), or a date alone, which may carry a Z.
+func ParseTime(s string) (time.Time, bool) {
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), true
+		}
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,68 @@
+// Package hunt runs a query for someone: it compiles KQL against the hunting tables, keeps
+// it within the caller's tenant and the published limits, has the telemetry store run it,
+// says what telemetry is known to be missing from the answer, and records who asked what.
+//
+// It neither parses requests nor renders answers: the published shapes of the hunting API
+// are package api's. Start at Service.Run.
+package hunt
+
+import (
+	"time"
+
+	"github.com/vedette-edr/vedette/kql/types"
+)
+
+// Request is one query of one caller, who is the principal of the context.
+type Request struct {
+	Query string
+	// From and To bound Timestamp when they are not zero, as the Timespan of the Graph
+	// form does; the query's own conditions hold as well.
+	From, To time.Time
+}
+
+// Column is one column of a result.
+type Column struct {
+	Name string
+	Type types.Type
+	// JSON marks a dynamic column that the published schema calls a string: its cells are
+	// answered as JSON text.
+	JSON bool
+}
+
+// Result is the answer to a query. It belongs to the caller.
+type Result struct {
+	Columns      []Column
+	Rows         [][]types.Value // one cell a column, of the column's type
+	Stats        Stats
+	Completeness Completeness
+	// Render is the query's render operator as kind and properties, "" for none.
+	Render     string
+	Properties map[string]string
+}
+
+// Stats is what a query took.
+type Stats struct {
+	Elapsed time.Duration // wall, compilation included
+	CPU     time.Duration // of the worker
+	Memory  int64         // peak of the worker in bytes
+	Bytes   int64         // of the rows
+}
+
+// Completeness says whether the rows can be trusted to be all there are.
+type Completeness struct {
+	Complete bool
+	Gaps     []Gap // at most MaxGaps, latest first
+	More     bool  // there are gaps beyond those listed
+}
+
+// MaxGaps bounds the gaps listed with a result.
+const MaxGaps = 100
+
+// Gap is one stretch of missing telemetry that overlaps the time a query looks at.
+type Gap struct {
+	Device   string
+	Source   string
+	Reason   string
+	Lost     int64 // events; 0 when the number is unknown
+	From, To time.Time
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what the given purpose needs and is missing. Usage: setup.sh run|test
+set -euo pipefail
+
+declare -A package=(
+	[gcc]=gcc [g++]=g++ [git]=git [curl]=curl
+	[ip]=iproute2 [nft]=nftables [sshd]=openssh-server [ssh]=openssh-client
+	[auditctl]=auditd [tcpdump]=tcpdump [useradd]=passwd [su]=util-linux
+)
+case "${1:-}" in
+run) need=(gcc g++ curl) ;;
+test) need=(gcc g++ git curl ip nft ssh sshd auditctl tcpdump useradd su) ;;
+*) echo "usage: $0 run|test" >&2; exit 2 ;;
+esac
+
+PATH=$PATH:/usr/sbin:/sbin
+if ! command -v go >/dev/null; then
+	echo "Vedette is built with Go, which is not installed: see https://go.dev/doc/install" >&2
+	exit 1
+fi
+missing=()
+for tool in "${need[@]}"; do
+	command -v "$tool" >/dev/null || missing+=("${package[$tool]}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "Please install these with your package manager: ${missing[*]}" >&2
+	exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	echo "These packages are missing; as root run: apt-get install ${missing[*]}" >&2
+	exit 1
+fi
+echo "Installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# A package that brings a service must not start it here: the tests run their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' > $policy
+	chmod 755 $policy
+	trap 'rm -f $policy' EXIT
+fi
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
