@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/server/ident"
 )
@@ -98,5 +99,7 @@ func Collect(ctx context.Context, s Querier, q *Query) (*Result, error) {
 // Query is one question of one tenant.
 type Query struct {
 	Tenant ident.TenantID
+	// Plan is the bound query; its columns are the result's. It is not changed.
+	Plan   plan.Node
 	Limits Limits
 }

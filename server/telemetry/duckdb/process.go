@@ -140,6 +140,7 @@ func (w *process) kill() {
 type usage struct {
 	user, kernel time.Duration
 	memory       int64
+	bytes        int64 // of rows
 }
 
 // run sends one request and hands the rows to sink. After an error the worker may only
@@ -154,51 +155,53 @@ func (w *process) run(ctx context.Context, q *frame.Request, l telemetry.Limits,
 	var watching sync.WaitGroup
 	done := make(chan struct{})
 	watching.Go(func() { watch.run(ctx, done) })
-	err := w.talk(q, sink)
+	bytes, err := w.talk(q, sink)
 	close(done)
 	watching.Wait()
 	if watch.err != nil {
 		err = watch.err
 	}
+	watch.used.bytes = bytes
 	return watch.used, err
 }
 
-// talk is the exchange of one request.
-func (w *process) talk(q *frame.Request, sink telemetry.Sink) error {
+// talk is the exchange of one request; it returns the bytes of rows that came.
+func (w *process) talk(q *frame.Request, sink telemetry.Sink) (bytes int64, err error) {
 	const op = "duckdb.Query"
 	broken := func(err error) error {
 		return &errs.E{Op: op, Kind: errs.Limited, Detail: textResources, Err: fmt.Errorf("worker died: %w: %s", err, w.stderr)}
 	}
 	if err := frame.WriteJSON(w.in, frame.KindRequest, q); err != nil {
 		if errors.Is(err, frame.ErrMalformed) {
-			return errs.New(op, errs.Limited, "", textResources)
+			return 0, errs.New(op, errs.Limited, "", textResources)
 		}
-		return broken(err)
+		return 0, broken(err)
 	}
 	row := make([]types.Value, len(q.Columns))
 	for {
 		k, b, err := w.out.Next()
 		if err != nil {
-			return broken(err)
+			return bytes, broken(err)
 		}
 		switch {
 		case k == frame.KindRows && len(q.Columns) > 0 && sink != nil:
+			bytes += int64(len(b))
 			for len(b) > 0 {
 				if b, err = frame.ReadRow(b, q.Columns, row); err != nil {
-					return &errs.E{Op: op, Detail: textBroken, Err: err}
+					return bytes, &errs.E{Op: op, Detail: textBroken, Err: err}
 				}
 				if err := sink(row); err != nil {
-					return err
+					return bytes, err
 				}
 			}
 		case k == frame.KindDone:
 			var d frame.Done
 			if err := json.Unmarshal(b, &d); err != nil {
-				return &errs.E{Op: op, Detail: textBroken, Err: err}
+				return bytes, &errs.E{Op: op, Detail: textBroken, Err: err}
 			}
-			return failure(op, &d)
+			return bytes, failure(op, &d)
 		default:
-			return &errs.E{Op: op, Detail: textBroken, Err: frame.ErrMalformed}
+			return bytes, &errs.E{Op: op, Detail: textBroken, Err: frame.ErrMalformed}
 		}
 	}
 }

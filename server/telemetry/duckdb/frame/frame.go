@@ -58,7 +58,7 @@ type Hello struct {
 // Request is one statement to run.
 type Request struct {
 	SQL     string
-	Columns []types.Type // of the result; nil for a statement without one
+	Columns []types.Type // of the result
 	Rows    int          // most rows to return
 	Bytes   int64        // most bytes of rows to return
 }

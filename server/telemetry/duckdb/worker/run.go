@@ -23,10 +23,6 @@ const blockSize = 128 << 10
 // run executes q and sends its rows.
 func run(conn *sql.Conn, q *frame.Request, out io.Writer) error {
 	ctx := context.Background()
-	if q.Columns == nil {
-		_, err := conn.ExecContext(ctx, q.SQL)
-		return err
-	}
 	rows, err := conn.QueryContext(ctx, q.SQL)
 	if err != nil {
 		return err
