@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case "worker":
 			os.Exit(worker.Main(os.Args[2:], os.Stdin, os.Stdout))
+		case "ingest":
+			ingestForever(os.Args[2], os.Args[3])
 		}
 	}
 	os.Exit(m.Run())

@@ -93,12 +93,17 @@ type pool struct {
 	closed bool
 }
 
-func newPool(cfg WorkerConfig, data func(ident.TenantID) string) (*pool, error) {
+// newPool makes a pool whose workers see the directories that data names. In scratch it
+// makes the directory that their own file systems are mounted on.
+func newPool(cfg WorkerConfig, scratch string, data func(ident.TenantID) string) (*pool, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	root, err := os.MkdirTemp("", "vedette-worker-")
+	root, err := filepath.Abs(filepath.Join(scratch, "root"))
 	if err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(root, 0o755); err != nil {
 		return nil, err
 	}
 	return &pool{cfg: cfg, data: data, root: root, slot: make(chan struct{}, cfg.Size)}, nil
@@ -235,5 +240,4 @@ func (p *pool) close() {
 	for range p.cfg.Size {
 		p.slot <- struct{}{}
 	}
-	_ = os.Remove(p.root)
 }

@@ -132,7 +132,7 @@ func Open(cfg Config) (*Store, error) {
 		s.closeFiles()
 		return nil, fmt.Errorf("telemetry store %s: %w", cfg.Dir, err)
 	}
-	if s.pool, err = newPool(cfg.Workers, s.segmentDir); err != nil {
+	if s.pool, err = newPool(cfg.Workers, s.scratch(), s.segmentDir); err != nil {
 		s.closeFiles()
 		return nil, fmt.Errorf("telemetry store: %w", err)
 	}
