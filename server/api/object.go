@@ -326,6 +326,26 @@ func (o *Object) Strings(name string) ([]string, error) {
 	return out, nil
 }
 
+// Texts is Strings for lists of ids, which clients send as strings or as numbers.
+func (o *Object) Texts(name string) ([]string, error) {
+	list, err := o.list(name)
+	if err != nil || list == nil {
+		return nil, err
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		switch v := e.v.(type) {
+		case string:
+			out[i] = v
+		case json.Number:
+			out[i] = v.String()
+		default:
+			return nil, o.wrong(fmt.Sprintf("%s[%d]", name, i), e, "a string or a number")
+		}
+	}
+	return out, nil
+}
+
 // Objects returns a member that is an array of objects, nil when it is absent or null.
 func (o *Object) Objects(name string) ([]*Object, error) {
 	list, err := o.list(name)
