@@ -44,30 +44,6 @@ func (v Access) insert(ctx context.Context, op, what, statement string, doc any,
 	})
 }
 
-// fetch returns the one document that where selects.
-func fetch[T any](ctx context.Context, s *Store, t *table, where string, args ...any) (*T, error) {
-	var out *T
-	err := s.view(ctx, "store."+t.name, func(ctx context.Context, q querier) (err error) {
-		out, err = one[T](ctx, q, t, where, args...)
-		return err
-	})
-	return out, err
-}
-
-// fetchAll returns the documents that rest selects and orders.
-func fetchAll[T any](ctx context.Context, s *Store, t *table, rest string, args ...any) ([]*T, error) {
-	var out []*T
-	err := s.view(ctx, "store."+t.name, func(ctx context.Context, q querier) error {
-		rows, err := q.QueryContext(ctx, "SELECT doc FROM "+t.name+" "+rest, args...)
-		if err != nil {
-			return err
-		}
-		out, err = documents[T](rows)
-		return err
-	})
-	return out, err
-}
-
 // CreateTenant implements access.TenantStore.
 func (v Access) CreateTenant(ctx context.Context, t *access.Tenant) error {
 	return v.insert(ctx, "store.CreateTenant", "tenant",
