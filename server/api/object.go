@@ -193,11 +193,15 @@ func (v *jsonValue) kind() string {
 	return "an object"
 }
 
-// Fold makes names match in any case and returns o. Clients of PATCH routes send either.
+// Fold makes names match in any case and returns o. Clients of PATCH routes send either;
+// of two that differ in case alone, the one that stands later counts.
 func (o *Object) Fold() *Object {
 	o.folded = make(map[string]*jsonValue, len(o.members))
 	for name, v := range o.members {
-		o.folded[strings.ToLower(name)] = v
+		name = strings.ToLower(name)
+		if was, ok := o.folded[name]; !ok || was.line < v.line || was.line == v.line && was.col < v.col {
+			o.folded[name] = v
+		}
 	}
 	return o
 }

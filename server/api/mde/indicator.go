@@ -3,6 +3,7 @@ package mde
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/vedette-edr/vedette/server/access"
@@ -13,6 +14,11 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 )
+
+// indicatorFields is what indicators may be filtered and ordered by. The time of the last
+// update is not among them, as in the published API: an indicator that was never changed
+// shows its creation there.
+var indicatorFields = slices.DeleteFunc(slices.Clone(indicator.Fields), func(f filter.Field) bool { return f.Name == "lastUpdateTime" })
 
 func (a *API) indicatorRoutes() []api.Route {
 	need := []access.Permission{access.TIReadWriteOwn, access.TIReadWrite}
@@ -28,7 +34,7 @@ func (a *API) indicatorRoutes() []api.Route {
 }
 
 func (a *API) getIndicators(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, a.spec(indicator.Fields, indicatorEntity{}))
+	o, err := odata.Parse(r.Query, a.spec(indicatorFields, indicatorEntity{}))
 	if err != nil {
 		return err
 	}
@@ -40,7 +46,7 @@ func (a *API) getIndicators(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (a *API) countIndicators(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, a.spec(indicator.Fields, indicatorEntity{}))
+	o, err := odata.Parse(r.Query, a.spec(indicatorFields, indicatorEntity{}))
 	if err != nil {
 		return err
 	}

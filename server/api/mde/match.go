@@ -38,6 +38,10 @@ func matches(e filter.Expr, r row) bool {
 	return false
 }
 
+// fold maps texts that differ in case alone to one; by way of upper case, so that letters
+// with three forms (s, S, ſ) meet.
+func fold(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+
 func isNull(v any) bool {
 	switch v := v.(type) {
 	case string:
@@ -56,7 +60,7 @@ func relates(have any, op filter.Op, v filter.Value) bool {
 	c := 0
 	switch have := have.(type) {
 	case string:
-		a, b := strings.ToLower(have), strings.ToLower(v.S)
+		a, b := fold(have), fold(v.S)
 		switch op {
 		case filter.StartsWith:
 			return strings.HasPrefix(a, b)
@@ -112,7 +116,7 @@ func compareCells(a, b any) int {
 	}
 	switch a := a.(type) {
 	case string:
-		return strings.Compare(strings.ToLower(a), strings.ToLower(b.(string)))
+		return strings.Compare(fold(a), fold(b.(string)))
 	case int64:
 		return cmp.Compare(a, b.(int64))
 	case time.Time:
