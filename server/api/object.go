@@ -193,11 +193,15 @@ func (v *jsonValue) kind() string {
 	return "an object"
 }
 
-// Fold makes names match in any case and returns o. Clients of PATCH routes send either.
+// Fold makes names match in any case and returns o. Clients of PATCH routes send either;
+// of two that differ in case alone, the one that stands later counts.
 func (o *Object) Fold() *Object {
 	o.folded = make(map[string]*jsonValue, len(o.members))
 	for name, v := range o.members {
-		o.folded[strings.ToLower(name)] = v
+		name = strings.ToLower(name)
+		if was, ok := o.folded[name]; !ok || was.line < v.line || was.line == v.line && was.col < v.col {
+			o.folded[name] = v
+		}
 	}
 	return o
 }
@@ -322,6 +326,26 @@ func (o *Object) Strings(name string) ([]string, error) {
 			return nil, o.wrong(fmt.Sprintf("%s[%d]", name, i), e, "a string")
 		}
 		out[i] = s
+	}
+	return out, nil
+}
+
+// Texts is Strings for lists of ids, which clients send as strings or as numbers.
+func (o *Object) Texts(name string) ([]string, error) {
+	list, err := o.list(name)
+	if err != nil || list == nil {
+		return nil, err
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		switch v := e.v.(type) {
+		case string:
+			out[i] = v
+		case json.Number:
+			out[i] = v.String()
+		default:
+			return nil, o.wrong(fmt.Sprintf("%s[%d]", name, i), e, "a string or a number")
+		}
 	}
 	return out, nil
 }

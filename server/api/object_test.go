@@ -89,6 +89,18 @@ func TestMembersAreReadByExactName(t *testing.T) {
 	}
 }
 
+func TestOfFoldedTwinsTheLaterCounts(t *testing.T) {
+	for range 50 {
+		o, err := api.ParseObject([]byte(`{"status":"a","Status":"b","STATUS":"c"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := o.Fold().String("status"); err != nil || s != "c" {
+			t.Fatalf("%q %v", s, err)
+		}
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 func asE(err error, e **errs.E) bool {
