@@ -90,7 +90,7 @@ func (b *buffer) String() string {
 }
 
 // start runs a program until the test ends, and shows its last output if the test failed.
-func start(t *testing.T, name string, args ...string) *process {
+func start(t testing.TB, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...), out: &buffer{}, end: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
@@ -148,7 +148,7 @@ type server struct {
 }
 
 // freePort returns a port of loopback that nobody listens on.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -159,7 +159,7 @@ func freePort(t *testing.T) int {
 }
 
 // startServer starts a server on an empty data directory and waits until it is ready.
-func startServer(t *testing.T) *server {
+func startServer(t testing.TB) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir(), addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 	s.start(t)
@@ -167,7 +167,7 @@ func startServer(t *testing.T) *server {
 }
 
 // start starts (again) the server on its directory and address.
-func (s *server) start(t *testing.T) {
+func (s *server) start(t testing.TB) {
 	t.Helper()
 	s.process = start(t, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", s.addr)
 	s.awaitProfile(t)
@@ -188,7 +188,7 @@ func (s *server) start(t *testing.T) {
 	})
 }
 
-func (s *server) awaitProfile(t *testing.T) {
+func (s *server) awaitProfile(t testing.TB) {
 	t.Helper()
 	await(t, "bootstrap.json", func() error {
 		if !s.running() {
@@ -207,7 +207,7 @@ func (s *server) awaitProfile(t *testing.T) {
 func (s *server) profilePath() string { return filepath.Join(s.dir, "bootstrap.json") }
 
 // httpClient returns a client that trusts the server's authority and sends no token.
-func (s *server) httpClient(t *testing.T) *http.Client {
+func (s *server) httpClient(t testing.TB) *http.Client {
 	t.Helper()
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.TLSClientConfig = trust(t, s.profile.CAFile)
@@ -216,7 +216,7 @@ func (s *server) httpClient(t *testing.T) *http.Client {
 }
 
 // cli runs the vedette command against the server and returns what it printed.
-func (s *server) cli(t *testing.T, args ...string) string {
+func (s *server) cli(t testing.TB, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(bin("vedette"), append([]string{"--profile", s.profilePath()}, args...)...)
 	var stdout, stderr bytes.Buffer
@@ -235,7 +235,7 @@ type agentRun struct {
 }
 
 // startAgent enrols an agent on this host, inside the network namespace ns unless it is "".
-func startAgent(t *testing.T, s *server, ns string) *agentRun {
+func startAgent(t testing.TB, s *server, ns string) *agentRun {
 	t.Helper()
 	a := &agentRun{state: t.TempDir(), instance: unique("t")}
 	tokenFile := filepath.Join(t.TempDir(), "token")
@@ -251,13 +251,13 @@ func startAgent(t *testing.T, s *server, ns string) *agentRun {
 	return a
 }
 
-func (a *agentRun) restart(t *testing.T) {
+func (a *agentRun) restart(t testing.TB) {
 	t.Helper()
 	a.process = start(t, a.args[0], a.args[1:]...)
 }
 
 // onlyDevice waits until exactly one device reports as active and returns it.
-func (s *server) onlyDevice(t *testing.T) *client.Machine {
+func (s *server) onlyDevice(t testing.TB) *client.Machine {
 	t.Helper()
 	var m client.Machine
 	await(t, "one active device", func() error {
@@ -275,7 +275,7 @@ func (s *server) onlyDevice(t *testing.T) *client.Machine {
 }
 
 // hunt runs a query that must succeed.
-func (s *server) hunt(t *testing.T, query string) *client.HuntResult {
+func (s *server) hunt(t testing.TB, query string) *client.HuntResult {
 	t.Helper()
 	r, err := s.Hunt(context.Background(), query)
 	if err != nil {
@@ -285,7 +285,7 @@ func (s *server) hunt(t *testing.T, query string) *client.HuntResult {
 }
 
 // huntUntil runs a query until its answer satisfies ok.
-func (s *server) huntUntil(t *testing.T, what, query string, ok func([]map[string]any) bool) []map[string]any {
+func (s *server) huntUntil(t testing.TB, what, query string, ok func([]map[string]any) bool) []map[string]any {
 	t.Helper()
 	var rows []map[string]any
 	await(t, what, func() error {
@@ -302,7 +302,7 @@ func (s *server) huntUntil(t *testing.T, what, query string, ok func([]map[strin
 }
 
 // await calls f until it returns nil.
-func await(t *testing.T, what string, f func() error) {
+func await(t testing.TB, what string, f func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
@@ -318,7 +318,7 @@ func await(t *testing.T, what string, f func() error) {
 }
 
 // command runs a program that must succeed.
-func command(t *testing.T, name string, args ...string) string {
+func command(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
@@ -327,7 +327,7 @@ func command(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-func mustJSON(t *testing.T, v any) string {
+func mustJSON(t testing.TB, v any) string {
 	t.Helper()
 	raw, err := json.Marshal(v)
 	if err != nil {

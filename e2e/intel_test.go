@@ -132,7 +132,7 @@ func TestCustomThreatIntelligenceGuide(t *testing.T) {
 }
 
 // decode reads an answer that must have the given status.
-func decode(t *testing.T, resp *http.Response, status int, out any) {
+func decode(t testing.TB, resp *http.Response, status int, out any) {
 	t.Helper()
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)

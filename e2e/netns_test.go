@@ -28,7 +28,7 @@ const (
 	deviceOther4, deviceOth6 = "10.77.2.2", "fd77:2::2"
 )
 
-func newNetwork(t *testing.T) *network {
+func newNetwork(t testing.TB) *network {
 	t.Helper()
 	id := unique("")
 	n := &network{server: "vs" + id, device: "vd" + id, other: "vo" + id, serverIf: "s" + id, otherIf: "o" + id}
@@ -78,7 +78,7 @@ func within(ns string, f func() error) error {
 
 // listen accepts on every address of the namespace at port, answers what it is sent, and
 // keeps the connection open.
-func listen(t *testing.T, ns string, port int) {
+func listen(t testing.TB, ns string, port int) {
 	t.Helper()
 	var l net.Listener
 	if err := within(ns, func() (err error) {
@@ -141,7 +141,7 @@ func reach(from, addr string) error {
 
 // watch records the packets that cross an interface inside a namespace until stop, which
 // returns one line for each.
-func watch(t *testing.T, ns, dev, filter string) (stop func() []string) {
+func watch(t testing.TB, ns, dev, filter string) (stop func() []string) {
 	t.Helper()
 	p := start(t, "ip", "netns", "exec", ns, "tcpdump", "-i", dev, "-n", "-l", "--immediate-mode", filter)
 	await(t, "tcpdump to listen", func() error {

@@ -8,7 +8,7 @@ import (
 )
 
 // trust returns a configuration that trusts the authority in file alone.
-func trust(t *testing.T, file string) *tls.Config {
+func trust(t testing.TB, file string) *tls.Config {
 	t.Helper()
 	pem, err := os.ReadFile(file)
 	if err != nil {

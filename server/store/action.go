@@ -10,7 +10,7 @@ import (
 )
 
 var actionTable = table{
-	name: "action", what: "machine action", schema: action.Fields, key: "id", order: "created DESC NULLS LAST",
+	name: "action", what: "machine action", schema: action.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
 	columns: columns{
 		"id": "id", "status": "status", "machineId": "device", "type": "kind", "requestor": "requestor",
 		"creationDateTimeUtc": "created", "lastUpdateDateTimeUtc": "updated",
@@ -66,22 +66,12 @@ func actionColumns(a *action.Action, doc string) []any {
 
 // Action implements action.Store.
 func (a Actions) Action(ctx context.Context, tenant ident.TenantID, id ident.ActionID) (*action.Action, error) {
-	var out *action.Action
-	err := a.s.view(ctx, "store.Action", func(ctx context.Context, q querier) (err error) {
-		out, err = one[action.Action](ctx, q, &actionTable, "tenant = ? AND id = ?", string(tenant), string(id))
-		return err
-	})
-	return out, err
+	return fetch[action.Action](ctx, a.s, &actionTable, "tenant = ? AND id = ?", string(tenant), string(id))
 }
 
 // Actions implements action.Store.
 func (a Actions) Actions(ctx context.Context, tenant ident.TenantID, query filter.Query) (filter.Page[*action.Action], error) {
-	var out filter.Page[*action.Action]
-	err := a.s.view(ctx, "store.Actions", func(ctx context.Context, q querier) (err error) {
-		out, err = page[action.Action](ctx, q, &actionTable, tenant, query)
-		return err
-	})
-	return out, err
+	return fetchPage[action.Action](ctx, a.s, &actionTable, tenant, query)
 }
 
 // UpdateAction implements action.Store. change runs once and must not call the store.

@@ -9,7 +9,7 @@ import (
 )
 
 var alertTable = table{
-	name: "alert", what: "alert", schema: alert.Fields, key: "id", order: "created DESC NULLS LAST",
+	name: "alert", what: "alert", schema: alert.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
 	columns: columns{
 		"id": "fold_id", "incidentId": "incident", "investigationId": "investigation", "assignedTo": "assigned",
 		"severity": "severity", "status": "status", "category": "category", "detectionSource": "source",
@@ -67,22 +67,12 @@ func alertColumns(a *alert.Alert, doc string) []any {
 
 // Alert implements alert.Store.
 func (a Alerts) Alert(ctx context.Context, tenant ident.TenantID, id ident.AlertID) (*alert.Alert, error) {
-	var out *alert.Alert
-	err := a.s.view(ctx, "store.Alert", func(ctx context.Context, q querier) (err error) {
-		out, err = one[alert.Alert](ctx, q, &alertTable, "tenant = ? AND id = ?", string(tenant), string(id))
-		return err
-	})
-	return out, err
+	return fetch[alert.Alert](ctx, a.s, &alertTable, "tenant = ? AND id = ?", string(tenant), string(id))
 }
 
 // Alerts implements alert.Store.
 func (a Alerts) Alerts(ctx context.Context, tenant ident.TenantID, query filter.Query) (filter.Page[*alert.Alert], error) {
-	var out filter.Page[*alert.Alert]
-	err := a.s.view(ctx, "store.Alerts", func(ctx context.Context, q querier) (err error) {
-		out, err = page[alert.Alert](ctx, q, &alertTable, tenant, query)
-		return err
-	})
-	return out, err
+	return fetchPage[alert.Alert](ctx, a.s, &alertTable, tenant, query)
 }
 
 // UpdateAlert implements alert.Store. change runs once and must not call the store.

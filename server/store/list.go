@@ -27,7 +27,7 @@ type table struct {
 	schema  filter.Schema
 	columns columns
 	key     string // unique in the tenant; makes every order a total one
-	order   string // the noun's own order, key left aside
+	order   string // the noun's own order, the key included
 }
 
 // page lists a page of T, which the documents hold.
@@ -87,7 +87,7 @@ func checkQuery(t *table, q filter.Query) error {
 
 func (c *compiler) orderBy(t *table, keys []filter.Order) (string, error) {
 	if len(keys) == 0 {
-		return " ORDER BY " + t.order + ", " + t.key + " DESC", nil
+		return " ORDER BY " + t.order, nil
 	}
 	var parts []string
 	for _, k := range keys {
@@ -159,4 +159,38 @@ func list(texts []string, how func(string) string) (any, error) {
 		mapped[i] = how(s)
 	}
 	return encode(mapped)
+}
+
+// fetch returns the one document that where selects.
+func fetch[T any](ctx context.Context, s *Store, t *table, where string, args ...any) (*T, error) {
+	var out *T
+	err := s.view(ctx, "store."+t.name, func(ctx context.Context, q querier) (err error) {
+		out, err = one[T](ctx, q, t, where, args...)
+		return err
+	})
+	return out, err
+}
+
+// fetchAll returns the documents that rest selects and orders.
+func fetchAll[T any](ctx context.Context, s *Store, t *table, rest string, args ...any) ([]*T, error) {
+	var out []*T
+	err := s.view(ctx, "store."+t.name, func(ctx context.Context, q querier) error {
+		rows, err := q.QueryContext(ctx, "SELECT doc FROM "+t.name+" "+rest, args...)
+		if err != nil {
+			return err
+		}
+		out, err = documents[T](rows)
+		return err
+	})
+	return out, err
+}
+
+// fetchPage returns one page of a list.
+func fetchPage[T any](ctx context.Context, s *Store, t *table, tenant ident.TenantID, query filter.Query) (filter.Page[*T], error) {
+	var out filter.Page[*T]
+	err := s.view(ctx, "store."+t.name, func(ctx context.Context, q querier) (err error) {
+		out, err = page[T](ctx, q, t, tenant, query)
+		return err
+	})
+	return out, err
 }

@@ -1,0 +1,101 @@
+package access
+
+import (
+	"context"
+	"time"
+
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// Tenant is one tenant of the installation.
+type Tenant struct {
+	ID      ident.TenantID
+	Name    string
+	Domains []string // names that stand for the tenant in sign-in addresses, lower case
+	Created time.Time
+}
+
+// Application is an API client with its own rights.
+type Application struct {
+	ID       ident.AppID
+	Tenant   ident.TenantID
+	Name     string
+	Roles    []string // Permissions
+	Secrets  []Secret
+	Created  time.Time
+	Disabled time.Time // zero while it may sign in
+}
+
+// Secret is one client secret of an application, of which only a keyed hash is kept.
+type Secret struct {
+	Hash    []byte // HMAC-SHA256 of the text
+	Created time.Time
+	Expires time.Time // zero for never
+}
+
+// Person is somebody with an account of this server's own.
+type Person struct {
+	ID       ident.UserID // a lower-case GUID
+	Tenant   ident.TenantID
+	Login    string // found without regard to case
+	Name     string
+	Password string // argon2id in PHC form
+	Roles    []Role
+	Created  time.Time
+	Disabled time.Time // zero while the person may sign in
+}
+
+// SigningKey signs access tokens.
+type SigningKey struct {
+	ID      string // the tokens' kid
+	Private []byte // PKCS #8
+	Created time.Time
+}
+
+// TenantStore keeps tenants.
+type TenantStore interface {
+	// CreateTenant keeps a new tenant; an id that exists is errs.Conflict.
+	CreateTenant(ctx context.Context, t *Tenant) error
+	// Tenant returns one tenant or errs.NotFound.
+	Tenant(ctx context.Context, id ident.TenantID) (*Tenant, error)
+	// Tenants returns all tenants, oldest first.
+	Tenants(ctx context.Context) ([]*Tenant, error)
+}
+
+// ApplicationStore keeps applications.
+type ApplicationStore interface {
+	// CreateApplication keeps a new application; an id that exists is errs.Conflict.
+	CreateApplication(ctx context.Context, a *Application) error
+	// Application returns one application whatever its tenant, or errs.NotFound: signing
+	// in is where the tenant becomes known.
+	Application(ctx context.Context, id ident.AppID) (*Application, error)
+	// Applications returns those of a tenant, oldest first.
+	Applications(ctx context.Context, tenant ident.TenantID) ([]*Application, error)
+	// UpdateApplication reads, changes and writes one application in a transaction; an
+	// error of change leaves it as it was and is returned.
+	UpdateApplication(ctx context.Context, tenant ident.TenantID, id ident.AppID, change func(*Application) error) (*Application, error)
+}
+
+// PersonStore keeps people.
+type PersonStore interface {
+	// CreatePerson keeps a new person; an id or login that exists in the tenant is
+	// errs.Conflict.
+	CreatePerson(ctx context.Context, p *Person) error
+	// Person returns one person or errs.NotFound.
+	Person(ctx context.Context, tenant ident.TenantID, id ident.UserID) (*Person, error)
+	// PersonByLogin finds a person by login, without regard to case.
+	PersonByLogin(ctx context.Context, tenant ident.TenantID, login string) (*Person, error)
+	// UpdatePerson reads, changes and writes one person in a transaction; an error of
+	// change leaves it as it was and is returned.
+	UpdatePerson(ctx context.Context, tenant ident.TenantID, id ident.UserID, change func(*Person) error) (*Person, error)
+}
+
+// KeyStore keeps the keys that sign tokens, sealed at rest.
+type KeyStore interface {
+	// AddSigningKey keeps a new key.
+	AddSigningKey(ctx context.Context, k *SigningKey) error
+	// SigningKeys returns all keys, newest first.
+	SigningKeys(ctx context.Context) ([]*SigningKey, error)
+	// RemoveSigningKey forgets a key; one that is not there is no error.
+	RemoveSigningKey(ctx context.Context, id string) error
+}

@@ -1,0 +1,263 @@
+package action
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/bus"
+	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+const (
+	defaultLife = 3 * 24 * time.Hour // the published one, for an offline device
+	maxLife     = 7 * 24 * time.Hour
+	maxComment  = 4000 // characters
+	maxExternal = 256
+)
+
+// Devices is what the service asks about devices.
+type Devices interface {
+	// Get returns one device, errs.NotFound when the tenant has no such device.
+	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
+}
+
+// Nudger tells a device that something waits for it. It is a hint: it may be lost, and
+// must not wait.
+type Nudger interface {
+	Nudge(device ident.DeviceID)
+}
+
+// Config is what a Service and a Dispatcher need.
+type Config struct {
+	Store   Store
+	Devices Devices
+	Nudger  Nudger              // nil for none
+	Audit   audit.Log           // nil for none
+	Changed *bus.Topic[Changed] // nil for none
+	// Self reports whether the device is the machine that this server runs on; nil says
+	// that none is.
+	Self  func(*device.Device) bool
+	Clock func() time.Time // nil for time.Now
+	Rand  io.Reader        // nil for crypto/rand
+	// Atomic runs do in one transaction of Store and Audit, which take part by do's
+	// context; nil runs it as it is.
+	Atomic func(ctx context.Context, do func(context.Context) error) error
+}
+
+// Service takes requests for actions, and cancellations. Permission is decided by the
+// caller, before.
+type Service struct {
+	cfg Config
+}
+
+// NewService returns the service.
+func NewService(c Config) *Service { return &Service{c.filled()} }
+
+// filled returns c with what may be left out.
+func (c Config) filled() Config {
+	if c.Audit == nil {
+		c.Audit = audit.Discard
+	}
+	if c.Self == nil {
+		c.Self = func(*device.Device) bool { return false }
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Nudger == nil {
+		c.Nudger = noNudger{}
+	}
+	if c.Atomic == nil {
+		c.Atomic = func(ctx context.Context, do func(context.Context) error) error { return do(ctx) }
+	}
+	return c
+}
+
+type noNudger struct{}
+
+func (noNudger) Nudge(ident.DeviceID) {}
+
+// Request asks for an action on a device.
+type Request struct {
+	Device    ident.DeviceID
+	Kind      Kind
+	Scope     string        // for Isolate: Full or Selective in any case, "" for Full
+	Comment   string        // why; required
+	Source    string        // PublicApi, Portal, Rule, …
+	External  string        // the caller's own id; may be ""
+	Life      time.Duration // how long an absent device is waited for; 0 for three days
+	ForceSelf bool          // isolate the machine that the server runs on all the same
+}
+
+// Request checks r and keeps the action, which is approved at once: no kind needs a
+// second person yet. While an action of the kind is open on the device it is
+// errs.Conflict with code ActiveRequestAlreadyExists.
+func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) (*Action, error) {
+	const op = "action.Request"
+	params, err := r.check()
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.cfg.Devices.Get(ctx, by.Tenant, r.Device)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	if r.Kind == Isolate && !r.ForceSelf && s.cfg.Self(d) {
+		err := s.cfg.Audit.Record(ctx, audit.Entry{
+			Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(d.ID),
+			Detail: string(r.Kind) + " of the server's own machine", Outcome: audit.Denied,
+		})
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		return nil, errs.New(op, errs.Denied, errs.ForceSelfMissing,
+			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
+	}
+	id, err := uuid.NewRandomFromReader(s.cfg.Rand)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	now := s.cfg.Clock().UTC()
+	a := &Action{
+		ID: ident.ActionID(id.String()), Tenant: by.Tenant, Device: d.ID, DeviceName: d.Name, Incarnation: d.Incarnation,
+		Kind: r.Kind, Scope: r.Scope, Params: params, Comment: r.Comment, Requestor: by.Actor, Source: r.Source, External: r.External,
+		Created: now, Expires: now.Add(r.Life),
+	}
+	a.move(Requested, now, by.Name, r.Comment, nil)
+	a.move(Approved, now, "policy", "this kind needs no approval", nil)
+	err = s.cfg.Atomic(ctx, func(ctx context.Context) error {
+		if err := s.cfg.Store.CreateAction(ctx, a); err != nil {
+			return err
+		}
+		return s.cfg.Audit.Record(ctx, audit.Entry{
+			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(a.ID),
+			Detail: string(a.Kind) + " of device " + string(a.Device) + ": " + a.Comment, Outcome: audit.Done,
+		})
+	})
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	s.cfg.Changed.Publish(Changed{a})
+	s.cfg.Nudger.Nudge(a.Device)
+	return a, nil
+}
+
+// check validates r, fills in what was left out, and returns what the responder gets.
+func (r *Request) check() (json.RawMessage, error) {
+	const op = "action.Request"
+	if strings.TrimSpace(r.Comment) == "" {
+		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Comment is missing: an action needs a reason")
+	}
+	for _, t := range []struct {
+		place, text string
+		most        int
+	}{{"Comment", r.Comment, maxComment}, {"ExternalId", r.External, maxExternal}, {"Source", r.Source, maxExternal}} {
+		if !utf8.ValidString(t.text) || utf8.RuneCountInString(t.text) > t.most {
+			return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "%s is longer than %d characters or not UTF-8", t.place, t.most)
+		}
+	}
+	if r.Life == 0 {
+		r.Life = defaultLife
+	}
+	if r.Life < 0 || r.Life > maxLife {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the lifetime is not between 0 and %v", maxLife)
+	}
+	switch r.Kind {
+	case Isolate:
+		return r.checkScope()
+	case Unisolate:
+		r.Scope = ""
+		return nil, nil
+	}
+	return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "actions of type %q are not offered", r.Kind)
+}
+
+func (r *Request) checkScope() (json.RawMessage, error) {
+	const op = "action.Request"
+	switch {
+	case r.Scope == "" || strings.EqualFold(r.Scope, "Full"):
+		r.Scope = "Full"
+	case strings.EqualFold(r.Scope, "Selective"):
+		r.Scope = "Selective"
+	case strings.EqualFold(r.Scope, "UnManagedDevice"):
+		return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "IsolationType UnManagedDevice is not offered: the device has an agent that isolates it")
+	default:
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "IsolationType is neither Full nor Selective")
+	}
+	return json.Marshal(map[string]string{"isolationType": r.Scope})
+}
+
+// Cancel withdraws an action that no device has been given yet. One that was handed out
+// or has ended is errs.Conflict: it can only be undone.
+func (s *Service) Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*Action, error) {
+	const op = "action.Cancel"
+	if strings.TrimSpace(comment) == "" {
+		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Comment is missing: a cancellation needs a reason")
+	}
+	if !utf8.ValidString(comment) || utf8.RuneCountInString(comment) > maxComment {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "Comment is longer than %d characters or not UTF-8", maxComment)
+	}
+	now := s.cfg.Clock().UTC()
+	var out *Action
+	err := s.cfg.Atomic(ctx, func(ctx context.Context) (err error) {
+		out, err = s.cfg.Store.UpdateAction(ctx, by.Tenant, id, func(a *Action) error {
+			switch a.State {
+			case Requested, Approved:
+			case Delivered, Applied:
+				return errs.New(op, errs.Conflict, errs.BadRequest, "the device has the action already: it can be undone, not cancelled")
+			default:
+				return errs.New(op, errs.Conflict, errs.BadRequest, "the action has ended: it is %s", a.State)
+			}
+			a.Cancel = Cancellation{By: by.Name, Comment: comment, At: now}
+			a.move(Cancelled, now, by.Name, comment, nil)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return s.cfg.Audit.Record(ctx, audit.Entry{
+			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "action.cancel", Object: string(id), Detail: comment, Outcome: audit.Done,
+		})
+	})
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	s.cfg.Changed.Publish(Changed{out})
+	return out, nil
+}
+
+// Get returns one action.
+func (s *Service) Get(ctx context.Context, tenant ident.TenantID, id ident.ActionID) (*Action, error) {
+	a, err := s.cfg.Store.Action(ctx, tenant, id)
+	return a, errs.Wrap("action.Get", err)
+}
+
+// List lists actions, newest first unless q orders otherwise.
+func (s *Service) List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*Action], error) {
+	p, err := s.cfg.Store.Actions(ctx, tenant, q)
+	return p, errs.Wrap("action.List", err)
+}
+
+// move brings a into a state and keeps the step.
+func (a *Action) move(to State, at time.Time, actor, detail string, evidence json.RawMessage) {
+	a.State, a.Updated = to, at
+	if to == Failed {
+		a.Error = detail
+	}
+	a.Steps = append(a.Steps, Step{State: to, At: at, Actor: actor, Detail: detail, Evidence: evidence})
+}
