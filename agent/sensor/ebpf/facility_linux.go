@@ -3,9 +3,11 @@ package ebpf
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -115,6 +117,27 @@ func cgroupFilter(path string) (id uint64, level uint32, err error) {
 		return 0, 0, fmt.Errorf("%s is in no cgroup2 hierarchy", path)
 	}
 	return st.Ino, level - 1, nil
+}
+
+// pidsIn returns the processes of the cgroup at path and of those below it.
+func pidsIn(path string) (map[uint32]bool, error) {
+	pids := make(map[uint32]bool)
+	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "cgroup.procs" {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for f := range strings.FieldsSeq(string(b)) {
+			if n, err := strconv.ParseUint(f, 10, 32); err == nil {
+				pids[uint32(n)] = true
+			}
+		}
+		return nil
+	})
+	return pids, err
 }
 
 // inInitialPIDNamespace reports whether pids mean here what they mean to the kernel.

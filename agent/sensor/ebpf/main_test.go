@@ -44,6 +44,9 @@ func TestMain(m *testing.M) {
 // machine may be busy; a passing test never waits for it.
 const deadline = 20 * time.Second
 
+// wholeMachine as CgroupPath of a stage lets its sensor see more than the stage's programs.
+const wholeMachine = "whole machine"
+
 // stage is a running sensor that sees one cgroup only, and what it reported.
 type stage struct {
 	t      *testing.T
@@ -75,17 +78,28 @@ func (s *stage) Lost(g event.Gap) {
 // newStage starts a sensor with cfg, or skips the test where there can be none.
 func newStage(t *testing.T, cfg Config) *stage {
 	t.Helper()
+	return newStageFor(t, cfg, func(s *stage) sensor.Sink { return s })
+}
+
+// newStageFor lets the test stand between the sensor and the stage.
+func newStageFor(t *testing.T, cfg Config, sink func(*stage) sensor.Sink) *stage {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	cfg.CgroupPath = newCgroup(t)
-	dir, err := os.Open(cfg.CgroupPath)
+	path := newCgroup(t)
+	if cfg.CgroupPath != wholeMachine {
+		cfg.CgroupPath = path
+	} else {
+		cfg.CgroupPath = ""
+	}
+	dir, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	s := &stage{t: t, sensor: New(cfg), cgroup: dir, stop: stop, done: make(chan error, 1), more: make(chan struct{})}
-	go func() { s.done <- s.sensor.Run(ctx, s) }()
+	go func() { s.done <- s.sensor.Run(ctx, sink(s)) }()
 	t.Cleanup(func() {
 		s.end()
 		dir.Close()

@@ -150,9 +150,9 @@ func (o *objects) load(name string) (*ebpf.Program, *ebpf.ProgramSpec, error) {
 	return prog, ps, nil
 }
 
-// places are where programs are attached; nil when the device has no such place.
+// places are where programs are attached; "" when the device has no such place.
 type places struct {
-	trace  *mounted
+	trace  string
 	cgroup string
 }
 
@@ -166,10 +166,10 @@ func attach(prog *ebpf.Program, ps *ebpf.ProgramSpec, at places) (io.Closer, err
 	case "raw_tracepoint":
 		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: rest, Program: prog})
 	case "tracepoint":
-		if at.trace == nil {
+		if at.trace == "" {
 			return nil, errNoTraceFS
 		}
-		return attachTracepoint(at.trace.path, rest, prog)
+		return attachTracepoint(at.trace, rest, prog)
 	default:
 		if at.cgroup == "" {
 			return nil, errNoCgroup

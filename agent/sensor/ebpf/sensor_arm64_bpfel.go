@@ -116,6 +116,13 @@ type bpfIouringEvent struct {
 	Pad     uint32
 }
 
+type bpfListener struct {
+	_     structs.HostLayout
+	Netns uint32
+	Port  uint32
+	Local [16]uint8
+}
+
 type bpfMemoryEvent struct {
 	_      structs.HostLayout
 	Header bpfHeader

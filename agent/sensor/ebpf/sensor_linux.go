@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/hash"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/sensor"
+	"github.com/vedette-edr/vedette/schema/event"
 )
 
 // flagPathCut is FLAG_PATH_CUT of bpf/event.h.
@@ -30,7 +32,7 @@ type Config struct {
 	Flush        time.Duration    // how long a record may lie in the ring, 10–50 ms; 0 means 25 ms
 	CgroupPath   string           // watch only this cgroup2 directory and below; "" means all
 	ExcludePaths []string         // no events of files at or below these absolute paths
-	Disable      []string         // facilities to leave out, such as bpf:file
+	Disable      []string         // facilities to leave out: bpf:file, tracefs, cgroup2, …
 	OmitExit     bool             // no ProcessTerminated events
 	RunStats     bool             // measure the run time of the programs, at a cost of ~30 ns a run
 	Now          func() time.Time // the wall clock; nil means time.Now
@@ -139,7 +141,20 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	if err != nil {
 		s.found.missing("proc", "mount /proc", err)
 	}
+	if s.cfg.CgroupPath != "" {
+		pids, err := pidsIn(s.cfg.CgroupPath)
+		if err != nil {
+			return fmt.Errorf("ebpf: %w", err)
+		}
+		found = slices.DeleteFunc(found, func(p *event.Process) bool { return !pids[p.PID] })
+	}
 	norm.hashRunning(found)
+	if err := listening(obj.maps.Maps[bpfMapListeners], found, clk); err != nil {
+		s.found.set(sensor.Facility{
+			Name: "listeners", State: sensor.Degraded,
+			Detail: "connections accepted by programs that ran before the agent have no owner: " + err.Error(),
+		})
+	}
 	close(s.ready)
 	return s.read(ctx, rd, norm, progs, obj)
 }
@@ -176,28 +191,33 @@ func (s *Sensor) read(ctx context.Context, rd *ringbuf.Reader, norm *normaliser,
 // attachAll loads and attaches every program on its own.
 func (s *Sensor) attachAll(obj *objects) []attached {
 	var at places
-	trace, err := traceFS()
-	if err != nil {
-		s.found.missing("tracefs", "mount tracefs at /sys/kernel/tracing", err)
-	} else {
-		s.found.working("tracefs")
-		at.trace = trace
+	if trace := s.place("tracefs", "mount tracefs at /sys/kernel/tracing", traceFS); trace != nil {
 		defer trace.close()
+		at.trace = trace.path
 	}
-	at.cgroup = s.cfg.CgroupPath
-	if at.cgroup == "" {
-		cg, err := cgroupFS()
-		if err != nil {
-			s.found.missing("cgroup2", "mount cgroup2 at /sys/fs/cgroup", err)
-		} else {
-			defer cg.close()
-			at.cgroup = cg.path
+	if cg := s.place("cgroup2", "mount cgroup2 at /sys/fs/cgroup", cgroupFS); cg != nil {
+		defer cg.close()
+		at.cgroup = cg.path
+		if s.cfg.CgroupPath != "" {
+			at.cgroup = s.cfg.CgroupPath
 		}
 	}
-	if at.cgroup != "" {
-		s.found.working("cgroup2")
-	}
 	return s.attachTo(obj, at)
+}
+
+// place finds a file system that programs are attached through, nil when there is none.
+func (s *Sensor) place(name, remedy string, find func() (*mounted, error)) *mounted {
+	if slices.Contains(s.cfg.Disable, name) {
+		s.found.missing(name, "enable it in the agent's configuration", errDisabled)
+		return nil
+	}
+	m, err := find()
+	if err != nil {
+		s.found.missing(name, remedy, err)
+		return nil
+	}
+	s.found.working(name)
+	return m
 }
 
 func (s *Sensor) attachTo(obj *objects, at places) []attached {
@@ -240,10 +260,8 @@ func (s *Sensor) attachTo(obj *objects, at places) []attached {
 }
 
 func (s *Sensor) attachOne(obj *objects, at places, p program) (attached, error) {
-	for _, off := range s.cfg.Disable {
-		if off == p.facility {
-			return attached{}, errDisabled
-		}
+	if slices.Contains(s.cfg.Disable, p.facility) {
+		return attached{}, errDisabled
 	}
 	prog, ps, err := obj.load(p.name)
 	if err != nil {

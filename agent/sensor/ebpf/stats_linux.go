@@ -21,6 +21,7 @@ type Count struct {
 type Stats struct {
 	Kernel    map[string]Count // by kind of record: exec, fork, connect, …
 	Emitted   uint64           // events handed to the sink
+	Unhashed  int              // processes whose image is still being read
 	Excluded  uint64           // file events left out by Config.ExcludePaths
 	Undecoded uint64           // datagrams on port 53 that are no DNS message
 	Malformed uint64           // records that could not be read: a bug, or memory gone bad
@@ -52,6 +53,7 @@ func (s *Sensor) Stats() Stats {
 	s.norm.mu.Lock()
 	defer s.norm.mu.Unlock()
 	st.Emitted, st.Excluded = s.norm.emitted, s.norm.excluded
+	st.Unhashed = len(s.norm.pending)
 	st.Undecoded, st.Malformed = s.norm.undecoded, s.norm.malformed
 	return st
 }
