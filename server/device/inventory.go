@@ -171,3 +171,14 @@ func (v Inventory) copy() Inventory {
 	v.Gateways = slices.Clone(v.Gateways)
 	return v
 }
+
+// Prefixes returns the interface's addresses parsed.
+func (n *Interface) Prefixes() []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range n.Addresses {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
