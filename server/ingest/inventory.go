@@ -77,7 +77,7 @@ func interfaces(d *device.Device, now time.Time) []telemetry.Row {
 		r := common(d, now)
 		for name, s := range map[string]string{
 			"NetworkAdapterName": n.Name, "MacAddress": n.MAC, "NetworkAdapterType": n.Type, "NetworkAdapterStatus": n.Status,
-			"IPAddresses": text(addresses), "DnsAddresses": text(d.Inventory.DNS), "DefaultGateways": text(d.Inventory.Gateways),
+			"IPAddresses": text(addresses), "DnsAddresses": text(d.Inventory.DNS), "DefaultGateways": text(n.Gateways),
 		} {
 			r[name] = event.Str(s)
 		}
