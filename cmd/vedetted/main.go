@@ -51,9 +51,16 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	return s.Run(ctx)
 }
 
-type workerCommand struct{}
+// workerCommand is started by the telemetry store alone.
+type workerCommand struct {
+	Setup string `arg:"" help:"What the store asks of the worker, as JSON."`
+}
 
-func (workerCommand) Run(context.Context) error { return worker.Main() }
+// Run never returns.
+func (w workerCommand) Run(context.Context) error {
+	os.Exit(worker.Main([]string{w.Setup}, os.Stdin, os.Stdout))
+	return nil
+}
 
 func logger(w io.Writer, level, format string) *slog.Logger {
 	var l slog.Level
