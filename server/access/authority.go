@@ -170,8 +170,10 @@ func (a *Authority) Issue(g Grant) (*Token, error) {
 		c.IDType, c.OID, c.Roles = "app", servicePrincipal(g.Application), g.Application.Roles
 	}
 	c.Subject = c.OID
-	out.Text, err = a.ring.sign(c)
-	return out, errs.Wrap(op, err)
+	if out.Text, err = a.ring.sign(c); err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	return out, nil
 }
 
 // servicePrincipal is an application's object id: fixed, and not its client id.
@@ -181,6 +183,16 @@ func servicePrincipal(a *Application) string {
 		tenant = uuid.Nil
 	}
 	return uuid.NewSHA1(tenant, []byte(a.ID)).String()
+}
+
+// Authenticate is Verify for a router that names the audience it serves: the token must be
+// for that one or any other that this server answers to, because clients ask for tokens
+// under every name that the published API ever had.
+func (a *Authority) Authenticate(ctx context.Context, token, audience string) (*Principal, error) {
+	if !a.Accepts(audience) {
+		return nil, errs.New("access.Authenticate", errs.Internal, "", "the audience %q is none of this server's", audience)
+	}
+	return a.Verify(ctx, token)
 }
 
 // Verify returns who presents the token. A token that is malformed, expired, for another

@@ -75,7 +75,10 @@ func (d *Directory) NewTenant(ctx context.Context, name string, domains ...strin
 	for _, dom := range domains {
 		t.Domains = append(t.Domains, strings.ToLower(dom))
 	}
-	return t, errs.Wrap(op, d.tenants.CreateTenant(ctx, t))
+	if err := d.tenants.CreateTenant(ctx, t); err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	return t, nil
 }
 
 // FindTenant resolves what stands for a tenant in a sign-in address: its id, one of its
