@@ -128,7 +128,8 @@ func addresses(interfaces []device.Interface) []ipEntity {
 	return out
 }
 
-// machines returns the devices with what is derived for them.
+// derive returns the devices with what is derived for them; their risk, which costs
+// queries, only when risk is set.
 func (a *API) derive(ctx context.Context, tenant ident.TenantID, ds []*device.Device, risk bool) ([]machine, error) {
 	now := a.now()
 	out := make([]machine, len(ds))
