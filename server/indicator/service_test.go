@@ -229,6 +229,46 @@ func TestConcurrentWritersAndALateSinkAgree(t *testing.T) {
 	}
 }
 
+// stubborn is a mirror that refuses pages while it is told to.
+type stubborn struct {
+	*mirror
+	refuse bool
+}
+
+func (s *stubborn) Apply(ctx context.Context, tenant ident.TenantID, p *indicator.Page) error {
+	if s.refuse {
+		return errors.New("refused")
+	}
+	return s.mirror.Apply(ctx, tenant, p)
+}
+
+func TestAFailingSinkCatchesUp(t *testing.T) {
+	f := newFixture(t, indicator.Quota{})
+	sink := &stubborn{mirror: newMirror(t)}
+	f.Service = f.serve(sink, indicator.Quota{})
+	ctx := all(acme)
+	d := f.define(t, ctx)
+	sink.refuse = true
+	lost := anIOC(d, "evil.test")
+	wantKind(t, "a sink that refuses", f.CreateIOCs(ctx, []*indicator.IOC{lost}), errs.Unavailable)
+	must[*indicator.IOC](t)(f.IOC(ctx, lost.ID))
+	sink.refuse = false
+	next := f.bind(t, ctx, d, "next.test")
+	if !sink.has(acme, indicator.AnIOC, int64(lost.ID)) || !sink.has(acme, indicator.AnIOC, int64(next)) {
+		t.Error("the next change does not carry the one before it")
+	}
+
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	i := anIOC(d, "cancelled.test")
+	if err := f.CreateIOCs(gone, []*indicator.IOC{i}); err != nil {
+		t.Errorf("a caller that went away after the request was read: %v", err)
+	}
+	if !sink.has(acme, indicator.AnIOC, int64(i.ID)) {
+		t.Error("its change is stored and not shown")
+	}
+}
+
 func TestOwnScope(t *testing.T) {
 	f := newFixture(t, indicator.Quota{})
 	a, b, admin := own("a"), own("b"), all(acme)
