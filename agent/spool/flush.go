@@ -31,6 +31,9 @@ func (s *Spool) run() {
 			s.counter.alive(s.conf.Clock())
 			s.housekeep()
 			continue
+		case r := <-s.rebinds:
+			s.serve(r)
+			continue
 		case <-s.wake:
 		}
 		for s.pending() {
@@ -72,6 +75,8 @@ func (s *Spool) gather(flushed time.Time) bool {
 		case <-s.stop:
 			t.Stop()
 			return false
+		case r := <-s.rebinds:
+			s.serve(r)
 		case <-s.wake:
 		case <-t.C:
 		}
@@ -92,9 +97,11 @@ func (s *Spool) pause(d time.Duration) bool {
 	select {
 	case <-s.stop:
 		return false
+	case r := <-s.rebinds:
+		s.serve(r)
 	case <-t.C:
-		return true
 	}
+	return true
 }
 
 func (s *Spool) pending() bool {

@@ -12,6 +12,39 @@ import (
 	"github.com/vedette-edr/vedette/wire"
 )
 
+// rebinding asks the flusher to rebind.
+type rebinding struct {
+	device      string
+	incarnation uint64
+	done        chan error
+}
+
+// Rebind goes on under another device or incarnation, after the agent enrolled again.
+// Batches that were given out before are given out again, made anew.
+func (s *Spool) Rebind(device string, incarnation uint64) error {
+	r := rebinding{device: device, incarnation: incarnation, done: make(chan error, 1)}
+	select {
+	case s.rebinds <- r:
+		return <-r.done
+	case <-s.done:
+		return ErrClosed
+	}
+}
+
+// serve does what Rebind asks.
+func (s *Spool) serve(r rebinding) {
+	old := s.conf
+	s.conf.Device, s.conf.Incarnation = r.device, r.incarnation
+	var err error
+	if s.state.Device != r.device || s.state.Incarnation != r.incarnation {
+		err = s.rebind()
+	}
+	if err != nil && s.state.Incarnation == old.Incarnation {
+		s.conf = old
+	}
+	r.done <- err
+}
+
 // rebind makes the batches of a former device or incarnation anew under the present one,
 // with sequences and report ids from 1: the server takes a batch from no one else than
 // who it says it is from. The new journal counts only once the state names it, so that a
@@ -32,8 +65,10 @@ func (s *Spool) rebind() error {
 		return errors.Join(fmt.Errorf("spool: rebind: %w", err), to.close())
 	}
 	old := s.telemetry
+	s.mu.Lock()
 	s.telemetry, s.state = to, next
 	s.state.Gaps, s.state.GapsSequence = append([]event.Gap(nil), s.gaps...), next.NextSequence
+	s.mu.Unlock()
 	if err := s.saveState(); err != nil {
 		return errors.Join(err, old.close())
 	}
@@ -50,13 +85,12 @@ func (s *Spool) copyTo(to *queue, next *state) error {
 		}
 		r, err := parseRecord(b)
 		if err != nil {
-			s.addGap(event.Gap{Source: "spool", Reason: "a batch on disk is not readable", From: s.conf.Clock(), To: s.conf.Clock()})
+			s.Lost(event.Gap{Source: "spool", Reason: "a batch on disk is not readable", From: s.conf.Clock(), To: s.conf.Clock()})
 			continue
 		}
 		batch, err := wire.DecodeBatch(r.Frame, wire.Limits{})
 		if err != nil {
-			s.counter.add(uint64(r.Events), s.conf.Clock())
-			s.addGap(event.Gap{Source: "spool", Reason: "a batch on disk is not readable", Count: uint64(r.Events), From: r.Created, To: r.Created})
+			s.Lost(event.Gap{Source: "spool", Reason: "a batch on disk is not readable", Count: uint64(r.Events), From: r.Created, To: r.Created})
 			continue
 		}
 		h := batch.Header

@@ -78,21 +78,22 @@ func (c Config) orDefault() Config {
 // Spool is an open spool. It is a sensor.Sink; all methods may be called by many
 // goroutines.
 type Spool struct {
-	conf      Config
-	counter   *counter
-	telemetry *queue
-	results   *queue
-	stop      chan struct{}
-	done      chan struct{}
-	wake      chan struct{}
+	conf    Config
+	counter *counter
+	results *queue
+	stop    chan struct{}
+	done    chan struct{}
+	rebinds chan rebinding
+	wake    chan struct{}
 
-	mu       sync.Mutex
-	closed   bool
-	events   []*event.Event // emitted, not yet taken by the flusher
-	first    time.Time      // when events[0] came; monotonic
-	gaps     []event.Gap    // to go with the next batch
-	overflow event.Gap      // events that found the queue full
-	stats    Stats
+	mu        sync.Mutex
+	telemetry *queue // replaced by the flusher alone
+	closed    bool
+	events    []*event.Event // emitted, not yet taken by the flusher
+	first     time.Time      // when events[0] came; monotonic
+	gaps      []event.Gap    // to go with the next batch
+	overflow  event.Gap      // events that found the queue full
+	stats     Stats
 
 	// Owned by the flusher.
 	state   state
@@ -113,6 +114,13 @@ type Stats struct {
 	Degraded string    // why the disk cannot be written; "" when it can
 }
 
+// queue returns the journal of telemetry.
+func (s *Spool) queue() *queue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.telemetry
+}
+
 // segments is how many segment files make up the limit: what is dropped at once.
 const segments = 16
 
@@ -123,7 +131,8 @@ func Open(c Config) (*Spool, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
-	s := &Spool{conf: c, stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	s := &Spool{conf: c, stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
+		rebinds: make(chan rebinding)}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
@@ -301,32 +310,37 @@ type Batch struct {
 	Created  time.Time
 	Frame    []byte // the same bytes each time
 	token    uint64
+	from     *queue // not another one's tokens, after Rebind
 }
 
 // Next returns the oldest batch that was not given out since Open or the last Rewind,
 // and waits for one until ctx ends.
 func (s *Spool) Next(ctx context.Context) (*Batch, error) {
 	for {
-		token, b, err := s.telemetry.next(ctx)
+		q := s.queue()
+		token, b, err := q.next(ctx)
+		if errors.Is(err, ErrClosed) && q != s.queue() {
+			continue // Rebind replaced it
+		}
 		if err != nil {
 			return nil, err
 		}
 		r, err := parseRecord(b)
 		if err != nil {
 			// The journal's checksum held, so this is no damage but another version.
-			s.telemetry.ack(token)
+			q.ack(token)
 			s.Lost(event.Gap{Source: "spool", Reason: "a batch on disk is not readable", From: s.conf.Clock(), To: s.conf.Clock()})
 			continue
 		}
-		return &Batch{Sequence: r.Sequence, Events: r.Events, Created: r.Created, Frame: r.Frame, token: token}, nil
+		return &Batch{Sequence: r.Sequence, Events: r.Events, Created: r.Created, Frame: r.Frame, token: token, from: q}, nil
 	}
 }
 
 // Ack says that the server has the batch.
-func (s *Spool) Ack(b *Batch) { s.telemetry.ack(b.token) }
+func (s *Spool) Ack(b *Batch) { b.from.ack(b.token) }
 
 // Rewind makes Next begin again at the oldest batch that is not acknowledged.
-func (s *Spool) Rewind() { s.telemetry.rewind() }
+func (s *Spool) Rewind() { s.queue().rewind() }
 
 // asideKept bounds the batches that are kept for people to look at.
 const asideKept = 16
@@ -383,8 +397,8 @@ func (s *Spool) Stats() Stats {
 	st := s.stats
 	s.mu.Unlock()
 	st.Limit = s.conf.Limit
-	st.Batches, st.Oldest = s.telemetry.pending()
-	st.Bytes = s.telemetry.unacked()
+	st.Batches, st.Oldest = s.queue().pending()
+	st.Bytes = s.queue().unacked()
 	st.Results, _ = s.results.pending()
 	return st
 }
@@ -427,7 +441,9 @@ func (s *Spool) openTelemetry() error {
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
 	s.telemetry = q
+	s.mu.Unlock()
 	if q.last != nil {
 		s.state.NextSequence = max(s.state.NextSequence, q.last.Sequence+1)
 		s.state.NextReport = max(s.state.NextReport, q.last.FirstReport+int64(q.last.Events))

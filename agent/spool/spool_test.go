@@ -298,6 +298,50 @@ func TestANewIncarnationSendsWhatTheOldOneLeft(t *testing.T) {
 	}
 }
 
+func TestRebindWhileEventsComeInLosesNothing(t *testing.T) {
+	s := open(t, config(t.TempDir()))
+	stop := make(chan struct{})
+	emitted := make(chan uint64)
+	go func() {
+		n := uint64(0)
+		for {
+			select {
+			case <-stop:
+				emitted <- n
+				return
+			default:
+				s.Emit(numbered(0, n, ""))
+				n++
+				time.Sleep(200 * time.Microsecond)
+			}
+		}
+	}()
+	for i := uint64(2); i < 5; i++ {
+		before := s.Stats().Spooled
+		eventually(t, "some on disk", func() bool { return s.Stats().Spooled > before+50 })
+		if err := s.Rebind(device, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	n := <-emitted
+	eventually(t, "all on disk", func() bool { return s.Stats().Spooled == n })
+	d := drain(t, s, true)
+	for i, m := range d.marks {
+		if m.N != uint64(i) {
+			t.Fatalf("event %d stands at %d", m.N, i)
+		}
+	}
+	if uint64(len(d.marks)) != n || len(d.gaps) != 0 {
+		t.Errorf("%d of %d events, gaps %v", len(d.marks), n, d.gaps)
+	}
+	for seq, f := range d.frames {
+		if b, err := wire.DecodeBatch(f, wire.Limits{}); err != nil || b.Incarnation != 4 {
+			t.Errorf("batch %d is of incarnation %d: %v", seq, b.Incarnation, err)
+		}
+	}
+}
+
 func TestABatchSetAsideIsAGap(t *testing.T) {
 	s := open(t, config(t.TempDir()))
 	for i := range 5 {

@@ -39,7 +39,7 @@ import (
 // Lifetimes of certificates. A device renews its own when a third of it is left.
 const (
 	rootLife   = 20 * 365 * 24 * time.Hour
-	DeviceLife = 90 * 24 * time.Hour
+	DeviceLife = 365 * 24 * time.Hour
 	ServerLife = 825 * 24 * time.Hour
 	// backdate makes certificates valid for devices whose clock is behind.
 	backdate = 72 * time.Hour
@@ -213,15 +213,9 @@ type Issued struct {
 // the request only the key is taken, after the request proved to hold it.
 func (a *CA) Device(csr []byte, id Identity) (*Issued, error) {
 	const op = "ca.Device"
-	req, err := x509.ParseCertificateRequest(csr)
+	req, err := parseRequest(csr)
 	if err != nil {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the certificate request is malformed")
-	}
-	if err := req.CheckSignature(); err != nil {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the certificate request is not signed by its own key")
-	}
-	if pub, ok := req.PublicKey.(*ecdsa.PublicKey); !ok || pub.Curve != elliptic.P256() {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the key of the certificate request is not on P-256")
+		return nil, errs.Wrap(op, err)
 	}
 	serial, err := a.serial()
 	if err != nil {
@@ -241,6 +235,27 @@ func (a *CA) Device(csr []byte, id Identity) (*Issued, error) {
 	return c, nil
 }
 
+// Check says whether Device would take the certificate request.
+func (a *CA) Check(csr []byte) error {
+	_, err := parseRequest(csr)
+	return errs.Wrap("ca.Check", err)
+}
+
+func parseRequest(csr []byte) (*x509.CertificateRequest, error) {
+	const op = "ca.parseRequest"
+	req, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the certificate request is malformed")
+	}
+	if err := req.CheckSignature(); err != nil {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the certificate request is not signed by its own key")
+	}
+	if pub, ok := req.PublicKey.(*ecdsa.PublicKey); !ok || pub.Curve != elliptic.P256() {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the key of the certificate request is not on P-256")
+	}
+	return req, nil
+}
+
 // Identify reads who a device's certificate stands for. The certificate must be one that
 // this CA issued to a device and be valid now; when lapsed is allowed, it may have ended.
 func (a *CA) Identify(cert *x509.Certificate, lapsed Lapse) (Identity, error) {
@@ -254,6 +269,12 @@ func (a *CA) Identify(cert *x509.Certificate, lapsed Lapse) (Identity, error) {
 		return Identity{}, &errs.E{Op: op, Kind: errs.Unauthenticated, Code: errs.DeviceUnknown,
 			Detail: "the certificate is not a valid one of a device", Err: err}
 	}
+	return Named(cert)
+}
+
+// Named reads who a certificate stands for that was verified against Pool already, as a
+// TLS server does.
+func Named(cert *x509.Certificate) (Identity, error) {
 	for _, u := range cert.URIs {
 		tenant, known := ident.ParseTenantID(u.Host)
 		name, inc, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
@@ -263,7 +284,7 @@ func (a *CA) Identify(cert *x509.Certificate, lapsed Lapse) (Identity, error) {
 			return Identity{Tenant: tenant, Device: id, Incarnation: n}, nil
 		}
 	}
-	return Identity{}, errs.New(op, errs.Unauthenticated, errs.DeviceUnknown, "the certificate names no device")
+	return Identity{}, errs.New("ca.Named", errs.Unauthenticated, errs.DeviceUnknown, "the certificate names no device")
 }
 
 // Lapse says whether a certificate that has ended is still good enough.
