@@ -149,13 +149,10 @@ func tryAsk(s *Store, tenant ident.TenantID, l telemetry.Limits, table, resultTy
 		st.columns = append(st.columns, typ)
 	}
 	st.sql = func(files [][]string) (string, error) {
-		if !strings.Contains(text, "%s") {
-			return text, nil
-		}
-		if len(files[0]) == 0 {
+		if strings.Contains(text, "%s") && len(files[0]) == 0 {
 			return "", os.ErrNotExist
 		}
-		return fmt.Sprintf(text, "read_parquet(['"+strings.Join(files[0], "','")+"'], union_by_name=true)"), nil
+		return strings.ReplaceAll(text, "%s", "read_parquet(['"+strings.Join(files[0], "','")+"'], union_by_name=true, file_row_number=true)"), nil
 	}
 	stats, err = s.execute(context.Background(), st, func(row []types.Value) error {
 		out = append(out, append([]types.Value(nil), row...))
