@@ -19,6 +19,9 @@ type work struct {
 	rows  *rowsRecord
 }
 
+// maxRaw is the longest batch in bytes.
+const maxRaw = 12 << 20
+
 func streamOf(b *telemetry.Batch) stream { return stream{b.Tenant, b.Device, b.Incarnation} }
 
 // Append implements telemetry.Appender.
@@ -57,6 +60,9 @@ func (s *Store) checkBatch(b *telemetry.Batch) error {
 	}
 	if d, ok := ident.ParseDeviceID(string(b.Device)); !ok || d != b.Device {
 		return errs.New(op, errs.Invalid, errs.BatchMalformed, "device is not an id")
+	}
+	if len(b.Raw) > maxRaw {
+		return errs.New(op, errs.Invalid, errs.BatchMalformed, "the batch is %d bytes long, %d are allowed", len(b.Raw), maxRaw)
 	}
 	if b.Sequence == 0 {
 		return errs.New(op, errs.Invalid, errs.BatchMalformed, "sequence is 0")
@@ -134,6 +140,9 @@ func (s *Store) AppendRows(ctx context.Context, tenant ident.TenantID, table str
 		return nil
 	}
 	record := encodeRows(tenant, table, rows)
+	if len(record) > maxRaw {
+		return errs.New(op, errs.Invalid, "", "the rows are %d bytes long, %d are allowed", len(record), maxRaw)
+	}
 	// Decoded again, so that the caller may go on using its rows.
 	rec, err := decodeRows(record)
 	if err != nil {

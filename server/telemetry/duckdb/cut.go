@@ -93,7 +93,7 @@ func (s *Store) cut() error {
 	if len(taken) == 0 {
 		return nil
 	}
-	c := &cutter{store: s, now: event.Ticks(s.clock()), open: map[place]*sheet{}}
+	c := &cutter{store: s, open: map[place]*sheet{}, dirs: map[string]bool{}}
 	err := c.run(taken)
 	var folded bool
 	if err == nil {
@@ -171,10 +171,10 @@ func (s *Store) publish(add, drop []*segment) {
 // cutter writes the segments of one cut.
 type cutter struct {
 	store *Store
-	now   int64 // ticks
 	enc   *parquet.Encoder
 	open  map[place]*sheet
 	done  []*segment
+	dirs  map[string]bool // to be synced
 }
 
 // sheet is a segment being filled.
@@ -202,6 +202,11 @@ func (c *cutter) run(taken []*work) error {
 	}
 	for _, h := range c.open {
 		if err := c.write(h); err != nil {
+			return err
+		}
+	}
+	for dir := range c.dirs {
+		if err := syncDir(dir); err != nil {
 			return err
 		}
 	}
@@ -303,7 +308,7 @@ func (c *cutter) rows(tenant ident.TenantID, table string, rows []telemetry.Row)
 	return nil
 }
 
-// write encodes a sheet into a file, which is durable when it returns.
+// write encodes a sheet into a file, which is durable when its directories are synced.
 func (c *cutter) write(h *sheet) error {
 	b, err := c.enc.Encode(nil, h.columns)
 	if err != nil {
@@ -311,7 +316,7 @@ func (c *cutter) write(h *sheet) error {
 	}
 	g := &segment{
 		id: c.store.nextID.Add(1), tenant: h.tenant, table: h.table,
-		rows: int64(h.columns[0].Len()), bytes: int64(len(b)),
+		rows: int64(h.columns[0].Len()), bytes: int64(len(b)), columns: h.shape.names,
 	}
 	g.minTime, g.maxTime = h.bounds(colTime)
 	g.minIngest, g.maxIngest = h.bounds(colIngest)
@@ -319,6 +324,9 @@ func (c *cutter) write(h *sheet) error {
 		return err
 	}
 	c.done = append(c.done, g)
+	for _, dir := range above(c.store.path(g)) {
+		c.dirs[dir] = true
+	}
 	return nil
 }
 
@@ -356,26 +364,22 @@ func writeSegment(path string, b []byte) (err error) {
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
-	if err == nil {
-		err = syncDirs(dir)
-	}
 	return err
 }
 
-// syncDirs makes a new file's name durable, with the two directories above it that may
-// be new as well.
-func syncDirs(dir string) error {
-	for range 3 {
-		d, err := os.Open(dir)
-		if err != nil {
-			return err
-		}
-		err = d.Sync()
-		_ = d.Close()
-		if err != nil {
-			return err
-		}
-		dir = filepath.Dir(dir)
+// above returns the directories of a segment's file, all of which may be new with it:
+// table, tenant, segments.
+func above(path string) []string {
+	table := filepath.Dir(path)
+	tenant := filepath.Dir(table)
+	return []string{table, tenant, filepath.Dir(tenant)}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer d.Close()
+	return d.Sync()
 }

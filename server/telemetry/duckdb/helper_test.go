@@ -143,19 +143,18 @@ func ask(t testing.TB, s *Store, tenant ident.TenantID, table, resultTypes, text
 }
 
 func tryAsk(s *Store, tenant ident.TenantID, l telemetry.Limits, table, resultTypes, text string) (out [][]types.Value, stats telemetry.Stats, err error) {
-	st := &statement{tenant: tenant, limits: l, reads: []read{{table, allTime, allTime}}}
+	st := &statement{tenant: tenant, limits: l}
 	for _, name := range strings.Fields(resultTypes) {
 		typ, _ := types.FromName(name)
 		st.columns = append(st.columns, typ)
 	}
-	st.sql = func(files [][]string) (string, error) {
-		if !strings.Contains(text, "%s") {
-			return text, nil
-		}
-		if len(files[0]) == 0 {
+	st.sql = func(n *snapshot) (string, error) {
+		all := timeRange{0, types.MaxDatetime}
+		files := n.paths(n.list(table, all, all))
+		if strings.Contains(text, "%s") && len(files) == 0 {
 			return "", os.ErrNotExist
 		}
-		return fmt.Sprintf(text, "read_parquet(['"+strings.Join(files[0], "','")+"'], union_by_name=true)"), nil
+		return strings.ReplaceAll(text, "%s", "read_parquet(['"+strings.Join(files, "','")+"'], union_by_name=true, file_row_number=true)"), nil
 	}
 	stats, err = s.execute(context.Background(), st, func(row []types.Value) error {
 		out = append(out, append([]types.Value(nil), row...))

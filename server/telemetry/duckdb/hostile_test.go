@@ -81,7 +81,7 @@ func TestCancel(t *testing.T) {
 	s := openStore(t, testConfig(t.TempDir()))
 	ctx, cancel := context.WithCancel(context.Background())
 	st := &statement{tenant: tenantA, columns: []types.Type{types.Long},
-		sql: func([][]string) (string, error) {
+		sql: func(*snapshot) (string, error) {
 			time.AfterFunc(300*time.Millisecond, cancel)
 			return `SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3`, nil
 		}}
@@ -184,5 +184,23 @@ func TestWorkerServesOneTenant(t *testing.T) {
 	}
 	if n := s.Status().Workers; n != 1 {
 		t.Errorf("%d workers alive, want 1", n)
+	}
+}
+
+func TestDeadWorkerIsReplaced(t *testing.T) {
+	s := openStore(t, testConfig(t.TempDir()))
+	mustAppend(t, s, makeBatch(tenantA, 1, 1, 3))
+	cutAll(t, s)
+	for range 3 {
+		rows := ask(t, s, tenantA, "DeviceProcessEvents", "long", `SELECT count(*) FROM %s`)
+		if rows[0][0].I != 3 {
+			t.Errorf("counted %d", rows[0][0].I)
+		}
+		s.pool.mu.Lock()
+		err := s.pool.idle[0].cmd.Process.Kill()
+		s.pool.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -33,6 +33,7 @@ type segment struct {
 	// Bounds in ticks of the rows' Timestamp and IngestionTime, both ends included.
 	minTime, maxTime     int64
 	minIngest, maxIngest int64
+	columns              string // names in file order, separated by spaces
 }
 
 // name is the path below the tenant's directory.
@@ -49,7 +50,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) W
 CREATE TABLE IF NOT EXISTS segment (
 	id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, tbl TEXT NOT NULL, level INTEGER NOT NULL,
 	rows INTEGER NOT NULL, bytes INTEGER NOT NULL, min_time INTEGER NOT NULL, max_time INTEGER NOT NULL,
-	min_ingest INTEGER NOT NULL, max_ingest INTEGER NOT NULL);
+	min_ingest INTEGER NOT NULL, max_ingest INTEGER NOT NULL, columns TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS seen (
 	tenant TEXT NOT NULL, device TEXT NOT NULL, incarnation INTEGER NOT NULL, state BLOB NOT NULL,
 	PRIMARY KEY (tenant, device, incarnation)) WITHOUT ROWID;
@@ -104,18 +105,25 @@ func (m *manifest) position() (p journal.Position, err error) {
 
 // segments returns every published segment, oldest first.
 func (m *manifest) segments() ([]*segment, error) {
-	rows, err := m.db.Query(`SELECT id, tenant, tbl, level, rows, bytes, min_time, max_time, min_ingest, max_ingest
+	rows, err := m.db.Query(`SELECT id, tenant, tbl, level, rows, bytes, min_time, max_time, min_ingest, max_ingest, columns
 		FROM segment ORDER BY id`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var all []*segment
+	// Thousands of segments share few lists of columns.
+	shared := map[string]string{}
 	for rows.Next() {
 		s := &segment{}
 		if err := rows.Scan(&s.id, &s.tenant, &s.table, &s.level, &s.rows, &s.bytes,
-			&s.minTime, &s.maxTime, &s.minIngest, &s.maxIngest); err != nil {
+			&s.minTime, &s.maxTime, &s.minIngest, &s.maxIngest, &s.columns); err != nil {
 			return nil, err
+		}
+		if c, ok := shared[s.columns]; ok {
+			s.columns = c
+		} else {
+			shared[s.columns] = s.columns
 		}
 		all = append(all, s)
 	}
@@ -204,8 +212,8 @@ func (m *manifest) apply(c *change) (folded bool, err error) {
 	last := m.maxID
 	for _, s := range c.add {
 		last = max(last, s.id)
-		if _, err = tx.Exec(`INSERT INTO segment VALUES (?,?,?,?,?,?,?,?,?,?)`, s.id, s.tenant, s.table, s.level,
-			s.rows, s.bytes, s.minTime, s.maxTime, s.minIngest, s.maxIngest); err != nil {
+		if _, err = tx.Exec(`INSERT INTO segment VALUES (?,?,?,?,?,?,?,?,?,?,?)`, s.id, s.tenant, s.table, s.level,
+			s.rows, s.bytes, s.minTime, s.maxTime, s.minIngest, s.maxIngest, s.columns); err != nil {
 			return false, err
 		}
 	}

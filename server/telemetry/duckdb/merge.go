@@ -48,15 +48,20 @@ func (s *Store) maintain(ctx context.Context) error {
 	if err := s.retire(now); err != nil {
 		return err
 	}
-	for {
-		list, level := s.dueMerge(now)
+	var failed error
+	skip := map[place]bool{}
+	for ctx.Err() == nil {
+		list, level := s.dueMerge(now, skip)
 		if list == nil {
-			return nil
+			break
 		}
 		if err := s.merge(ctx, list, level); err != nil {
-			return fmt.Errorf("merge %d segments of %s: %w", len(list), list[0].table, err)
+			failed = fmt.Errorf("merge %d segments of %s: %w", len(list), list[0].table, err)
+			// The other tables are merged all the same.
+			skip[place{list[0].tenant, list[0].table}] = true
 		}
 	}
+	return failed
 }
 
 // retire drops the segments whose newest row is older than the retention.
@@ -81,14 +86,17 @@ func (s *Store) retire(now int64) error {
 }
 
 // dueMerge picks the segments of one finished span, at the widest level that is due.
-func (s *Store) dueMerge(now int64) ([]*segment, int) {
+func (s *Store) dueMerge(now int64, skip map[place]bool) ([]*segment, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for level := len(levels); level >= 1; level-- {
 		width := tickDuration(levels[level-1])
 		// A batch may be stamped well before it is cut: leave a span open a little longer.
 		grace := min(width/4, tickDuration(5*time.Minute))
-		for _, list := range s.files {
+		for p, list := range s.files {
+			if skip[p] {
+				continue
+			}
 			spans := map[int64][]*segment{}
 			for _, g := range list {
 				k := g.minIngest / width
@@ -116,6 +124,7 @@ func (s *Store) merge(ctx context.Context, list []*segment, level int) error {
 			g.minTime, g.maxTime, g.minIngest, g.maxIngest = o.minTime, o.maxTime, o.minIngest, o.maxIngest
 		}
 		g.rows += o.rows
+		g.columns = joinColumns(g.columns, o.columns)
 		g.minTime, g.maxTime = min(g.minTime, o.minTime), max(g.maxTime, o.maxTime)
 		g.minIngest, g.maxIngest = min(g.minIngest, o.minIngest), max(g.maxIngest, o.maxIngest)
 	}
@@ -125,6 +134,7 @@ func (s *Store) merge(ctx context.Context, list []*segment, level int) error {
 		return err
 	}
 	if err := s.adopt(out, g); err != nil {
+		_ = os.Remove(s.path(g))
 		return err
 	}
 	s.manifestMu.Lock()
@@ -237,5 +247,10 @@ func (s *Store) adopt(out string, g *segment) error {
 	if err := os.Rename(out, path); err != nil {
 		return err
 	}
-	return syncDirs(filepath.Dir(path))
+	for _, dir := range above(path) {
+		if err := syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -25,6 +25,9 @@ const (
 	textBroken    = "An unexpected error occurred during query execution. Please try again in a few minutes."
 )
 
+// errDied says that a worker ended without having been killed by its watcher.
+var errDied = errors.New("the worker died")
+
 // startTimeout bounds how long a worker may take to come up.
 const startTimeout = 30 * time.Second
 
@@ -42,6 +45,7 @@ type process struct {
 	outDir string // the directory to write to as the worker sees it
 	lacks  string
 	idle   *time.Timer
+	served int // requests answered
 
 	once sync.Once
 	gone chan struct{} // closed when the process was waited for
@@ -162,6 +166,7 @@ func (w *process) run(ctx context.Context, q *frame.Request, l telemetry.Limits,
 		err = watch.err
 	}
 	watch.used.bytes = bytes
+	w.served++
 	return watch.used, err
 }
 
@@ -169,7 +174,7 @@ func (w *process) run(ctx context.Context, q *frame.Request, l telemetry.Limits,
 func (w *process) talk(q *frame.Request, sink telemetry.Sink) (bytes int64, err error) {
 	const op = "duckdb.Query"
 	broken := func(err error) error {
-		return &errs.E{Op: op, Kind: errs.Limited, Detail: textResources, Err: fmt.Errorf("worker died: %w: %s", err, w.stderr)}
+		return &errs.E{Op: op, Kind: errs.Limited, Detail: textResources, Err: fmt.Errorf("%w: %w: %s", errDied, err, w.stderr)}
 	}
 	if err := frame.WriteJSON(w.in, frame.KindRequest, q); err != nil {
 		if errors.Is(err, frame.ErrMalformed) {

@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -12,27 +13,12 @@ import (
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb/frame"
 )
 
-// timeRange bounds a datetime in ticks, both ends included.
-type timeRange struct{ lo, hi int64 }
-
-func (r timeRange) meets(lo, hi int64) bool { return lo <= r.hi && r.lo <= hi }
-
-var allTime = timeRange{0, types.MaxDatetime}
-
-// read is a table that a statement reads, with what its rows' times must meet.
-type read struct {
-	table        string
-	time, ingest timeRange
-}
-
 // statement is a query in SQL, once it is known which files there are.
 type statement struct {
 	tenant  ident.TenantID
 	limits  telemetry.Limits
-	reads   []read
 	columns []types.Type
-	// sql is given the files of each of reads, as paths below the given prefix.
-	sql func(files [][]string) (string, error)
+	sql     func(*snapshot) (string, error)
 }
 
 // execute runs a statement on the segments as they are now.
@@ -44,29 +30,32 @@ func (s *Store) execute(ctx context.Context, st *statement, sink telemetry.Sink)
 	}
 	limits := s.pool.cfg.bounded(st.limits)
 	begin := time.Now()
+	for {
+		again, err := s.attempt(ctx, st, limits, &stats, sink)
+		if !again {
+			stats.Elapsed = time.Since(begin)
+			return stats, err
+		}
+	}
+}
+
+// attempt runs a statement in one worker. It is to be tried again when the worker turns
+// out to have died while it waited for work, by the kernel's hand perhaps.
+func (s *Store) attempt(ctx context.Context, st *statement, l telemetry.Limits, stats *telemetry.Stats, sink telemetry.Sink) (again bool, err error) {
 	w, err := s.pool.get(ctx, st.tenant)
 	if err != nil {
-		return stats, poolError(op, err)
+		return false, poolError("duckdb.Query", err)
 	}
-	snapshot, release := s.snapshot(st)
-	defer release()
-	files := make([][]string, len(snapshot))
-	for i, list := range snapshot {
-		t := telemetry.TableStats{Table: st.reads[i].table, Files: len(list)}
-		for _, g := range list {
-			files[i] = append(files[i], w.data+"/"+g.name())
-			t.Rows += g.rows
-			t.Bytes += g.bytes
-		}
-		stats.Tables = append(stats.Tables, t)
-	}
-	text, err := st.sql(files)
+	idled := w.served > 0
+	snap := s.snapshot(st.tenant, w.data)
+	defer s.release(snap)
+	text, err := st.sql(snap)
 	if err != nil {
 		s.pool.put(w)
-		return stats, err
+		return false, err
 	}
-	q := &frame.Request{SQL: text, Columns: st.columns, Rows: limits.Rows, Bytes: limits.Bytes}
-	used, err := w.run(ctx, q, limits, func(row []types.Value) error {
+	q := &frame.Request{SQL: text, Columns: st.columns, Rows: l.Rows, Bytes: l.Bytes}
+	used, err := w.run(ctx, q, l, func(row []types.Value) error {
 		stats.Rows++
 		return sink(row)
 	})
@@ -75,10 +64,9 @@ func (s *Store) execute(ctx context.Context, st *statement, sink telemetry.Sink)
 	} else {
 		s.pool.put(w)
 	}
-	stats.Elapsed = time.Since(begin)
+	stats.Tables, stats.Bytes = snap.stats, used.bytes
 	stats.CPUUser, stats.CPUKernel, stats.Memory = used.user, used.kernel, used.memory
-	stats.Bytes = used.bytes
-	return stats, err
+	return idled && stats.Rows == 0 && errors.Is(err, errDied), err
 }
 
 func poolError(op string, err error) error {
@@ -91,28 +79,63 @@ func poolError(op string, err error) error {
 	return &errs.E{Op: op, Kind: errs.Unavailable, Code: errs.ServiceDegraded, Detail: textBroken, Retry: 5 * time.Second, Err: err}
 }
 
-// snapshot returns the files that each read needs. They stay on disk until release.
-func (s *Store) snapshot(st *statement) (lists [][]*segment, release func()) {
+// timeRange bounds a datetime in ticks, both ends included.
+type timeRange struct{ lo, hi int64 }
+
+func (r timeRange) meets(lo, hi int64) bool { return lo <= r.hi && r.lo <= hi }
+
+// snapshot is one tenant's segments at one instant. Their files stay on disk until it is
+// released.
+type snapshot struct {
+	gen    uint64
+	prefix string // the tenant's directory as the worker sees it
+	files  map[string][]*segment
+	stats  []telemetry.TableStats // of what was asked for
+}
+
+func (s *Store) snapshot(t ident.TenantID, prefix string) *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range st.reads {
-		var list []*segment
-		for _, g := range s.files[place{st.tenant, r.table}] {
-			if r.time.meets(g.minTime, g.maxTime) && r.ingest.meets(g.minIngest, g.maxIngest) {
-				list = append(list, g)
-			}
-		}
-		lists = append(lists, list)
-	}
 	s.gen++
-	gen := s.gen
-	s.readers[gen] = struct{}{}
-	return lists, func() {
-		s.mu.Lock()
-		delete(s.readers, gen)
-		s.mu.Unlock()
-		s.sweep()
+	s.readers[s.gen] = struct{}{}
+	n := &snapshot{gen: s.gen, prefix: prefix, files: map[string][]*segment{}}
+	for p, list := range s.files {
+		if p.tenant == t {
+			n.files[p.table] = list
+		}
 	}
+	return n
+}
+
+func (s *Store) release(n *snapshot) {
+	s.mu.Lock()
+	delete(s.readers, n.gen)
+	s.mu.Unlock()
+	s.sweep()
+}
+
+// list returns the segments of a table that may hold rows of the two ranges.
+func (n *snapshot) list(table string, times, ingest timeRange) (list []*segment) {
+	st := telemetry.TableStats{Table: table}
+	for _, g := range n.files[table] {
+		if times.meets(g.minTime, g.maxTime) && ingest.meets(g.minIngest, g.maxIngest) {
+			list = append(list, g)
+			st.Files++
+			st.Rows += g.rows
+			st.Bytes += g.bytes
+		}
+	}
+	n.stats = append(n.stats, st)
+	return list
+}
+
+// paths returns where the worker finds segments.
+func (n *snapshot) paths(list []*segment) []string {
+	var paths []string
+	for _, g := range list {
+		paths = append(paths, n.prefix+"/"+g.name())
+	}
+	return paths
 }
 
 // sweep unlinks discarded files that no running query can have in its list.

@@ -3,6 +3,7 @@ package duckdb
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,6 +25,7 @@ type tableShape struct {
 	name    string
 	columns []columnShape
 	index   map[string]int
+	names   string // of the columns, as segments tell them
 }
 
 type columnShape struct {
@@ -64,10 +66,25 @@ func shapes(tables []telemetry.Table) (map[string]*tableShape, error) {
 			s.index[c.Name] = len(s.columns)
 			read, _ := event.Column(c.Name)
 			s.columns = append(s.columns, columnShape{c, physical, read})
+			s.names = joinColumns(s.names, c.Name)
 		}
 		all[t.Name] = s
 	}
 	return all, nil
+}
+
+// joinColumns returns the columns of a, followed by those of b that a lacks.
+func joinColumns(a, b string) string {
+	if a == b {
+		return a
+	}
+	names := strings.Fields(a)
+	for _, name := range strings.Fields(b) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 func hasColumn(columns []telemetry.Column, name string) bool {

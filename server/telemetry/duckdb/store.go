@@ -54,7 +54,7 @@ type Config struct {
 	// Reserve is the free space in bytes below which nothing more is taken in, so that
 	// what was acknowledged can still become segments; 0 means 256 MiB.
 	Reserve int64
-	// MaxPending bounds the raw bytes acknowledged and not yet in segments; 0 means 64 MiB.
+	// MaxPending bounds the raw bytes acknowledged and not yet in segments; 0 means 32 MiB.
 	MaxPending int64
 
 	Workers WorkerConfig
@@ -120,7 +120,7 @@ func Open(cfg Config) (*Store, error) {
 	cfg.MergeEvery = cmp.Or(cfg.MergeEvery, 20*time.Second)
 	cfg.Retention = cmp.Or(cfg.Retention, 30*24*time.Hour)
 	cfg.Reserve = cmp.Or(cfg.Reserve, 256<<20)
-	cfg.MaxPending = cmp.Or(cfg.MaxPending, 64<<20)
+	cfg.MaxPending = cmp.Or(cfg.MaxPending, 32<<20)
 	s := &Store{cfg: cfg, clock: cfg.Clock, flight: new(sync.WaitGroup), files: map[place][]*segment{},
 		readers: map[uint64]struct{}{}, trouble: map[string]string{}, kick: make(chan struct{}, 1)}
 	s.drained = sync.NewCond(&s.mu)

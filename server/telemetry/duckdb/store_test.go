@@ -57,6 +57,11 @@ func TestMergeAndRetention(t *testing.T) {
 	if rows[0][0].I != batches*5 || rows[0][1].I != batches*5 {
 		t.Errorf("after merging %v", rows[0])
 	}
+	rows = ask(t, s, tenantA, "DeviceProcessEvents", "bool", `SELECT bool_and(DeviceId > d OR DeviceId = d AND Timestamp >= before) FROM
+		(SELECT DeviceId, Timestamp, lag(DeviceId, 1, '') OVER w AS d, lag(Timestamp, 1, 0) OVER w AS before FROM %s WINDOW w AS (ORDER BY file_row_number))`)
+	if !rows[0][0].True() {
+		t.Error("the merged rows are not ordered by DeviceId, Timestamp")
+	}
 	s = reopen(t, s)
 	rows = ask(t, s, tenantA, "DeviceProcessEvents", "long", `SELECT count(*) FROM %s`)
 	if rows[0][0].I != batches*5 {
