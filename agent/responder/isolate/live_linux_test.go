@@ -327,3 +327,31 @@ func TestHandlerTellsTheTruth(t *testing.T) {
 		t.Errorf("release beside other rules: %+v", r)
 	}
 }
+
+func TestIsolationThatLosesTheServerIsUndone(t *testing.T) {
+	l := newLab(t)
+	// The address that the agent knows is translated on the way out, after which the rules
+	// no longer know it: as behind a tunnel, only the probe can tell.
+	known := netip.MustParseAddrPort("198.51.100.9:443")
+	l.ip(l.agent, "route add 198.51.100.9 via 10.99.1.1")
+	for _, cmd := range []string{
+		"add table ip translate",
+		"add chain ip translate output { type nat hook output priority -100 ; }",
+		"add rule ip translate output ip daddr 198.51.100.9 tcp dport 443 dnat to 10.99.1.1:8443",
+	} {
+		if out, err := l.nft(cmd); err != nil {
+			t.Skipf("no address translation here: %s", out)
+		}
+	}
+	l.open(l.agent, known)
+	a := l.start()
+	r := a.do(agentRequest{Op: "isolate", Servers: []netip.AddrPort{known}}).Result
+	if r.State != responder.Failed || !strings.Contains(r.Detail, "undone") {
+		t.Errorf("result: %s %s", r.State, r.Detail)
+	}
+	if st := a.do(agentRequest{Op: "status"}).Status; st.Isolated {
+		t.Error("the device is still isolated")
+	}
+	l.open(l.agent, known)
+	l.open(l.agent, other4)
+}
