@@ -10,7 +10,9 @@
 // On kernels from 6.9 on the agent owns the table: even root's nft cannot change it while
 // the agent lives, and it stays when the agent is killed. On older ones Watch puts it back.
 // Neither the agent's end nor a restart releases: only Release does. Limits: raw packet
-// sockets and interfaces moved to another network namespace pass by nftables.
+// sockets, interfaces moved to another network namespace and guests that are bridged to
+// the link pass by these rules; a server behind a tunnel or a translation that ends after
+// them is cut off too, which the handler's probe notices and undoes.
 //
 // The invariant: Verify says Verified only if it reached the server, saw its own probes to
 // other addresses counted as dropped, and found the table as it was made.

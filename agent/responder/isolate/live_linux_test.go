@@ -2,6 +2,7 @@ package isolate
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -326,4 +327,104 @@ func TestHandlerTellsTheTruth(t *testing.T) {
 	if r := do("unisolate", false); r.State != responder.Applied || !strings.Contains(r.Detail, "open-ipv4") {
 		t.Errorf("release beside other rules: %+v", r)
 	}
+}
+
+func TestIsolationThatLosesTheServerIsUndone(t *testing.T) {
+	l := newLab(t)
+	// The address that the agent knows is translated on the way out, after which the rules
+	// no longer know it: as behind a tunnel, only the probe can tell.
+	known := netip.MustParseAddrPort("198.51.100.9:443")
+	l.ip(l.agent, "route add 198.51.100.9 via 10.99.1.1")
+	for _, cmd := range []string{
+		"add table ip translate",
+		"add chain ip translate output { type nat hook output priority -100 ; }",
+		"add rule ip translate output ip daddr 198.51.100.9 tcp dport 443 dnat to 10.99.1.1:8443",
+	} {
+		if out, err := l.nft(cmd); err != nil {
+			t.Skipf("no address translation here: %s", out)
+		}
+	}
+	l.open(l.agent, known)
+	a := l.start()
+	r := a.do(agentRequest{Op: "isolate", Servers: []netip.AddrPort{known}}).Result
+	if r.State != responder.Failed || !strings.Contains(r.Detail, "undone") {
+		t.Errorf("result: %s %s", r.State, r.Detail)
+	}
+	if st := a.do(agentRequest{Op: "status"}).Status; st.Isolated {
+		t.Error("the device is still isolated")
+	}
+	l.open(l.agent, known)
+	l.open(l.agent, other4)
+}
+
+func TestWhatTheLinkNeedsStillCrosses(t *testing.T) {
+	l := newLab(t)
+	a := l.start()
+	a.do(agentRequest{Op: "apply", Servers: servers})
+	l.atServer.reset()
+	// Nothing resolved from before may help.
+	l.ip(l.agent, "neigh flush all")
+	l.ip(l.agent, "-6 neigh flush all")
+	l.ip(l.server, "neigh flush all")
+	l.ip(l.server, "-6 neigh flush all")
+	l.open(l.agent, server6)
+	l.open(l.agent, server4)
+	l.in(l.agent, func() {
+		ifi, err := net.InterfaceByName("vs")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		addrs, _ := ifi.Addrs()
+		own := ""
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().IsLinkLocalUnicast() {
+				own = p.Addr().String()
+			}
+		}
+		for _, d := range []struct{ from, to string }{
+			{"0.0.0.0:68", "255.255.255.255:67"}, {fmt.Sprintf("[%s%%%d]:546", own, ifi.Index), fmt.Sprintf("[ff02::1:2%%%d]:547", ifi.Index)},
+		} {
+			from, err := net.ResolveUDPAddr("udp", d.from)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			c, err := net.ListenUDP("udp", from)
+			// An address of the link is not to be had before its duplicate check is over.
+			for end := time.Now().Add(20 * time.Second); errors.Is(err, unix.EADDRNOTAVAIL) && time.Now().Before(end); {
+				time.Sleep(50 * time.Millisecond)
+				c, err = net.ListenUDP("udp", from)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", d.from, err)
+				continue
+			}
+			raw, _ := c.SyscallConn()
+			raw.Control(func(fd uintptr) { unix.SetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "vs") })
+			to, _ := net.ResolveUDPAddr("udp", d.to)
+			if _, err := c.WriteTo([]byte("discover"), to); err != nil {
+				t.Errorf("%s to %s: %v", d.from, d.to, err)
+			}
+			c.Close()
+		}
+	})
+	want := []string{"arp", "icmp6:135", "tcp/8443", "tcp6/8443", "udp/67", "udp6/547"}
+	var missing []string
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		seen := l.atServer.kinds()
+		missing = missing[:0]
+		for _, k := range want {
+			if seen[k] == 0 {
+				missing = append(missing, k)
+			}
+		}
+		if len(missing) == 0 {
+			break
+		}
+	}
+	if len(missing) > 0 {
+		t.Errorf("did not cross: %v; crossed: %v", missing, l.atServer.kinds())
+	}
+	a.do(agentRequest{Op: "release"})
 }

@@ -73,6 +73,9 @@ func (t *tracker) feed(r record, now time.Time) []*event.Event {
 	if familyOf(r.Exe) == noLogon {
 		return nil
 	}
+	if t.lookup != nil {
+		r.proc = t.lookup(r.PID)
+	}
 	switch r.Type {
 	case typeUserStart, typeUserLogin:
 		if r.Failed {
@@ -349,9 +352,7 @@ func (t *tracker) logon(r record, action, typ, reason string, extra map[string]a
 	}
 	e := &event.Event{
 		Table: event.LogonEvents, Action: action, Time: r.Time, Logon: l, Account: &acct,
-	}
-	if t.lookup != nil {
-		e.Initiating = t.lookup(r.PID)
+		Initiating: r.proc,
 	}
 	if e.Initiating != nil && e.Initiating.Image.Path != "" && r.Exe != "" && e.Initiating.Image.Path != r.Exe {
 		// The kernel vouches for the process, nobody for the path in its message.
