@@ -37,6 +37,15 @@ func keyOf(fs []eval, row []types.Value) string {
 	return b.String()
 }
 
+func anyNull(fs []eval, row []types.Value) bool {
+	for _, f := range fs {
+		if f(row).Null {
+			return true
+		}
+	}
+	return false
+}
+
 type aggSpec struct {
 	item   plan.AggItem
 	args   []eval
@@ -162,14 +171,17 @@ func (x *exec) join(j *plan.Join) (rows, error) {
 			return seen[k]
 		})
 	}
+	// A null key meets nothing, not even another null.
 	left, right := map[string][]int{}, map[string][]int{}
 	for i, row := range l {
-		k := keyOf(lk, row)
-		left[k] = append(left[k], i)
+		if k := keyOf(lk, row); !anyNull(lk, row) {
+			left[k] = append(left[k], i)
+		}
 	}
 	for i, row := range r {
-		k := keyOf(rk, row)
-		right[k] = append(right[k], i)
+		if k := keyOf(rk, row); !anyNull(rk, row) {
+			right[k] = append(right[k], i)
+		}
 	}
 	var out rows
 	switch j.Kind {
@@ -271,29 +283,6 @@ func compare(a, b types.Value, k plan.SortKey) int {
 	return c
 }
 
-// elements lists what a dynamic expands to; a scalar is its own single element.
-func elements(v types.Value, asArray bool) []any {
-	switch d := v.D.(type) {
-	case []any:
-		return d
-	case *types.Bag:
-		out := make([]any, len(d.Keys))
-		for i, k := range d.Keys {
-			if asArray {
-				out[i] = []any{k, d.Vals[k]}
-			} else {
-				b := types.NewBag()
-				b.Set(k, d.Vals[k])
-				out[i] = b
-			}
-		}
-		return out
-	case nil:
-		return nil
-	}
-	return []any{v.D}
-}
-
 func (x *exec) expand(in rows, cols []plan.Column, items []plan.MvItem, index bool, limit int64, asArray bool) (rows, error) {
 	fs := make([]eval, len(items))
 	var err error
@@ -304,28 +293,19 @@ func (x *exec) expand(in rows, cols []plan.Column, items []plan.MvItem, index bo
 	}
 	var out rows
 	for _, row := range in {
-		lists, n := make([][]any, len(items)), 0
+		vals := make([]types.Value, len(items))
 		for i, f := range fs {
-			lists[i] = elements(f(row), asArray)
-			n = max(n, len(lists[i]))
+			vals[i] = f(row)
 		}
-		// A row with nothing to expand stays, with null.
-		n = max(n, 1)
-		n = int(min(int64(n), limit))
-		if len(out)+n > x.lim.Rows {
+		made := funcs.MvRows(vals, asArray)
+		made = made[:min(int64(len(made)), limit)]
+		if len(out)+len(made) > x.lim.Rows {
 			return nil, fmt.Errorf("an expansion makes more than %d rows", x.lim.Rows)
 		}
-		for i := 0; i < n; i++ {
+		for i, m := range made {
 			r := slices.Clone(row)
 			for j, it := range items {
-				v := types.Null(types.Dynamic)
-				switch {
-				case i < len(lists[j]):
-					v = types.NewDynamic(lists[j][i])
-				case len(lists[j]) == 1 && len(items) > 1:
-					v = types.NewDynamic(lists[j][0])
-				}
-				r = append(r, types.Convert(v, it.Col.Type))
+				r = append(r, types.Convert(types.NewDynamic(m.([]any)[j]), it.Col.Type))
 			}
 			if index {
 				r = append(r, types.NewLong(int64(i)))
