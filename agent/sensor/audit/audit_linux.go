@@ -32,6 +32,9 @@ type Config struct {
 	// that a killed agent's successor can still put it back. All agents on one kernel
 	// share it: /run/vedette-audit, for instance. "" means no such file.
 	Mark string
+	// Hold is how long a session of ssh waits for its terminal before it counts as Network:
+	// the round trips between authentication and the client's request. 0 means 2 s.
+	Hold time.Duration
 	// Now is the wall clock; nil means time.Now.
 	Now func() time.Time
 	// LogDir holds wtmp and btmp, the fallback; "" means /var/log.
@@ -60,6 +63,9 @@ func New(cfg Config) *Sensor {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Hold == 0 {
+		cfg.Hold = 2 * time.Second
 	}
 	if cfg.LogDir == "" {
 		cfg.LogDir = "/var/log"
@@ -142,7 +148,7 @@ func (s *Sensor) runAudit(ctx context.Context, sink sensor.Sink) (err error) {
 
 // follow reads records until ctx ends.
 func (s *Sensor) follow(ctx context.Context, sink sensor.Sink, f *os.File, own *owner) error {
-	t := newTracker(s.cfg.Host, s.cfg.Accounts.DB, s.cfg.Lookup)
+	t := newTracker(s.cfg.Host, s.cfg.Accounts.DB, s.cfg.Lookup, s.cfg.Hold)
 	emit := func(events []*event.Event) {
 		for _, e := range events {
 			s.stamp(e)

@@ -250,7 +250,7 @@ func TestRealSSHSessions(t *testing.T) {
 	user := addUser(t, "s")
 	srv := startSSHD(t, "yes")
 	lookup := func(pid uint32) *event.Process { return &event.Process{PID: pid} }
-	out, _, _ := start(t, Config{Lookup: lookup, Mark: filepath.Join(t.TempDir(), "mark")}, facReadLog)
+	out, _, _ := start(t, Config{Lookup: lookup, Mark: filepath.Join(t.TempDir(), "mark"), Hold: time.Minute}, facReadLog)
 	began := time.Now()
 
 	if err := srv.ssh(t, user, "", "-tt", "tty"); err != nil {

@@ -29,7 +29,7 @@ func testTracker(t *testing.T) *tracker {
 			t.Fatal(err)
 		}
 	}
-	return newTracker("host1", passwd.NewCache(root).DB, nil)
+	return newTracker("host1", passwd.NewCache(root).DB, nil, 2*time.Second)
 }
 
 // play feeds "type text" lines by their own time stamps and returns one line per event.
