@@ -339,6 +339,10 @@ func (s *Spool) Next(ctx context.Context) (*Batch, error) {
 // Ack says that the server has the batch.
 func (s *Spool) Ack(b *Batch) { b.from.ack(b.token) }
 
+// Stale reports whether the batch is of an identity before the last Rebind, which made it
+// anew: it need not be sent, and acknowledging it changes nothing.
+func (s *Spool) Stale(b *Batch) bool { return b.from != s.queue() }
+
 // Rewind makes Next begin again at the oldest batch that is not acknowledged.
 func (s *Spool) Rewind() { s.queue().rewind() }
 
