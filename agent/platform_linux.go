@@ -56,7 +56,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	if p.responder, err = responder.New(&isolate.Handler{Isolator: p.isolator, Servers: servers}); err != nil {
 		return nil, err
 	}
-	host := p.inventory.Collect().Name
+	host := p.inventory.Collect().Hostname
 	table := process.New(process.Config{})
 	kernel := ebpf.New(ebpf.Config{Table: table, ExcludePaths: append([]string{c.StateDir}, c.Exclude...)})
 	p.sensors = []sensor.Sensor{
@@ -69,7 +69,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 
 func (p *platform) host() machine {
 	r := p.inventory.Collect()
-	m := machine{name: r.Name, platform: r.OS.Platform}
+	m := machine{name: r.FQDN, platform: r.OS.Platform}
 	raw, _ := json.Marshal(r.Fingerprint) // of strings: cannot fail
 	m.fingerprint = sha256.Sum256(raw)
 	return m
