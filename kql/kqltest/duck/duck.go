@@ -25,6 +25,7 @@ type Engine struct {
 	db     *sql.DB
 	conn   *sql.Conn
 	loaded *kqltest.Data
+	tables int
 }
 
 // New opens a database in memory.
@@ -53,11 +54,11 @@ func (e *Engine) Close() error {
 
 // Run implements kqltest.Engine.
 func (e *Engine) Run(ctx context.Context, q *kql.Query, d *kqltest.Data) ([][]types.Value, error) {
-	if e.loaded != d {
+	if e.loaded != d || e.tables != len(d.Physical) {
 		if err := e.load(ctx, d); err != nil {
 			return nil, err
 		}
-		e.loaded = d
+		e.loaded, e.tables = d, len(d.Physical)
 	}
 	text, cols, err := sqlgen.Generate(q.Root, source{d})
 	if err != nil {
