@@ -42,6 +42,8 @@ func (g *gen) node(n plan.Node) rel {
 		return g.window(x)
 	case *plan.MvApply:
 		g.unsupported("mv-apply")
+	case *plan.Outer:
+		g.unsupported("the input of a subquery")
 	}
 	g.unsupported(fmt.Sprintf("%T", n))
 	return rel{}

@@ -13,6 +13,8 @@ import (
 	_ "github.com/duckdb/duckdb-go/v2" // the database/sql driver "duckdb"
 
 	"github.com/vedette-edr/vedette/kql"
+	"github.com/vedette-edr/vedette/kql/eval"
+	"github.com/vedette-edr/vedette/kql/exec"
 	"github.com/vedette-edr/vedette/kql/kqltest"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
@@ -60,11 +62,18 @@ func (e *Engine) Run(ctx context.Context, q *kql.Query, d *kqltest.Data) ([][]ty
 		}
 		e.loaded, e.tables = d, len(d.Physical)
 	}
-	text, cols, err := sqlgen.Generate(q.Root, source{d})
+	rows, err := exec.Run(ctx, q.Root, source{d}, querier{e.conn}, eval.Limits{})
 	if err != nil {
 		return nil, err
 	}
-	return Query(ctx, e.conn, text, cols)
+	return eval.All(rows)
+}
+
+type querier struct{ conn *sql.Conn }
+
+func (q querier) Query(ctx context.Context, statement string, cols []plan.Column) (eval.Rows, error) {
+	rows, err := Query(ctx, q.conn, statement, cols)
+	return eval.Slice(rows), err
 }
 
 // Query runs a generated statement and decodes its rows.
