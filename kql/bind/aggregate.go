@@ -2,6 +2,7 @@ package bind
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/plan"
@@ -166,6 +167,9 @@ func (b *binder) aggName(x syntax.Expr) string {
 		if l, ok := c.Args[1].(*syntax.Literal); ok {
 			return fmt.Sprintf("percentile_%s_%s", arg, l.Val.Text())
 		}
+	}
+	if strings.HasPrefix(agg.Name, "covariance") && len(c.Args) > 1 {
+		arg += "_" + b.autoName(c.Args[1], "")
 	}
 	return prefix + "_" + arg
 }

@@ -90,6 +90,9 @@ func Bind(text string, script *syntax.Script, cat Catalog, opt Options) (*Result
 	res := &Result{}
 	ok := b.guard(func() {
 		r := b.statements(script.Statements, newScope(nil), true)
+		if r == nil && len(b.errs) > 0 {
+			panic(bail{})
+		}
 		if r == nil {
 			b.fail(syntax.Span{Off: len(text), End: len(text)}, CodeQuery, "the text has no query")
 		}
@@ -290,8 +293,13 @@ func (b *binder) let(x *syntax.Let, sc *scope) {
 		// Bound once here for its errors; the nodes of this copy do not count.
 		before := b.nodes
 		var first *rel
-		b.guard(func() { r := b.table(value, inner); first = &r })
+		ok := b.guard(func() { r := b.table(value, inner); first = &r })
 		b.nodes = before
+		if !ok {
+			// Its errors are reported; what uses it has none of its own.
+			sc.names[name] = &symbol{table: func() rel { panic(bail{}) }}
+			return
+		}
 		sc.names[name] = &symbol{table: func() rel {
 			if first != nil {
 				r := *first

@@ -26,7 +26,43 @@ type Rows interface {
 // RowSource opens the rows of a scan; rows have one value per element of scan.Cols
 // followed by one per element of scan.Extra, each of the column's own type.
 type RowSource interface {
-	Open(scan *plan.Scan) (Rows, error)
+	Open(ctx context.Context, scan *plan.Scan) (Rows, error)
+}
+
+// Delegate is a RowSource that can answer whole subtrees, scans with their predicate
+// included. ok is false for a subtree that it leaves to eval.
+type Delegate interface {
+	RowSource
+	Delegate(ctx context.Context, n plan.Node) (rows Rows, ok bool, err error)
+}
+
+// Slice returns rows in memory as a source; it takes them over.
+func Slice(list [][]types.Value) Rows { return &slice{list} }
+
+type slice struct{ list [][]types.Value }
+
+func (s *slice) Next() ([]types.Value, error) {
+	if len(s.list) == 0 {
+		return nil, nil
+	}
+	row := s.list[0]
+	s.list = s.list[1:]
+	return row, nil
+}
+
+// All reads rows to their end.
+func All(r Rows) ([][]types.Value, error) {
+	var out [][]types.Value
+	for {
+		row, err := r.Next()
+		if err != nil {
+			return nil, err
+		}
+		if row == nil {
+			return out, nil
+		}
+		out = append(out, row)
+	}
 }
 
 // Limits bound one query; zero means the default.
@@ -55,6 +91,13 @@ type rows = [][]types.Value
 func (x *exec) run(n plan.Node) (rows, error) {
 	if err := x.ctx.Err(); err != nil {
 		return nil, err
+	}
+	if d, ok := x.src.(Delegate); ok {
+		if r, ok, err := d.Delegate(x.ctx, n); err != nil {
+			return nil, err
+		} else if ok {
+			return x.read(r, "a step of the query")
+		}
 	}
 	out, err := x.node(n)
 	if err == nil && len(out) > x.lim.Rows {
@@ -118,22 +161,13 @@ func (x *exec) node(n plan.Node) (rows, error) {
 }
 
 func (x *exec) scan(s *plan.Scan) (rows, error) {
-	it, err := x.src.Open(s)
+	it, err := x.src.Open(x.ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	var out rows
-	for {
-		row, err := it.Next()
-		if err != nil {
-			return nil, err
-		}
-		if row == nil {
-			break
-		}
-		if out = append(out, row); len(out) > x.lim.Rows {
-			return nil, fmt.Errorf("table %s has more than %d rows in reach", s.Table, x.lim.Rows)
-		}
+	out, err := x.read(it, "table "+s.Table)
+	if err != nil {
+		return nil, err
 	}
 	if s.Pred == nil {
 		return out, nil
@@ -149,6 +183,22 @@ func (x *exec) scan(s *plan.Scan) (rows, error) {
 		out[i] = out[i][:len(s.Cols)]
 	}
 	return out, nil
+}
+
+func (x *exec) read(it Rows, what string) (rows, error) {
+	var out rows
+	for {
+		row, err := it.Next()
+		if err != nil {
+			return nil, err
+		}
+		if row == nil {
+			return out, nil
+		}
+		if out = append(out, row); len(out) > x.lim.Rows {
+			return nil, fmt.Errorf("%s has more than %d rows in reach", what, x.lim.Rows)
+		}
+	}
 }
 
 func (x *exec) filter(in rows, cols []plan.Column, pred plan.Expr) (rows, error) {

@@ -94,7 +94,7 @@ func hashFuncs() []entry {
 		})},
 		{sig: "gzip_compress_to_base64_string(text:string) string", doc: "Text compressed with gzip, in base64.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			var b bytes.Buffer
-			w := gzip.NewWriter(&b)
+			w, _ := gzip.NewWriterLevel(&b, gzip.DefaultCompression)
 			_, _ = w.Write([]byte(a[0].S))
 			_ = w.Close()
 			return str(base64.StdEncoding.EncodeToString(b.Bytes()))

@@ -126,11 +126,7 @@ func runCase(ctx context.Context, c Case, eng Engine, now int64, loose bool) (er
 	}
 	var got, want []any
 	for _, r := range rows {
-		line := make([]any, len(r))
-		for i, v := range r {
-			line[i] = Plain(v)
-		}
-		got = append(got, line)
+		got = append(got, plainRow(r))
 	}
 	for _, raw := range c.Rows {
 		var v any

@@ -51,7 +51,7 @@ func (Eval) Run(ctx context.Context, q *kql.Query, d *Data) ([][]types.Value, er
 }
 
 // Open implements eval.RowSource.
-func (d *Data) Open(s *plan.Scan) (eval.Rows, error) {
+func (d *Data) Open(_ context.Context, s *plan.Scan) (eval.Rows, error) {
 	cols := append(append([]plan.ScanColumn{}, s.Cols...), s.Extra...)
 	at := make([]int, len(cols))
 	for i, c := range cols {

@@ -42,6 +42,8 @@ func (g *gen) node(n plan.Node) rel {
 		return g.window(x)
 	case *plan.MvApply:
 		g.unsupported("mv-apply")
+	case *plan.Outer:
+		g.unsupported("the input of a subquery")
 	}
 	g.unsupported(fmt.Sprintf("%T", n))
 	return rel{}
@@ -58,11 +60,7 @@ func (g *gen) scan(s *plan.Scan) rel {
 	case src.Relation != "":
 		from = " FROM " + ident(src.Relation)
 	case !empty:
-		files := make([]string, len(src.Files))
-		for i, f := range src.Files {
-			files[i] = quote(f)
-		}
-		from = " FROM read_parquet([" + strings.Join(files, ", ") + "], union_by_name=true)"
+		from = " FROM " + g.files(s, src)
 	}
 	items := func(cols []plan.ScanColumn) []string {
 		var out []string
@@ -94,6 +92,28 @@ func (g *gen) scan(s *plan.Scan) rel {
 		name = g.define("SELECT " + sel(out) + " FROM " + name + " WHERE " + g.pred(s.Pred))
 	}
 	return rel{name: name}
+}
+
+// files reads Parquet files. Old files may lack a column, and all of them may: a branch
+// without rows that names every column with its type makes such a one read as null.
+func (g *gen) files(s *plan.Scan, src Source) string {
+	files := make([]string, len(src.Files))
+	for i, f := range src.Files {
+		files[i] = quote(f)
+	}
+	read := "read_parquet([" + strings.Join(files, ", ") + "], union_by_name=true)"
+	seen := map[string]bool{}
+	var none []string
+	for _, c := range append(append([]plan.ScanColumn{}, s.Cols...), s.Extra...) {
+		if !seen[c.Source] {
+			seen[c.Source] = true
+			none = append(none, "CAST(NULL AS "+g.d.types(c.BaseType)+") AS "+ident(c.Source))
+		}
+	}
+	if len(none) == 0 {
+		return read
+	}
+	return "(SELECT * FROM " + read + " UNION ALL BY NAME SELECT " + strings.Join(none, ", ") + " WHERE false)"
 }
 
 func (g *gen) values(v *plan.Values) rel {

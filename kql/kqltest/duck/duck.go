@@ -13,6 +13,8 @@ import (
 	_ "github.com/duckdb/duckdb-go/v2" // the database/sql driver "duckdb"
 
 	"github.com/vedette-edr/vedette/kql"
+	"github.com/vedette-edr/vedette/kql/eval"
+	"github.com/vedette-edr/vedette/kql/exec"
 	"github.com/vedette-edr/vedette/kql/kqltest"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
@@ -25,6 +27,7 @@ type Engine struct {
 	db     *sql.DB
 	conn   *sql.Conn
 	loaded *kqltest.Data
+	tables int
 }
 
 // New opens a database in memory.
@@ -53,17 +56,24 @@ func (e *Engine) Close() error {
 
 // Run implements kqltest.Engine.
 func (e *Engine) Run(ctx context.Context, q *kql.Query, d *kqltest.Data) ([][]types.Value, error) {
-	if e.loaded != d {
+	if e.loaded != d || e.tables != len(d.Physical) {
 		if err := e.load(ctx, d); err != nil {
 			return nil, err
 		}
-		e.loaded = d
+		e.loaded, e.tables = d, len(d.Physical)
 	}
-	text, cols, err := sqlgen.Generate(q.Root, source{d})
+	rows, err := exec.Run(ctx, q.Root, source{d}, querier{e.conn}, eval.Limits{})
 	if err != nil {
 		return nil, err
 	}
-	return Query(ctx, e.conn, text, cols)
+	return eval.All(rows)
+}
+
+type querier struct{ conn *sql.Conn }
+
+func (q querier) Query(ctx context.Context, statement string, cols []plan.Column) (eval.Rows, error) {
+	rows, err := Query(ctx, q.conn, statement, cols)
+	return eval.Slice(rows), err
 }
 
 // Query runs a generated statement and decodes its rows.

@@ -3,6 +3,7 @@ package duck_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -44,5 +45,27 @@ func TestOracleOnDuckDB(t *testing.T) {
 	t.Logf("duckdb: %d of %d cases without geometry pass", passed, total)
 	if passed < sqlFloor {
 		t.Errorf("%d cases pass, fewer than the %d that did", passed, sqlFloor)
+	}
+}
+
+func TestScriptsOnDuckDB(t *testing.T) {
+	files, err := filepath.Glob("../testdata/*.kql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	eng, err := duck.New(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = eng.Close() })
+	now := types.FromTime(time.Date(2024, 6, 1, 0, 0, 0, 0, time.UTC))
+	for _, f := range files {
+		t.Run(filepath.Base(f), func(t *testing.T) {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kqltest.RunScript(t, string(b), eng, &kqltest.Data{}, now)
+		})
 	}
 }
