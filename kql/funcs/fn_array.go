@@ -345,3 +345,73 @@ func Sequence(from, to, step types.Value, limit int) (out []types.Value, ok bool
 	}
 	return out, true
 }
+
+// internalFuncs are what SQL engines call to make rows and aggregates of arrays.
+func internalFuncs() []entry {
+	return []entry{
+		{sig: "mv_rows(asArray:bool, value:any...) dynamic", in: true, nulls: true, eval: func(_ *Ctx, a []types.Value) types.Value {
+			return dyn(MvRows(a[1:], a[0].True()))
+		}},
+		{sig: "set_of(values:dynamic, limit:long) dynamic", in: true, eval: arrays(func(_ *Ctx, arr []any, a []types.Value) types.Value {
+			acc := &listAcc{seen: map[string]bool{}}
+			for _, e := range arr {
+				acc.Add([]types.Value{dyn(e), a[1]})
+			}
+			return acc.Result()[0]
+		})},
+		{sig: "bag_of(bags:dynamic) dynamic", in: true, eval: arrays(func(_ *Ctx, arr []any, _ []types.Value) types.Value {
+			acc := &bagAcc{b: types.NewBag()}
+			for _, e := range arr {
+				acc.Add([]types.Value{dyn(e)})
+			}
+			return acc.Result()[0]
+		})},
+	}
+}
+
+// MvRows is the expansion of mv-expand: one array of the items' elements per row, at
+// least one row.
+func MvRows(items []types.Value, asArray bool) []any {
+	lists, n := make([][]any, len(items)), 1
+	for i, v := range items {
+		lists[i] = elements(v, asArray)
+		n = max(n, len(lists[i]))
+	}
+	out := make([]any, n)
+	for i := range out {
+		row := make([]any, len(items))
+		for j, l := range lists {
+			switch {
+			case i < len(l):
+				row[j] = l[i]
+			case len(l) == 1 && len(items) > 1:
+				row[j] = l[0]
+			}
+		}
+		out[i] = row
+	}
+	return out
+}
+
+// elements lists what a dynamic expands to; a scalar is its own single element.
+func elements(v types.Value, asArray bool) []any {
+	switch d := v.D.(type) {
+	case []any:
+		return d
+	case *types.Bag:
+		out := make([]any, len(d.Keys))
+		for i, k := range d.Keys {
+			if asArray {
+				out[i] = []any{k, d.Vals[k]}
+			} else {
+				b := types.NewBag()
+				b.Set(k, d.Vals[k])
+				out[i] = b
+			}
+		}
+		return out
+	case nil:
+		return nil
+	}
+	return []any{v.D}
+}

@@ -237,10 +237,10 @@ func netFuncs() []entry {
 			}
 			return boolean(false)
 		}},
-		{sig: "has_ipv4(source:string, ip:string) bool", doc: "Whether a text has an address as a term.", eval: hasIP(false, false)},
-		{sig: "has_any_ipv4(source:string, ips:any...) bool", doc: "Whether a text has one of several addresses as a term.", eval: hasIP(false, true)},
-		{sig: "has_ipv4_prefix(source:string, prefix:string) bool", doc: "Whether a text has an address that begins with a prefix.", eval: hasIP(true, false)},
-		{sig: "has_any_ipv4_prefix(source:string, prefixes:any...) bool", doc: "Whether a text has an address that begins with one of several prefixes.", eval: hasIP(true, true)},
+		{sig: "has_ipv4(source:string, ip:string) bool", doc: "Whether a text has an address as a term.", eval: hasIP(false)},
+		{sig: "has_any_ipv4(source:string, ips:any...) bool", doc: "Whether a text has one of several addresses as a term.", eval: hasIP(false)},
+		{sig: "has_ipv4_prefix(source:string, prefix:string) bool", doc: "Whether a text has an address that begins with a prefix.", eval: hasIP(true)},
+		{sig: "has_any_ipv4_prefix(source:string, prefixes:any...) bool", doc: "Whether a text has an address that begins with one of several prefixes.", eval: hasIP(true)},
 	}
 }
 
@@ -278,7 +278,7 @@ func full6(s string, prefix int) string {
 }
 
 // hasIP looks for addresses bounded by what cannot belong to a longer one.
-func hasIP(prefix, many bool) Impl {
+func hasIP(prefix bool) Impl {
 	return func(_ *Ctx, a []types.Value) types.Value {
 		terms := termList(a[1:])
 		isPart := func(c byte) bool {
@@ -305,7 +305,6 @@ func hasIP(prefix, many bool) Impl {
 				}
 			}
 		}
-		_ = many
 		return boolean(false)
 	}
 }

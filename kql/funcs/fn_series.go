@@ -140,11 +140,11 @@ func fill(arr []any, step int) []any {
 	if step < 0 {
 		i = len(out) - 1
 	}
-	for var1 := any(nil); i >= 0 && i < len(out); i += step {
+	for last := any(nil); i >= 0 && i < len(out); i += step {
 		if out[i] == nil {
-			out[i] = var1
+			out[i] = last
 		}
-		var1 = out[i]
+		last = out[i]
 	}
 	return out
 }

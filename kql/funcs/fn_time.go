@@ -62,11 +62,11 @@ func timeFuncs() []entry {
 		{sig: "dayofweek(date:datetime) timespan", doc: "Days since Sunday, as a timespan.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			return types.NewTimespan(int64(types.ToTime(a[0].I).Weekday()) * types.TicksPerDay)
 		}},
-		{sig: "dayofmonth(date:datetime) int", doc: "Day of the month, from 1.", eval: part(time.Time.Day)},
-		{sig: "dayofyear(date:datetime) int", doc: "Day of the year, from 1.", eval: part(time.Time.YearDay)},
-		{sig: "hourofday(date:datetime) int", doc: "Hour of the day.", eval: part(time.Time.Hour)},
-		{sig: "monthofyear(date:datetime) int", alias: []string{"getmonth"}, doc: "Month of the year, from 1.", eval: part(func(t time.Time) int { return int(t.Month()) })},
-		{sig: "getyear(date:datetime) int", doc: "Year.", eval: part(time.Time.Year)},
+		{sig: "dayofmonth(date:datetime) long", doc: "Day of the month, from 1.", eval: part(time.Time.Day)},
+		{sig: "dayofyear(date:datetime) long", doc: "Day of the year, from 1.", eval: part(time.Time.YearDay)},
+		{sig: "hourofday(date:datetime) long", doc: "Hour of the day.", eval: part(time.Time.Hour)},
+		{sig: "monthofyear(date:datetime) long", alias: []string{"getmonth"}, doc: "Month of the year, from 1.", eval: part(func(t time.Time) int { return int(t.Month()) })},
+		{sig: "getyear(date:datetime) long", doc: "Year.", eval: part(time.Time.Year)},
 		{sig: "week_of_year(date:datetime) long", alias: []string{"weekofyear"}, doc: "ISO week of the year.", eval: part(isoWeek)},
 		{sig: "unixtime_seconds_todatetime(timestamp:real) datetime", doc: "Datetime of seconds since 1970.", eval: fromUnix(types.TicksPerSecond)},
 		{sig: "unixtime_milliseconds_todatetime(timestamp:real) datetime", doc: "Datetime of milliseconds since 1970.", eval: fromUnix(types.TicksPerMillisecond)},

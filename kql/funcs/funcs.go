@@ -124,7 +124,7 @@ type Agg struct {
 
 var scalars = sync.OnceValue(func() map[string]*Func {
 	m := map[string]*Func{}
-	for _, fam := range [][]entry{operators(), stringFuncs(), convertFuncs(), mathFuncs(), timeFuncs(), dynamicFuncs(), arrayFuncs(), condFuncs(), hashFuncs(), netFuncs(), parseFuncs(), seriesFuncs()} {
+	for _, fam := range [][]entry{operators(), stringFuncs(), convertFuncs(), mathFuncs(), timeFuncs(), dynamicFuncs(), arrayFuncs(), condFuncs(), hashFuncs(), netFuncs(), parseFuncs(), seriesFuncs(), internalFuncs()} {
 		for _, e := range fam {
 			f := e.build()
 			m[f.Name] = f

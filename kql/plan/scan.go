@@ -7,9 +7,11 @@ type Scan struct {
 	Table string // as the query names it
 	Base  string // the physical table
 	Cols  []ScanColumn
-	// Pred is a filter on the scan's own columns that the query did not write, such as
-	// a device-group scope; nil when there is none.
+	// Pred is a filter that the query did not write, such as a device-group scope; nil
+	// when there is none. It reads Cols and Extra.
 	Pred Expr
+	// Extra are columns that only Pred reads; they are no outputs.
+	Extra []ScanColumn
 	// Ranges bounds datetime columns by what the query's filters demand of every row;
 	// it serves pruning only, the filters themselves stay in the plan.
 	Ranges []ColumnRange
@@ -43,6 +45,20 @@ func (s *Scan) Time(source string) TimeRange {
 		}
 	}
 	return AllTime()
+}
+
+// Read returns a reference to the physical column source for use in Pred, whether or not
+// the query reads it. The column has type t in the physical table.
+func (s *Scan) Read(source string, t types.Type) *Col {
+	for _, c := range append(append([]ScanColumn{}, s.Cols...), s.Extra...) {
+		if c.Source == source && c.Type == t {
+			return c.Ref()
+		}
+	}
+	// Negative numbers cannot meet the binder's, and a Pred sees this scan only.
+	c := ScanColumn{Column: Column{ID: -1 - len(s.Extra), Name: source, Type: t}, Source: source, BaseType: t}
+	s.Extra = append(s.Extra, c)
+	return c.Ref()
 }
 
 // Columns implements Node.
