@@ -105,7 +105,7 @@ type discarded struct {
 	gen  uint64
 }
 
-var _ telemetry.Appender = (*Store)(nil)
+var _ telemetry.Store = (*Store)(nil)
 
 // Open opens the store and recovers what a crash interrupted: acknowledged batches that
 // are in no segment are queued for the next cut. Only one process may have it open.

@@ -19,9 +19,11 @@ import (
 	"os"
 	"strings"
 	"sync"
+	_ "time/tzdata" // the sandbox has no files of time zones
 
 	_ "github.com/duckdb/duckdb-go/v2" // the engine
 
+	"github.com/vedette-edr/vedette/kql/sqlgen/duckfn"
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb/frame"
 )
 
@@ -85,6 +87,9 @@ func start(args []string, hello *frame.Hello) (*sql.Conn, error) {
 	conn, err := db.Conn(context.Background())
 	if err != nil {
 		return nil, err
+	}
+	if err := duckfn.Register(conn); err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
 	}
 	allowed := []string{s.Data}
 	if s.Out != "" {
