@@ -13,12 +13,14 @@
 package journal
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -68,7 +70,8 @@ type Options struct {
 	// Rand gives segments their salt; nil means crypto/rand.
 	Rand io.Reader
 
-	fs files
+	fs       files
+	lockWait time.Duration
 }
 
 // Recovery is what Open found amiss.
@@ -114,7 +117,8 @@ type group struct {
 const maxGroup = 4 << 20
 
 // Open opens the journal in dir, which it creates when it is missing, and drops what a
-// crash left half written at its end. Only one process may have a journal open.
+// crash left half written at its end. Only one process may have a journal open; another
+// one's Open fails with ErrLocked after a few seconds.
 func Open(dir string, o Options) (*Journal, error) {
 	if o.SegmentSize <= 0 {
 		o.SegmentSize = 16 << 20
@@ -131,7 +135,7 @@ func Open(dir string, o Options) (*Journal, error) {
 	unlock := func() error { return nil }
 	if o.fs == nil {
 		var err error
-		if o.fs, unlock, err = openDir(dir); err != nil {
+		if o.fs, unlock, err = openDir(dir, cmp.Or(o.lockWait, lockWait)); err != nil {
 			return nil, err
 		}
 	}
