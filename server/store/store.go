@@ -38,6 +38,8 @@ type Store struct {
 	read  *sql.DB
 	key   *Key
 	now   func() time.Time
+
+	keepDeletions int64 // see keptDeletions
 }
 
 // Open opens the database of c.Dir, creating it with its key file when the directory
@@ -49,7 +51,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
-	s := &Store{key: key, now: c.Clock}
+	s := &Store{key: key, now: c.Clock, keepDeletions: keptDeletions}
 	if s.now == nil {
 		s.now = time.Now
 	}
