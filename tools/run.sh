@@ -24,7 +24,7 @@ for _ in $(seq 300); do
 		tail -n 15 "$data/server.log" >&2
 		exit 1
 	fi
-	if [ -s "$data/bootstrap.json" ] && curl -fs --cacert "$data/ca.pem" "https://localhost:$port/readyz" >/dev/null 2>&1; then
+	if [ -s "$data/bootstrap.json" ] && curl -fs --cacert "$data/ca/ca.crt" "https://localhost:$port/readyz" >/dev/null 2>&1; then
 		ready=yes
 		break
 	fi
@@ -34,13 +34,13 @@ done
 
 (umask 077 && sed -n 's/.*"enrollment_token": *"\([^"]*\)".*/\1/p' "$data/bootstrap.json" >"$data/enroll.token")
 bin/vedette-agent run --server "https://localhost:$port" --enroll-token-file "$data/enroll.token" \
-	--ca "$data/ca.pem" --state-dir "$data/agent" >>"$data/agent.log" 2>&1 &
+	--ca "$data/ca/ca.crt" --state-dir "$data/agent" >>"$data/agent.log" 2>&1 &
 agent=$!
 
 cat <<TXT
 
 Vedette runs.
-  Address       https://localhost:$port/   (its own authority: $data/ca.pem)
+  Address       https://localhost:$port/   (its own authority: $data/ca/ca.crt)
   Credentials   $data/bootstrap.json
   Logs          $data/server.log  $data/agent.log
 TXT

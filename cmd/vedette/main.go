@@ -106,6 +106,8 @@ func report(w io.Writer, err error) {
 	switch {
 	case errors.As(err, &api) && api.Status == 401:
 		fmt.Fprintf(w, "vedette: not signed in: %s\nCheck client_id and client_secret in the profile.\n", api.Message)
+	case errors.As(err, &api) && api.Code == "ForceSelfMissing":
+		fmt.Fprintf(w, "vedette: %s\nIf you mean it, add --force-self.\n", api.Message)
 	case errors.As(err, &api) && api.Target != "":
 		fmt.Fprintf(w, "vedette: %s\n(correlation id %s)\n", api, api.Target)
 	default:

@@ -293,8 +293,12 @@ func (p *parser) call(name *Ident) Expr {
 }
 
 func (p *parser) argument() Expr {
-	if p.tok().kind == tIdent && p.peek(1).is("=") {
-		return p.named()
+	if off := p.tok().Off; p.tok().kind == tIdent && p.peek(1).is("=") {
+		n := &Named{Names: []*Ident{p.name()}}
+		p.advance()
+		n.X = p.pipeline()
+		n.Span = p.from(off)
+		return n
 	}
 	if p.tok().is("*") && (p.peek(1).is(")") || p.peek(1).is(",")) {
 		return &Star{p.advance().Span}
@@ -311,14 +315,14 @@ func (p *parser) named() Expr {
 	if p.tok().kind == tIdent && p.peek(1).is("=") {
 		n := &Named{Names: []*Ident{p.name()}}
 		p.advance()
-		n.X = p.pipeline()
+		n.X = p.expression()
 		n.Span = p.from(off)
 		return n
 	}
 	if p.tok().is("[") && p.peek(3).is("=") {
 		n := &Named{Names: []*Ident{p.name()}}
 		p.expect("=")
-		n.X = p.pipeline()
+		n.X = p.expression()
 		n.Span = p.from(off)
 		return n
 	}

@@ -149,7 +149,14 @@ func (p *parser) operator() Operator {
 	case "partition":
 		o := &PartitionOp{Props: p.properties(true)}
 		p.expectWord("by")
-		o.By = p.expression()
+		// A call is no key here: partition by Key (…) has its pipeline in the parentheses.
+		o.By = p.name()
+		for p.tok().is(".") {
+			p.advance()
+			m := &Member{X: o.By, Name: p.name()}
+			m.Span = p.from(off)
+			o.By = m
+		}
 		if p.tok().is("{") {
 			p.fail(p.tok().Span, CodeSyntax, "partition with a table inside braces is not supported; write (…)")
 		}

@@ -176,6 +176,7 @@ func messageOf(err error, status int) string {
 // methodError says that the path is there, but not for this method.
 type methodError struct{ method, allowed string }
 
+// Error is what the caller is told.
 func (e *methodError) Error() string {
 	return fmt.Sprintf("the method %s is not allowed here; allowed: %s", e.method, e.allowed)
 }
@@ -186,6 +187,7 @@ type panicError struct {
 	stack []byte
 }
 
+// Error is for the log alone.
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
 
 // recorder remembers what was answered.
@@ -195,6 +197,7 @@ type recorder struct {
 	bytes  int64
 }
 
+// WriteHeader implements http.ResponseWriter.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
@@ -202,6 +205,7 @@ func (w *recorder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// Write implements http.ResponseWriter.
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK

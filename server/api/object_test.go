@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestMembersAreReadByExactName(t *testing.T) {
 	}
 	for _, name := range []string{"null", "absent", "value"} {
 		var e *errs.E
-		if _, err := o.RequireString(name); !asE(err, &e) || e.Code != errs.MissingRequiredParameter {
+		if _, err := o.RequireString(name); !errors.As(err, &e) || e.Code != errs.MissingRequiredParameter {
 			t.Errorf("required %s: %v", name, err)
 		}
 	}
@@ -89,13 +90,19 @@ func TestMembersAreReadByExactName(t *testing.T) {
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
-
-func asE(err error, e **errs.E) bool {
-	x, ok := err.(*errs.E)
-	*e = x
-	return ok
+func TestOfFoldedTwinsTheLaterCounts(t *testing.T) {
+	for range 50 {
+		o, err := api.ParseObject([]byte(`{"status":"a","Status":"b","STATUS":"c"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := o.Fold().String("status"); err != nil || s != "c" {
+			t.Fatalf("%q %v", s, err)
+		}
+	}
 }
+
+func second[T any](_ T, err error) error { return err }
 
 func TestTimesAreReadAsClientsWriteThem(t *testing.T) {
 	want := time.Date(2018, 8, 1, 0, 0, 0, 0, time.UTC)

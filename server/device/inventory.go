@@ -1,14 +1,10 @@
 package device
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/vedette-edr/vedette/server/errs"
 )
 
 // MaxInventory bounds the JSON text of an inventory report, in bytes.
@@ -19,8 +15,8 @@ const (
 	maxItems = 1024
 )
 
-// Inventory is what a device says of itself, validated. Its JSON form is the agent's
-// report; members that it does not name are ignored, so that newer agents may say more.
+// Inventory is what a device says of itself, validated. Its JSON form is the server's own;
+// ParseInventory reads the agent's.
 type Inventory struct {
 	Hostname     string      `json:"hostname"`
 	FQDN         string      `json:"fqdn,omitempty"`
@@ -46,9 +42,10 @@ type Inventory struct {
 type Interface struct {
 	Name      string   `json:"name"`
 	MAC       string   `json:"mac,omitempty"`
-	Type      string   `json:"type,omitempty"`   // Ethernet, Loopback, …
-	Status    string   `json:"status,omitempty"` // Up, Down
-	Addresses []string `json:"addresses,omitempty"`
+	Type      string   `json:"type,omitempty"`      // Ethernet, Loopback, …
+	Status    string   `json:"status,omitempty"`    // Up, Down
+	Addresses []string `json:"addresses,omitempty"` // with the length of the prefix: 192.0.2.7/24
+	Gateways  []string `json:"gateways,omitempty"`  // of its default routes
 }
 
 // User is one person logged on to a device.
@@ -58,33 +55,12 @@ type User struct {
 	SID    string `json:"sid,omitempty"`
 }
 
-// ParseInventory reads an agent's report. Everything in it is untrusted: an error is
-// errs.Invalid and names the member that is wrong.
-func ParseInventory(b []byte) (Inventory, error) {
-	const op = "device.ParseInventory"
-	var v Inventory
-	if len(b) > MaxInventory {
-		return v, errs.New(op, errs.Invalid, errs.InvalidInput, "inventory is %d bytes, more than %d", len(b), MaxInventory)
-	}
-	if !utf8.Valid(b) {
-		return v, errs.New(op, errs.Invalid, errs.InvalidInput, "inventory is not UTF-8")
-	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return Inventory{}, &errs.E{Op: op, Kind: errs.Invalid, Code: errs.InvalidInput,
-			Detail: "inventory is not the JSON object it should be", Err: err}
-	}
-	if err := v.check(); err != nil {
-		return Inventory{}, &errs.E{Op: op, Kind: errs.Invalid, Code: errs.InvalidInput, Detail: err.Error()}
-	}
-	return v, nil
-}
-
 func (v *Inventory) check() error {
 	texts := []struct{ name, s string }{
-		{"hostname", v.Hostname}, {"fqdn", v.FQDN}, {"machineId", v.MachineID}, {"bootId", v.BootID},
-		{"osPlatform", v.Platform}, {"osDistribution", v.Distribution}, {"osVersion", v.Version},
-		{"osVersionInfo", v.VersionInfo}, {"osArchitecture", v.Architecture}, {"osProcessor", v.Processor},
-		{"kernel", v.Kernel}, {"vendor", v.Vendor}, {"model", v.Model},
+		{"hostname", v.Hostname}, {"fqdn", v.FQDN}, {"fingerprint.machineId", v.MachineID}, {"bootId", v.BootID},
+		{"os.platform", v.Platform}, {"os.distribution", v.Distribution}, {"os.version", v.Version},
+		{"os.versionInfo", v.VersionInfo}, {"os.architecture", v.Architecture}, {"os.processor", v.Processor},
+		{"os.kernel", v.Kernel}, {"hardware.vendor", v.Vendor}, {"hardware.model", v.Model},
 	}
 	for _, t := range texts {
 		if len(t.s) > maxText {
@@ -98,8 +74,13 @@ func (v *Inventory) check() error {
 		if len(n.Name) > maxText || len(n.MAC) > maxText || len(n.Type) > maxText || len(n.Status) > maxText {
 			return fmt.Errorf("interfaces[%d] has a text of more than %d bytes", i, maxText)
 		}
-		if len(n.Addresses) > maxItems {
-			return fmt.Errorf("interfaces[%d].addresses has more than %d items", i, maxItems)
+		if len(n.Addresses) > maxItems || len(n.Gateways) > maxItems {
+			return fmt.Errorf("interfaces[%d] has a list of more than %d items", i, maxItems)
+		}
+		for j, g := range n.Gateways {
+			if _, err := netip.ParseAddr(g); err != nil {
+				return fmt.Errorf("interfaces[%d].gateways[%d] is not an address", i, j)
+			}
 		}
 		for j, a := range n.Addresses {
 			if _, err := netip.ParsePrefix(a); err != nil {
@@ -109,12 +90,12 @@ func (v *Inventory) check() error {
 	}
 	for i, u := range v.Users {
 		if len(u.Name) > maxText || len(u.Domain) > maxText || len(u.SID) > maxText {
-			return fmt.Errorf("loggedOnUsers[%d] has a text of more than %d bytes", i, maxText)
+			return fmt.Errorf("loggedOn[%d] has a text of more than %d bytes", i, maxText)
 		}
 	}
 	for i, a := range v.DNS {
 		if _, err := netip.ParseAddr(a); err != nil {
-			return fmt.Errorf("dnsServers[%d] is not an address", i)
+			return fmt.Errorf("dns[%d] is not an address", i)
 		}
 	}
 	for i, a := range v.Gateways {
@@ -164,10 +145,22 @@ func (v *Inventory) mainIP() string {
 func (v Inventory) copy() Inventory {
 	v.Interfaces = slices.Clone(v.Interfaces)
 	for i := range v.Interfaces {
-		v.Interfaces[i].Addresses = slices.Clone(v.Interfaces[i].Addresses)
+		n := &v.Interfaces[i]
+		n.Addresses, n.Gateways = slices.Clone(n.Addresses), slices.Clone(n.Gateways)
 	}
 	v.Users = slices.Clone(v.Users)
 	v.DNS = slices.Clone(v.DNS)
 	v.Gateways = slices.Clone(v.Gateways)
 	return v
+}
+
+// Prefixes returns the interface's addresses parsed.
+func (n *Interface) Prefixes() []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range n.Addresses {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
 }

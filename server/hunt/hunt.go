@@ -15,9 +15,6 @@ import (
 // Request is one query of one caller, who is the principal of the context.
 type Request struct {
 	Query string
-	// From and To bound Timestamp when they are not zero, as the Timespan of the Graph
-	// form does; the query's own conditions hold as well.
-	From, To time.Time
 }
 
 // Column is one column of a result.

@@ -79,10 +79,13 @@ func CanonicalDomain(v string) (string, error) {
 		return "", invalid(errs.InvalidDomainName, "Domain name %s is invalid", clip(v))
 	}
 	d, err := domainForm.ToASCII(strings.TrimSuffix(v, "."))
-	if err != nil {
+	if err != nil || !utf8.ValidString(v) {
 		return bad()
 	}
-	d = strings.ToLower(d)
+	// Punycode that stands for something else than it was made from is nobody's name.
+	if again, err := domainForm.ToASCII(d); err != nil || again != d {
+		return bad()
+	}
 	if len(d) == 0 || len(d) > 253 {
 		return bad()
 	}

@@ -2,6 +2,7 @@ package indicator
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/vedette-edr/vedette/server/errs"
@@ -34,21 +35,23 @@ func (s *Service) follower(tenant ident.TenantID) *follower {
 // caller's cancellation no longer matters: dropping out here would only leave the Sink
 // behind until the tenant's next change.
 func (s *Service) carry(ctx context.Context, tenant ident.TenantID, upTo Revision) error {
-	const op = "indicator.carry"
 	ctx = context.WithoutCancel(ctx)
 	f := s.follower(tenant)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.applied < upTo {
 		p, err := s.feed.Changes(ctx, tenant, f.applied, pageSize)
+		if err == nil && p.Revision <= f.applied {
+			err = fmt.Errorf("the feed ends at revision %d, %d was committed", p.Revision, upTo)
+		}
+		if err == nil {
+			err = s.sink.Apply(ctx, tenant, p)
+		}
 		if err != nil {
-			return errs.Wrap(op, err)
-		}
-		if err := s.sink.Apply(ctx, tenant, p); err != nil {
-			return errs.Wrap(op, err)
-		}
-		if p.Revision <= f.applied && !p.More {
-			return errs.New(op, errs.Internal, "", "the feed ends at revision %d, %d was committed", p.Revision, upTo)
+			return &errs.E{
+				Op: "indicator.carry", Kind: errs.Unavailable, Code: errs.ServiceDegraded, Err: err,
+				Detail: "the change is stored but not yet in effect; it takes effect with the next one, or when the server loads its indicators again",
+			}
 		}
 		f.applied = p.Revision
 	}

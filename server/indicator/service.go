@@ -32,7 +32,8 @@ type Config struct {
 // be. It acts for the access.Principal of its context. A caller whose only permission is
 // Ti.ReadWrite sees what it created itself and nothing else; to it the rest is
 // errs.NotFound. When a method that changes something returns nil, the change is stored
-// and the Sink shows it; an error after the change was stored is errs.Internal.
+// and the Sink shows it. When the Sink fails after it was stored, the error is
+// errs.Unavailable and says so.
 type Service struct {
 	definitions DefinitionStore
 	iocs        IOCStore

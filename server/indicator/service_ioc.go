@@ -29,7 +29,7 @@ func (s *Service) CreateIOCs(ctx context.Context, iocs []*IOC) error {
 		// Without a scope the store's own check is enough.
 		if c.by != "" && !seen[i.Definition] {
 			if _, err := s.definition(ctx, op, c, i.Definition); err != nil {
-				return at(op, "iocs", n, len(iocs), err)
+				return at(op, "iocs", n, len(iocs), unbound(err))
 			}
 			seen[i.Definition] = true
 		}
@@ -37,7 +37,7 @@ func (s *Service) CreateIOCs(ctx context.Context, iocs []*IOC) error {
 	}
 	rev, err := s.iocs.CreateIOCs(context.WithoutCancel(ctx), c.Tenant, s.quotaNow(), iocs)
 	if err != nil {
-		return errs.Wrap(op, err)
+		return errs.Wrap(op, unbound(err))
 	}
 	return s.carry(ctx, c.Tenant, rev)
 }
@@ -78,10 +78,12 @@ func (s *Service) UpdateIOC(ctx context.Context, id IOCID, change func(*IOC) err
 	if err != nil {
 		return nil, err
 	}
+	found := false
 	update := func(i *IOC) error {
 		if !c.sees(&i.Stamps) {
 			return notFound(op, "IndicatorOfCompromise", id.String())
 		}
+		found = true
 		stamps := i.Stamps
 		if err := change(i); err != nil {
 			return err
@@ -98,10 +100,22 @@ func (s *Service) UpdateIOC(ctx context.Context, id IOCID, change func(*IOC) err
 		}
 	}
 	i, rev, err := s.iocs.UpdateIOC(context.WithoutCancel(ctx), c.Tenant, s.quotaNow(), id, update)
+	if err != nil && found {
+		err = unbound(err)
+	}
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
 	return i, s.carry(ctx, c.Tenant, rev)
+}
+
+// unbound makes a definition that is not there an error of the request that names it, not
+// of the resource that was asked for.
+func unbound(err error) error {
+	if !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	return &errs.E{Op: "indicator.bind", Kind: errs.Invalid, Code: errs.InvalidInput, Detail: "AlertDefinition@odata.bind: the alert definition it names was not found", Err: err}
 }
 
 func (s *Service) checkRebind(ctx context.Context, op string, c caller, id IOCID, update func(*IOC) error) error {
@@ -117,7 +131,7 @@ func (s *Service) checkRebind(ctx context.Context, op string, c caller, id IOCID
 		return nil
 	}
 	_, err = s.definition(ctx, op, c, i.Definition)
-	return err
+	return unbound(err)
 }
 
 // DeleteIOC deletes one IOC.

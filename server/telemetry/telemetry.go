@@ -66,4 +66,5 @@ type Status struct {
 	Duplicates  uint64    // batches since start
 	Conflicts   uint64    // batches since start
 	Workers     int       // query workers alive
+	Sandbox     string    // what the workers' sandbox lacks, in words for people; "" for nothing
 }

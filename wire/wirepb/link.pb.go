@@ -658,11 +658,10 @@ type HeartbeatResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServerTime    int64                  `protobuf:"varint,1,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
 	Interval      int64                  `protobuf:"varint,2,opt,name=interval,proto3" json:"interval,omitempty"`                                // nanoseconds until the next heartbeat
-	Commands      bool                   `protobuf:"varint,3,opt,name=commands,proto3" json:"commands,omitempty"`                                // some are waiting
-	Indicators    uint64                 `protobuf:"varint,4,opt,name=indicators,proto3" json:"indicators,omitempty"`                            // revision in force for this device
-	Offset        int64                  `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`                                    // server clock minus device clock, nanoseconds
-	WantInventory bool                   `protobuf:"varint,6,opt,name=want_inventory,json=wantInventory,proto3" json:"want_inventory,omitempty"` // the server has none: send it with the next heartbeat
-	Keys          []*KeySuccession       `protobuf:"bytes,7,rep,name=keys,proto3" json:"keys,omitempty"`
+	Indicators    uint64                 `protobuf:"varint,3,opt,name=indicators,proto3" json:"indicators,omitempty"`                            // revision in force for this device
+	Offset        int64                  `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`                                    // server clock minus device clock, nanoseconds
+	WantInventory bool                   `protobuf:"varint,5,opt,name=want_inventory,json=wantInventory,proto3" json:"want_inventory,omitempty"` // send it with the next heartbeat: the server has none
+	Keys          []*KeySuccession       `protobuf:"bytes,6,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -709,13 +708,6 @@ func (x *HeartbeatResponse) GetInterval() int64 {
 		return x.Interval
 	}
 	return 0
-}
-
-func (x *HeartbeatResponse) GetCommands() bool {
-	if x != nil {
-		return x.Commands
-	}
-	return false
 }
 
 func (x *HeartbeatResponse) GetIndicators() uint64 {
@@ -1440,7 +1432,7 @@ func (x *FetchIndicatorsResponse) GetSignatures() []*Signature {
 }
 
 // IndicatorSet is the enforcing indicators of one device: all of them, or what changed
-// since base.
+// since base. A large one comes in parts; it counts once the last is there.
 type IndicatorSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Device        string                 `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
@@ -1449,6 +1441,8 @@ type IndicatorSet struct {
 	Revision      uint64                 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
 	Put           []*Indicator           `protobuf:"bytes,5,rep,name=put,proto3" json:"put,omitempty"`
 	Remove        []int64                `protobuf:"varint,6,rep,packed,name=remove,proto3" json:"remove,omitempty"`
+	Part          uint32                 `protobuf:"varint,7,opt,name=part,proto3" json:"part,omitempty"` // 0, 1, 2, …
+	Last          bool                   `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1523,6 +1517,20 @@ func (x *IndicatorSet) GetRemove() []int64 {
 		return x.Remove
 	}
 	return nil
+}
+
+func (x *IndicatorSet) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *IndicatorSet) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
 }
 
 type Indicator struct {
@@ -1714,18 +1722,17 @@ const file_link_proto_rawDesc = "" +
 	"\n" +
 	"indicators\x18\x05 \x01(\x04R\n" +
 	"indicators\x12\x12\n" +
-	"\x04sent\x18\x06 \x01(\x03R\x04sent\"\xff\x01\n" +
+	"\x04sent\x18\x06 \x01(\x03R\x04sent\"\xe3\x01\n" +
 	"\x11HeartbeatResponse\x12\x1f\n" +
 	"\vserver_time\x18\x01 \x01(\x03R\n" +
 	"serverTime\x12\x1a\n" +
-	"\binterval\x18\x02 \x01(\x03R\binterval\x12\x1a\n" +
-	"\bcommands\x18\x03 \x01(\bR\bcommands\x12\x1e\n" +
+	"\binterval\x18\x02 \x01(\x03R\binterval\x12\x1e\n" +
 	"\n" +
-	"indicators\x18\x04 \x01(\x04R\n" +
+	"indicators\x18\x03 \x01(\x04R\n" +
 	"indicators\x12\x16\n" +
-	"\x06offset\x18\x05 \x01(\x03R\x06offset\x12%\n" +
-	"\x0ewant_inventory\x18\x06 \x01(\bR\rwantInventory\x122\n" +
-	"\x04keys\x18\a \x03(\v2\x1e.vedette.wire.v1.KeySuccessionR\x04keys\"?\n" +
+	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12%\n" +
+	"\x0ewant_inventory\x18\x05 \x01(\bR\rwantInventory\x122\n" +
+	"\x04keys\x18\x06 \x03(\v2\x1e.vedette.wire.v1.KeySuccessionR\x04keys\"?\n" +
 	"\rKeySuccession\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x0e\n" +
@@ -1774,14 +1781,16 @@ const file_link_proto_rawDesc = "" +
 	"\x04body\x18\x01 \x01(\fR\x04body\x12:\n" +
 	"\n" +
 	"signatures\x18\x02 \x03(\v2\x1a.vedette.wire.v1.SignatureR\n" +
-	"signatures\"\xbe\x01\n" +
+	"signatures\"\xe6\x01\n" +
 	"\fIndicatorSet\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x12\n" +
 	"\x04base\x18\x03 \x01(\x04R\x04base\x12\x1a\n" +
 	"\brevision\x18\x04 \x01(\x04R\brevision\x12,\n" +
 	"\x03put\x18\x05 \x03(\v2\x1a.vedette.wire.v1.IndicatorR\x03put\x12\x16\n" +
-	"\x06remove\x18\x06 \x03(\x03R\x06remove\"w\n" +
+	"\x06remove\x18\x06 \x03(\x03R\x06remove\x12\x12\n" +
+	"\x04part\x18\a \x01(\rR\x04part\x12\x12\n" +
+	"\x04last\x18\b \x01(\bR\x04last\"w\n" +
 	"\tIndicator\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x14\n" +
@@ -1793,15 +1802,15 @@ const file_link_proto_rawDesc = "" +
 	"\vretry_after\x18\x02 \x01(\x03R\n" +
 	"retryAfter2S\n" +
 	"\tEnrolment\x12F\n" +
-	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\xd5\x04\n" +
+	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\xd7\x04\n" +
 	"\x05Agent\x12F\n" +
 	"\x05Renew\x12\x1d.vedette.wire.v1.RenewRequest\x1a\x1e.vedette.wire.v1.RenewResponse\x12C\n" +
 	"\x04Push\x12\x1c.vedette.wire.v1.PushRequest\x1a\x1d.vedette.wire.v1.PushResponse\x12R\n" +
 	"\tHeartbeat\x12!.vedette.wire.v1.HeartbeatRequest\x1a\".vedette.wire.v1.HeartbeatResponse\x12H\n" +
 	"\x05Watch\x12\x1d.vedette.wire.v1.WatchRequest\x1a\x1e.vedette.wire.v1.WatchResponse0\x01\x12^\n" +
 	"\rFetchCommands\x12%.vedette.wire.v1.FetchCommandsRequest\x1a&.vedette.wire.v1.FetchCommandsResponse\x12[\n" +
-	"\fReportResult\x12$.vedette.wire.v1.ReportResultRequest\x1a%.vedette.wire.v1.ReportResultResponse\x12d\n" +
-	"\x0fFetchIndicators\x12'.vedette.wire.v1.FetchIndicatorsRequest\x1a(.vedette.wire.v1.FetchIndicatorsResponseB,Z*github.com/vedette-edr/vedette/wire/wirepbb\x06proto3"
+	"\fReportResult\x12$.vedette.wire.v1.ReportResultRequest\x1a%.vedette.wire.v1.ReportResultResponse\x12f\n" +
+	"\x0fFetchIndicators\x12'.vedette.wire.v1.FetchIndicatorsRequest\x1a(.vedette.wire.v1.FetchIndicatorsResponse0\x01B,Z*github.com/vedette-edr/vedette/wire/wirepbb\x06proto3"
 
 var (
 	file_link_proto_rawDescOnce sync.Once

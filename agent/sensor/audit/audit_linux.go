@@ -28,9 +28,13 @@ type Config struct {
 	Lookup func(pid uint32) *event.Process
 	// Accounts is the account database; nil means the device's own.
 	Accounts *passwd.Cache
-	// Mark is the path of a file that says for one boot that the agent turned audit on,
-	// so that a killed agent's successor can still put it back. "" means no such file.
+	// Mark is the path of a file that says for one boot that an agent turned audit on, so
+	// that a killed agent's successor can still put it back. All agents on one kernel
+	// share it: /run/vedette-audit, for instance. "" means no such file.
 	Mark string
+	// Hold is how long a session of ssh waits for its terminal before it counts as Network:
+	// the round trips between authentication and the client's request. 0 means 2 s.
+	Hold time.Duration
 	// Now is the wall clock; nil means time.Now.
 	Now func() time.Time
 	// LogDir holds wtmp and btmp, the fallback; "" means /var/log.
@@ -59,6 +63,9 @@ func New(cfg Config) *Sensor {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Hold == 0 {
+		cfg.Hold = 2 * time.Second
 	}
 	if cfg.LogDir == "" {
 		cfg.LogDir = "/var/log"
@@ -131,7 +138,7 @@ func (s *Sensor) runAudit(ctx context.Context, sink sensor.Sink) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = own.restore() }()
+	defer func() { _ = own.restore(1) }()
 	s.report(sensor.Facility{Name: facReadLog, State: sensor.Working})
 	s.reportOwner(found, own)
 	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
@@ -141,7 +148,7 @@ func (s *Sensor) runAudit(ctx context.Context, sink sensor.Sink) (err error) {
 
 // follow reads records until ctx ends.
 func (s *Sensor) follow(ctx context.Context, sink sensor.Sink, f *os.File, own *owner) error {
-	t := newTracker(s.cfg.Host, s.cfg.Accounts.DB, s.cfg.Lookup)
+	t := newTracker(s.cfg.Host, s.cfg.Accounts.DB, s.cfg.Lookup, s.cfg.Hold)
 	emit := func(events []*event.Event) {
 		for _, e := range events {
 			s.stamp(e)
@@ -152,6 +159,11 @@ func (s *Sensor) follow(ctx context.Context, sink sensor.Sink, f *os.File, own *
 	buf := make([]byte, 64<<10)
 	last := s.cfg.Now() // the last moment the source was known to be whole
 	looked := time.Now()
+	known, err := own.c.status()
+	if err != nil {
+		return err
+	}
+	lost := known.Lost
 	for ctx.Err() == nil {
 		wait := ownership
 		if t.held > 0 {
@@ -184,26 +196,36 @@ func (s *Sensor) follow(ctx context.Context, sink sensor.Sink, f *os.File, own *
 		if changed || time.Since(looked) >= ownership {
 			looked = time.Now()
 			emit(t.expire(now))
-			if err := s.keep(sink, own, last, now); err != nil {
+			n, err := s.keep(sink, own, lost, last, now)
+			if err != nil {
 				return err
 			}
+			lost = n
 		}
 		last = now
 	}
 	return nil
 }
 
-// keep looks again at who owns audit, and turns it on again when it was turned off.
-func (s *Sensor) keep(sink sensor.Sink, own *owner, last, now time.Time) error {
+// keep looks again at who owns audit, and turns it on again when it was turned off. Given
+// the count of records lost so far it tells of new ones, and returns the new count.
+func (s *Sensor) keep(sink sensor.Sink, own *owner, lost uint32, last, now time.Time) (uint32, error) {
 	found, turnedOn, err := own.acquire()
 	if err != nil {
-		return err
+		return lost, err
 	}
 	s.reportOwner(found, own)
 	if turnedOn {
 		sink.Lost(event.Gap{Source: "kernel:audit", Reason: "audit was turned off by somebody", From: last, To: now})
 	}
-	return nil
+	if n := found.Lost - lost; n > 0 && found.Lost > lost {
+		from := now.Add(-ownership)
+		if last.Before(from) {
+			from = last
+		}
+		sink.Lost(event.Gap{Source: "kernel:audit", Reason: "the kernel's audit queue was full", Count: uint64(n), From: from, To: now})
+	}
+	return found.Lost, nil
 }
 
 func (s *Sensor) reportOwner(found status, own *owner) {

@@ -35,6 +35,7 @@ var native = binary.NativeEndian
 type status struct {
 	Enabled uint32 // 0 off, 1 on, 2 on and locked
 	PID     uint32 // of the audit daemon, 0 for none
+	Lost    uint32 // records the kernel dropped since boot, for want of room in its queue
 }
 
 func (s status) unowned() bool { return s.PID == 0 && s.Enabled == 0 }
@@ -160,10 +161,10 @@ func (c *control) status() (status, error) {
 	if err != nil {
 		return status{}, fmt.Errorf("audit status: %w", err)
 	}
-	if len(b) < 16 {
+	if len(b) < 28 {
 		return status{}, fmt.Errorf("audit status: %w", errMalformed)
 	}
-	return status{Enabled: native.Uint32(b[4:]), PID: native.Uint32(b[12:])}, nil
+	return status{Enabled: native.Uint32(b[4:]), PID: native.Uint32(b[12:]), Lost: native.Uint32(b[24:])}, nil
 }
 
 // enable sets only the enabled flag: the daemon's pid is never touched.

@@ -3,13 +3,15 @@ package audit
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // owner turns audit on when nobody owns it and puts it back. A mark on disk, valid for
-// one boot, lets the next run of the agent know that a killed one had turned it on.
+// one boot, lets other agents on the kernel, and the next run after one was killed, know
+// that it was an agent that turned it on: the last one to leave turns it off.
 type owner struct {
 	c      *control
 	mark   string // path; "" for none
@@ -54,9 +56,14 @@ func (o *owner) acquire() (found status, turnedOn bool, err error) {
 	return found, turnedOn, nil
 }
 
-// restore undoes what acquire did, unless somebody took audit over meanwhile.
-func (o *owner) restore() error {
+// restore undoes what acquire did, unless somebody took audit over meanwhile or somebody
+// else listens, own being the listening sockets of this process.
+func (o *owner) restore(own int) error {
 	if !o.mine {
+		return nil
+	}
+	if listeners() > own {
+		o.mine, o.rule = false, false
 		return nil
 	}
 	s, err := o.c.status()
@@ -93,4 +100,23 @@ func (o *owner) remembered() bool {
 	}
 	b, err := os.ReadFile(o.mark)
 	return err == nil && strings.TrimSpace(string(b)) == o.bootID
+}
+
+// listeners counts the sockets in this network namespace that are members of READLOG.
+func listeners() int {
+	b, err := os.ReadFile("/proc/net/netlink")
+	if err != nil {
+		return 0
+	}
+	n := 0
+	for line := range strings.SplitSeq(string(b), "\n") {
+		f := strings.Fields(line) // socket, protocol, port, groups, …
+		if len(f) < 4 || f[1] != strconv.Itoa(unix.NETLINK_AUDIT) {
+			continue
+		}
+		if groups, err := strconv.ParseUint(f[3], 16, 32); err == nil && groups&(1<<(groupReadLog-1)) != 0 {
+			n++
+		}
+	}
+	return n
 }

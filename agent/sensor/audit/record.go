@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/vedette-edr/vedette/schema/event"
 )
 
 // Audit message types this package knows (linux/audit.h and libaudit.h).
@@ -47,6 +49,10 @@ type record struct {
 	Port     uint16
 	Success  bool
 	Failed   bool
+
+	// proc is the process as it was when the message came; a held session's may be gone
+	// by the time it is told.
+	proc *event.Process
 }
 
 var errMalformed = errors.New("malformed audit record")

@@ -11,9 +11,6 @@ import (
 )
 
 const (
-	// holdSession is how long a session of ssh waits for its terminal: the round trips
-	// between authentication and the client's request for one.
-	holdSession = 2 * time.Second
 	// holdFailure is how long sshd's own "login failed" waits for PAM's, which names the
 	// account that sshd hides when it does not exist.
 	holdFailure = 2 * time.Second
@@ -55,15 +52,16 @@ type tracker struct {
 	host     string
 	accounts func() *passwd.DB
 	lookup   func(pid uint32) *event.Process
+	hold     time.Duration // how long a session of ssh waits for its terminal
 
 	sessions map[uint32]*session // by process
 	failures map[uint32]*failure // by process
 	held     int                 // of both, how many wait for their time
 }
 
-func newTracker(host string, accounts func() *passwd.DB, lookup func(uint32) *event.Process) *tracker {
+func newTracker(host string, accounts func() *passwd.DB, lookup func(uint32) *event.Process, hold time.Duration) *tracker {
 	return &tracker{
-		host: host, accounts: accounts, lookup: lookup,
+		host: host, accounts: accounts, lookup: lookup, hold: hold,
 		sessions: map[uint32]*session{}, failures: map[uint32]*failure{},
 	}
 }
@@ -72,6 +70,9 @@ func newTracker(host string, accounts func() *passwd.DB, lookup func(uint32) *ev
 func (t *tracker) feed(r record, now time.Time) []*event.Event {
 	if familyOf(r.Exe) == noLogon {
 		return nil
+	}
+	if t.lookup != nil {
+		r.proc = t.lookup(r.PID)
 	}
 	switch r.Type {
 	case typeUserStart, typeUserLogin:
@@ -110,7 +111,7 @@ func (t *tracker) started(r record, now time.Time) []*event.Event {
 		s = &session{first: r, pam: pam, touched: now}
 		events := t.admit(r.PID, s)
 		if familyOf(r.Exe) == sshd && !isTTY(r.Terminal) {
-			s.due = now.Add(holdSession)
+			s.due = now.Add(t.hold)
 			t.held++
 			return events
 		}
@@ -349,9 +350,7 @@ func (t *tracker) logon(r record, action, typ, reason string, extra map[string]a
 	}
 	e := &event.Event{
 		Table: event.LogonEvents, Action: action, Time: r.Time, Logon: l, Account: &acct,
-	}
-	if t.lookup != nil {
-		e.Initiating = t.lookup(r.PID)
+		Initiating: r.proc,
 	}
 	if e.Initiating != nil && e.Initiating.Image.Path != "" && r.Exe != "" && e.Initiating.Image.Path != r.Exe {
 		// The kernel vouches for the process, nobody for the path in its message.

@@ -29,7 +29,7 @@ func testTracker(t *testing.T) *tracker {
 			t.Fatal(err)
 		}
 	}
-	return newTracker("host1", passwd.NewCache(root).DB, nil)
+	return newTracker("host1", passwd.NewCache(root).DB, nil, 2*time.Second)
 }
 
 // play feeds "type text" lines by their own time stamps and returns one line per event.
@@ -179,6 +179,32 @@ func TestTerminalThatComesLateUpgradesTheSession(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestProcessIsTheOneThatSpoke(t *testing.T) {
+	tr := testTracker(t)
+	alive := &event.Process{PID: 7, Image: event.File{Path: "/tmp/not-sshd"}}
+	tr.lookup = func(pid uint32) *event.Process {
+		if pid == 7 {
+			return alive
+		}
+		return nil
+	}
+	r, err := parseRecord(typeUserStart, at+"pid=7 uid=0 auid=1001 ses=8 msg='op=PAM:session_open acct=\"vera\" exe=\"/usr/sbin/sshd\" hostname=h addr=192.0.2.9 terminal=ssh res=success'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.feed(r, r.Time)
+	proc := alive
+	alive = nil // gone before the session is told
+	events := tr.flush()
+	if len(events) != 1 || events[0].Initiating != proc {
+		t.Fatalf("events: %+v", events)
+	}
+	// The program in the message is only what the sender says.
+	if !strings.Contains(events[0].Additional, `"ReportedProgram":"/usr/sbin/sshd"`) {
+		t.Errorf("additional fields: %s", events[0].Additional)
 	}
 }
 

@@ -110,13 +110,23 @@ func (a *automaton) step(n uint32, b byte) uint32 {
 	}
 }
 
-// find calls f with every value whose pattern is in text; more than once when the pattern
-// is there more than once.
+// find calls f once with every value whose pattern is in text.
 func (a *automaton) find(text string, f func(value)) {
+	var seen map[uint32]bool
 	n := uint32(0)
 	for i := range len(text) {
 		n = a.step(n, text[i])
 		for e := n; e != 0; e = a.nodes[e].out {
+			if a.nodes[e].from == a.nodes[e].to {
+				continue
+			}
+			if seen[e] {
+				break // and so was all that it leads to
+			}
+			if seen == nil {
+				seen = map[uint32]bool{}
+			}
+			seen[e] = true
 			for _, v := range a.ends[a.nodes[e].from:a.nodes[e].to] {
 				f(v)
 			}

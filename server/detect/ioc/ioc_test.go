@@ -209,6 +209,8 @@ func TestNamesAndURLs(t *testing.T) {
 		{"another name", dns("example.test"), ""},
 		{"escapes in JSON", &event.Event{Action: "DnsQueryResponse", Time: start, Additional: `{"DnsQueryString":"evi\u006c.test"}`}, "ioc/1 ioc/2"},
 		{"another action", &event.Event{Action: "DnsQuery", Time: start, Additional: `{"DnsQueryString":"evil.test"}`}, ""},
+		{"the name as a value", &event.Event{Action: "DnsQueryResponse", Time: start, Additional: `{"a":"DnsQueryString","DnsQueryString":"evil.test"}`}, "ioc/1 ioc/2"},
+		{"no string", &event.Event{Action: "DnsQueryResponse", Time: start, Additional: `{"DnsQueryString":7}`}, ""},
 		{"broken JSON", &event.Event{Action: "DnsQueryResponse", Time: start, Additional: `{"DnsQueryString":"evil.te`}, ""},
 		{"an indicator means subdomains", dns("a.b.bad.test"), "indicator/1"},
 		{"the nearest indicator decides", dns("x.fine.bad.test"), ""},

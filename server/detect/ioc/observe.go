@@ -71,7 +71,7 @@ func (s *search) file(f *event.File) {
 }
 
 func (s *search) hash(k indicator.Kind, text string, decided bool) bool {
-	if text == "" {
+	if text == "" || len(text) > maxHash {
 		return false
 	}
 	s.at.kind, s.at.text = k, strings.ToLower(text)
@@ -161,13 +161,20 @@ var (
 	ownV6 = netip.IPv6Loopback()
 )
 
-// maxLevels bounds how many paths and parent domains of one URL are looked up; a name
-// has at most 127 labels, real URLs have few segments.
-const maxLevels = 128
+// Bounds on what a device may make the matcher do for one event: hexadecimal digits of a
+// hash, bytes of a name and of a URL, and how many paths and parent domains of one URL are
+// looked up. No indicator reaches beyond them; a name has at most 127 labels.
+const (
+	maxHash   = 64
+	maxName   = 253
+	maxURL    = 2048
+	maxLevels = 128
+)
 
 // url looks up a host name or a URL, with or without scheme. The longest path that an
 // indicator of the current API names decides, then the host, then its parents.
 func (s *search) url(text string) {
+	text = text[:min(len(text), maxURL)]
 	rest := withoutScheme(text)
 	authority, path := rest, ""
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -271,12 +278,12 @@ func withoutScheme(s string) string {
 // brought to lower case, so that functions on parts of it still see it.
 func canonicalHost(s string) string {
 	s = strings.TrimSuffix(s, ".")
-	plain := true
-	for i := range len(s) {
+	s = s[:min(len(s), 4*maxName)] // a name in UTF-8 is longer than its punycode
+	plain := len(s) <= maxName
+	for i := 0; plain && i < len(s); i++ {
 		c := s[i]
 		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_') {
 			plain = false
-			break
 		}
 	}
 	if plain {
@@ -285,40 +292,41 @@ func canonicalHost(s string) string {
 	if d, err := indicator.CanonicalDomain(s); err == nil {
 		return d
 	}
-	const longest = 253
-	return strings.ToLower(s[:min(len(s), longest)])
+	return strings.ToLower(s[:min(len(s), maxName)])
 }
 
 // jsonString returns a string member of a flat JSON object without decoding the rest: DNS
 // answers are frequent and this is all that is wanted of them.
 func jsonString(object, name string) string {
-	i := strings.Index(object, `"`+name+`"`)
-	if i < 0 {
-		return ""
-	}
-	rest := strings.TrimLeft(object[i+len(name)+2:], " \t\r\n")
-	rest, ok := strings.CutPrefix(rest, ":")
-	if !ok {
-		return ""
-	}
-	rest = strings.TrimLeft(rest, " \t\r\n")
-	if !strings.HasPrefix(rest, `"`) {
-		return ""
-	}
-	end := 1
-	for end < len(rest) && rest[end] != '"' {
-		if rest[end] == '\\' {
-			var all map[string]any
-			if json.Unmarshal([]byte(object), &all) != nil {
-				return ""
-			}
-			s, _ := all[name].(string)
-			return s
+	quoted := `"` + name + `"`
+	for rest := object; ; {
+		_, after, ok := strings.Cut(rest, quoted)
+		if !ok {
+			return ""
 		}
-		end++
+		rest = after
+		value, ok := strings.CutPrefix(strings.TrimLeft(after, jsonSpace), ":")
+		if !ok {
+			continue // it was a value, not a name
+		}
+		value, ok = strings.CutPrefix(strings.TrimLeft(value, jsonSpace), `"`)
+		if !ok {
+			return ""
+		}
+		end := strings.IndexAny(value, `"\`)
+		if end < 0 {
+			return ""
+		}
+		if value[end] == '"' {
+			return value[:end]
+		}
+		var all map[string]any
+		if json.Unmarshal([]byte(object), &all) != nil {
+			return ""
+		}
+		s, _ := all[name].(string)
+		return s
 	}
-	if end == len(rest) {
-		return ""
-	}
-	return rest[1:end]
 }
+
+const jsonSpace = " \t\r\n"

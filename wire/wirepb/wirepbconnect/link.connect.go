@@ -135,7 +135,7 @@ type AgentClient interface {
 	Watch(context.Context, *connect.Request[wirepb.WatchRequest]) (*connect.ServerStreamForClient[wirepb.WatchResponse], error)
 	FetchCommands(context.Context, *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error)
 	ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error)
-	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.Response[wirepb.FetchIndicatorsResponse], error)
+	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.ServerStreamForClient[wirepb.FetchIndicatorsResponse], error)
 }
 
 // NewAgentClient constructs a client for the vedette.wire.v1.Agent service. By default, it uses the
@@ -236,8 +236,8 @@ func (c *agentClient) ReportResult(ctx context.Context, req *connect.Request[wir
 }
 
 // FetchIndicators calls vedette.wire.v1.Agent.FetchIndicators.
-func (c *agentClient) FetchIndicators(ctx context.Context, req *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.Response[wirepb.FetchIndicatorsResponse], error) {
-	return c.fetchIndicators.CallUnary(ctx, req)
+func (c *agentClient) FetchIndicators(ctx context.Context, req *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.ServerStreamForClient[wirepb.FetchIndicatorsResponse], error) {
+	return c.fetchIndicators.CallServerStream(ctx, req)
 }
 
 // AgentHandler is an implementation of the vedette.wire.v1.Agent service.
@@ -250,7 +250,7 @@ type AgentHandler interface {
 	Watch(context.Context, *connect.Request[wirepb.WatchRequest], *connect.ServerStream[wirepb.WatchResponse]) error
 	FetchCommands(context.Context, *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error)
 	ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error)
-	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.Response[wirepb.FetchIndicatorsResponse], error)
+	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest], *connect.ServerStream[wirepb.FetchIndicatorsResponse]) error
 }
 
 // NewAgentHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -296,7 +296,7 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 		connect.WithSchema(agentMethods.ByName("ReportResult")),
 		connect.WithHandlerOptions(opts...),
 	)
-	agentFetchIndicatorsHandler := connect.NewUnaryHandler(
+	agentFetchIndicatorsHandler := connect.NewServerStreamHandler(
 		AgentFetchIndicatorsProcedure,
 		svc.FetchIndicators,
 		connect.WithSchema(agentMethods.ByName("FetchIndicators")),
@@ -351,6 +351,6 @@ func (UnimplementedAgentHandler) ReportResult(context.Context, *connect.Request[
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.ReportResult is not implemented"))
 }
 
-func (UnimplementedAgentHandler) FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.Response[wirepb.FetchIndicatorsResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.FetchIndicators is not implemented"))
+func (UnimplementedAgentHandler) FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest], *connect.ServerStream[wirepb.FetchIndicatorsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.FetchIndicators is not implemented"))
 }

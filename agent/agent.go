@@ -1,0 +1,201 @@
+// Package agent builds the agent out of its parts and runs it on one device.
+//
+// It holds wiring and nothing else: sensors emit into the spool, the link carries the
+// spool's batches to the server and brings commands, the responder carries them out. The
+// order of New's work matters: isolation that was in force is restored before anything
+// touches the network, and nothing is watched before there is a spool to keep it.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/spool"
+)
+
+// Config is how an agent runs. Server and StateDir are required; CA and a token are for
+// the first start alone.
+type Config struct {
+	Server   string // https://host:port
+	CAFile   string
+	Token    string // enrolment token
+	StateDir string
+	Instance string   // names what the agent leaves in the kernel; "" for "vedette"
+	Exclude  []string // absolute paths below which file events are not reported
+	Version  string
+	Log      *slog.Logger
+}
+
+// Agent is an enrolled agent.
+type Agent struct {
+	conf     Config
+	unlock   func()
+	platform *platform
+	spool    *spool.Spool
+	link     *link.Link
+}
+
+var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+
+// Run enrols the device if need be and works until ctx ends.
+func Run(ctx context.Context, c Config) error {
+	a, err := start(ctx, c)
+	if err != nil {
+		return err
+	}
+	return a.run(ctx)
+}
+
+func start(ctx context.Context, c Config) (_ *Agent, err error) {
+	if c.Instance == "" {
+		c.Instance = "vedette"
+	}
+	if !instanceForm.MatchString(c.Instance) {
+		return nil, fmt.Errorf("instance %q: letters, digits, - and _ are allowed, at most 32", c.Instance)
+	}
+	if c.StateDir, err = filepath.Abs(c.StateDir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
+		return nil, err
+	}
+	a := &Agent{conf: c}
+	if a.unlock, err = lock(filepath.Join(c.StateDir, "lock")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if a.platform, err = newPlatform(ctx, c, a.servers); err != nil {
+		return nil, err
+	}
+	var ca []byte
+	if c.CAFile != "" {
+		if ca, err = os.ReadFile(c.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	host := a.platform.host()
+	lc := link.Config{
+		Server: c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
+		Name: host.name, Platform: host.platform, Fingerprint: host.fingerprint,
+		Respond: a.platform.respond, Health: a.platform.health,
+	}
+	c.Log.Info("enrolling or returning", "server", c.Server, "name", host.name)
+	id, err := link.Ensure(ctx, lc)
+	if err != nil {
+		return nil, err
+	}
+	if a.spool, err = spool.Open(spool.Config{Dir: filepath.Join(c.StateDir, "spool"), Device: id.Device, Incarnation: id.Incarnation}); err != nil {
+		return nil, err
+	}
+	if a.link, err = link.New(lc, id, a.spool); err != nil {
+		return nil, err
+	}
+	c.Log.Info("enrolled", "device", id.Device, "tenant", id.Tenant)
+	return a, nil
+}
+
+// servers returns the addresses of the server, which isolation keeps reachable.
+func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
+	if a.link == nil {
+		return nil, errors.New("the agent has not met its server yet")
+	}
+	return a.link.Addresses(ctx)
+}
+
+func (a *Agent) run(ctx context.Context) error {
+	defer a.close()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.platform.run(ctx, a.spool) })
+	g.Go(func() error { return a.serveStatus(ctx) })
+	g.Go(func() error {
+		err := a.link.Run(ctx)
+		if errors.Is(err, link.ErrNotEnrolled) {
+			a.conf.Log.Error("the server does not know this device; start the agent again with a token", "err", err)
+			<-ctx.Done() // telemetry is still kept for the next enrolment
+			return nil
+		}
+		return err
+	})
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	a.conf.Log.Info("stopped", "err", err)
+	return err
+}
+
+func (a *Agent) close() {
+	if a.spool != nil {
+		if err := a.spool.Close(); err != nil {
+			a.conf.Log.Error("closing the spool", "err", err)
+		}
+	}
+	if a.platform != nil {
+		a.platform.close()
+	}
+	if a.unlock != nil {
+		a.unlock()
+	}
+}
+
+// ReadToken returns the enrolment token in a file, without the white space around it.
+func ReadToken(path string) (string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(raw))
+	if token == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return token, nil
+}
+
+// Status is what an agent says of itself to a person on the device.
+type Status struct {
+	link.Status
+	Version    string        `json:"version"`
+	Started    time.Time     `json:"started"`
+	Spool      spool.Stats   `json:"spool"`
+	Facilities []Facility    `json:"facilities"`
+	Isolated   bool          `json:"isolated"`
+	Uptime     time.Duration `json:"uptime"`
+}
+
+// Facility is one thing the agent needs of the device.
+type Facility struct {
+	Name   string `json:"name"`
+	State  string `json:"state"`
+	Detail string `json:"detail,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+func (a *Agent) status(started time.Time) Status {
+	s := Status{Status: a.link.Status(), Version: a.conf.Version, Started: started.UTC(), Spool: a.spool.Stats(),
+		Isolated: a.platform.isolated(), Uptime: time.Since(started).Round(time.Second)}
+	for _, f := range a.platform.facilities() {
+		s.Facilities = append(s.Facilities, Facility{f.Name, string(f.State), f.Detail, f.Remedy})
+	}
+	return s
+}
+
+// machine is what enrolment says of the device.
+type machine struct {
+	name, platform string
+	fingerprint    [32]byte
+}

@@ -1,0 +1,171 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vedette-edr/vedette/agent/inventory"
+	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/responder"
+	"github.com/vedette-edr/vedette/agent/responder/isolate"
+	"github.com/vedette-edr/vedette/agent/sensor"
+	"github.com/vedette-edr/vedette/agent/sensor/account"
+	"github.com/vedette-edr/vedette/agent/sensor/audit"
+	"github.com/vedette-edr/vedette/agent/sensor/ebpf"
+	"github.com/vedette-edr/vedette/schema/event"
+	"github.com/vedette-edr/vedette/wire"
+	"github.com/vedette-edr/vedette/wire/wirepb"
+)
+
+// auditMark is where agents of one kernel agree on who turned audit on.
+const auditMark = "/run/vedette-audit"
+
+// platform is what the agent is on Linux: its sensors and what it can do.
+type platform struct {
+	conf      Config
+	inventory *inventory.Collector
+	sensors   []sensor.Sensor
+	isolator  *isolate.Isolator
+	responder *responder.Responder
+	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
+
+	mu     sync.Mutex
+	failed []sensor.Facility // sensors that could not work at all
+}
+
+func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
+	p := &platform{conf: c, inventory: inventory.New(inventory.Config{})}
+	var err error
+	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
+	if err != nil {
+		return nil, err
+	}
+	if was, err := p.isolator.Restore(ctx); err != nil {
+		c.Log.Error("restoring isolation", "err", err)
+	} else if was {
+		c.Log.Warn("this device is isolated")
+	}
+	if p.responder, err = responder.New(&isolate.Handler{Isolator: p.isolator, Servers: servers}); err != nil {
+		return nil, err
+	}
+	host := p.inventory.Collect().Hostname
+	table := process.New(process.Config{})
+	kernel := ebpf.New(ebpf.Config{Table: table, ExcludePaths: append([]string{c.StateDir}, c.Exclude...)})
+	p.sensors = []sensor.Sensor{
+		kernel,
+		audit.New(audit.Config{Host: host, Lookup: table.Lookup, Mark: auditMark}),
+		account.New(account.Config{Host: host}),
+	}
+	return p, nil
+}
+
+func (p *platform) host() machine {
+	r := p.inventory.Collect()
+	m := machine{name: r.FQDN, platform: r.OS.Platform}
+	raw, _ := json.Marshal(r.Fingerprint) // of strings: cannot fail
+	m.fingerprint = sha256.Sum256(raw)
+	return m
+}
+
+// run watches until ctx ends. A sensor that cannot work is a facility that is missing and
+// not the end of the others.
+func (p *platform) run(ctx context.Context, sink sensor.Sink) error {
+	p.sink.Store(&sink)
+	var wg sync.WaitGroup
+	for _, s := range p.sensors {
+		wg.Go(func() {
+			if err := s.Run(ctx, sink); err != nil {
+				p.conf.Log.Error("sensor", "name", s.Name(), "err", err)
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.failed = append(p.failed, sensor.Facility{Name: s.Name(), State: sensor.Missing, Detail: err.Error()})
+			}
+		})
+	}
+	wg.Go(func() {
+		if err := p.isolator.Watch(ctx); err != nil && ctx.Err() == nil {
+			p.conf.Log.Error("watching isolation", "err", err)
+		}
+	})
+	wg.Go(func() { p.announce(ctx) })
+	wg.Wait()
+	return nil
+}
+
+// announce logs, once the sensors had time to start, what they lack.
+func (p *platform) announce(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(3 * time.Second):
+	}
+	for _, f := range p.facilities() {
+		if f.State != sensor.Working {
+			p.conf.Log.Warn("not everything can be seen on this device", "facility", f.Name, "state", f.State, "why", f.Detail, "remedy", f.Remedy)
+		}
+	}
+}
+
+// tampered reports that somebody changed the isolation of this device.
+func (p *platform) tampered(detail string) {
+	p.conf.Log.Warn("isolation was tampered with and put back", "detail", detail)
+	if s := p.sink.Load(); s != nil {
+		extra, _ := json.Marshal(map[string]string{"TamperingAction": "Isolation", "Target": p.conf.Instance, "Status": "Reverted", "Detail": detail})
+		(*s).Emit(&event.Event{Table: event.DeviceEvents, Action: "TamperingAttempt", Time: time.Now(), Additional: string(extra)})
+	}
+}
+
+func (p *platform) facilities() []sensor.Facility {
+	var out []sensor.Facility
+	for _, s := range p.sensors {
+		out = append(out, s.Facilities()...)
+	}
+	if _, err := p.isolator.Status(); err != nil {
+		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(),
+			Remedy: "isolation needs nftables in the kernel and CAP_NET_ADMIN"})
+	} else {
+		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Working})
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append(out, slices.Clone(p.failed)...)
+}
+
+func (p *platform) isolated() bool {
+	s, err := p.isolator.Status()
+	return err == nil && s.Isolated
+}
+
+// respond carries out a command that the link has verified.
+func (p *platform) respond(ctx context.Context, c *wire.Command) link.Result {
+	p.conf.Log.Info("command", "id", c.ID, "kind", c.Kind)
+	r := p.responder.Do(ctx, responder.Command{ID: c.ID, Kind: c.Kind, Params: c.Params})
+	p.conf.Log.Info("command ended", "id", c.ID, "kind", c.Kind, "state", r.State, "detail", r.Detail)
+	return link.Result{State: string(r.State), Detail: r.Detail, Evidence: r.Evidence}
+}
+
+// health is what the next heartbeat says.
+func (p *platform) health(context.Context) link.Health {
+	r := p.inventory.Collect()
+	h := link.Health{Digest: r.Digest()}
+	h.Inventory, _ = json.Marshal(r) // of plain values: cannot fail
+	for _, f := range p.facilities() {
+		h.Facilities = append(h.Facilities, &wirepb.Facility{Name: f.Name, State: string(f.State),
+			Detail: strings.ToValidUTF8(f.Detail, "�"), Remedy: f.Remedy})
+	}
+	return h
+}
+
+func (p *platform) close() {
+	if err := p.isolator.Close(); err != nil {
+		p.conf.Log.Error("closing isolation", "err", err)
+	}
+}

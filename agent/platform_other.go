@@ -1,0 +1,32 @@
+//go:build !linux
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/sensor"
+	"github.com/vedette-edr/vedette/wire"
+)
+
+// errPlatform is what the agent answers where it has no sensors.
+var errPlatform = errors.New("the agent runs on Linux only")
+
+// platform cannot be made on this system; its methods are never called.
+type platform struct{}
+
+func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
+	return nil, errPlatform
+}
+
+func (*platform) host() machine                                      { return machine{} }
+func (*platform) run(context.Context, sensor.Sink) error             { return errPlatform }
+func (*platform) facilities() []sensor.Facility                      { return nil }
+func (*platform) isolated() bool                                     { return false }
+func (*platform) respond(context.Context, *wire.Command) link.Result { return link.Result{} }
+func (*platform) health(context.Context) link.Health                 { return link.Health{} }
+func (*platform) close()                                             {}
+func lock(string) (func(), error)                                    { return nil, errPlatform }

@@ -1,0 +1,83 @@
+package isolate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const maxState = 1 << 20 // bytes of the state file that are read
+
+// saved is the state file: what must hold after the agent or the device starts again.
+type saved struct {
+	Releasing bool      `json:"releasing,omitempty"` // a release had begun
+	Since     time.Time `json:"since"`
+	Policy    Policy    `json:"policy"`
+}
+
+// load returns nil when there is no file.
+func load(path string) (*saved, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("isolation state: %w", err)
+	}
+	if len(b) > maxState {
+		return nil, fmt.Errorf("isolation state %s: %d bytes is too long", path, len(b))
+	}
+	var s saved
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("isolation state %s: %w", path, err)
+	}
+	return &s, nil
+}
+
+// store replaces the file and returns once it is on disk.
+func store(path string, s saved) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("isolation state: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("isolation state: %w", err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".isolate-*")
+	if err != nil {
+		return fmt.Errorf("isolation state: %w", err)
+	}
+	defer os.Remove(tmp.Name()) // gone already when all went well
+	_, err = tmp.Write(b)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("isolation state: %w", err)
+	}
+	return nil
+}
+
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("isolation state: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,161 @@
+package ebpf
+
+import (
+	"errors"
+	"time"
+
+	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/schema/event"
+)
+
+// patience is how long an event waits for the hash of the process that caused it. The
+// creation of a process itself waits until the hash is there or is known not to come.
+const patience = 20 * time.Millisecond
+
+// pending is a process whose image is being read. All of it is guarded by normaliser.mu.
+type pending struct {
+	proc     *event.Process
+	deadline time.Time // when the events that only mention proc go without its hash
+	given    bool      // the deadline has passed
+	waiting  []waiter
+	children []uint64 // keys of what it forked meanwhile: the same image
+}
+
+type waiter struct {
+	*held
+	creation bool
+}
+
+// held is an event that waits for waits hashes.
+type held struct {
+	ev    *event.Event
+	waits int
+}
+
+// emit hands ev to the sink, now or when the hashes of its processes are known.
+func (n *normaliser) emit(ev *event.Event) {
+	var h *held
+	wait := func(p *event.Process, creation bool) {
+		if p == nil {
+			return
+		}
+		pend := n.pending[p.Key]
+		if pend == nil || pend.given && !creation {
+			return
+		}
+		if h == nil {
+			h = &held{ev: ev}
+		}
+		h.waits++
+		pend.waiting = append(pend.waiting, waiter{h, creation})
+	}
+	wait(ev.Process, ev.Table == event.ProcessEvents)
+	wait(ev.Initiating, false)
+	if h == nil {
+		n.deliver(ev)
+	}
+}
+
+func (n *normaliser) deliver(ev *event.Event) {
+	n.emitted++
+	n.sink.Emit(ev)
+}
+
+// await makes p pending.
+func (n *normaliser) await(p *event.Process) *pending {
+	pend := &pending{proc: p, deadline: time.Now().Add(patience)}
+	n.pending[p.Key] = pend
+	return pend
+}
+
+// hashed is called by a worker of the pool.
+func (n *normaliser) hashed(key uint64, sums hash.Sums, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.settle(key, sums, err)
+}
+
+func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
+	pend := n.pending[key]
+	if pend == nil {
+		return
+	}
+	delete(n.pending, key)
+	if err == nil {
+		img := pend.proc.Image
+		img.SHA1, img.SHA256, img.MD5 = sums.SHA1, sums.SHA256, sums.MD5
+		n.table.SetImage(pend.proc.PID, key, img)
+		// Of one process there may be several values, which differ in its user.
+		done := make(map[*event.Process]*event.Process, 1)
+		with := func(p *event.Process) *event.Process {
+			if p == nil || p.Key != key {
+				return p
+			}
+			q := done[p]
+			if q == nil {
+				q = new(event.Process)
+				*q = *p
+				q.Image = img
+				done[p] = q
+			}
+			return q
+		}
+		for _, w := range pend.waiting {
+			w.ev.Process, w.ev.Initiating = with(w.ev.Process), with(w.ev.Initiating)
+		}
+	}
+	for _, w := range pend.waiting {
+		if w.creation && err != nil {
+			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", reason(err))
+		}
+		if w.waits--; w.waits == 0 {
+			n.deliver(w.ev)
+		}
+	}
+	for _, child := range pend.children {
+		n.settle(child, sums, err)
+	}
+}
+
+// release lets go the events whose patience has ended and returns when the next one's
+// will, the zero time when none waits.
+func (n *normaliser) release(now time.Time) (next time.Time) {
+	for _, pend := range n.pending {
+		if pend.given {
+			continue
+		}
+		if now.Before(pend.deadline) {
+			if next.IsZero() || pend.deadline.Before(next) {
+				next = pend.deadline
+			}
+			continue
+		}
+		pend.given = true
+		creations := pend.waiting[:0]
+		for _, w := range pend.waiting {
+			if w.creation {
+				creations = append(creations, w)
+				continue
+			}
+			if w.waits--; w.waits == 0 {
+				n.deliver(w.ev)
+			}
+		}
+		pend.waiting = creations
+	}
+	return next
+}
+
+func reason(err error) string {
+	switch {
+	case errors.Is(err, hash.ErrTooLarge):
+		return "TooLarge"
+	case errors.Is(err, hash.ErrChanged):
+		return "Gone"
+	case errors.Is(err, hash.ErrBusy):
+		return "Busy"
+	case errors.Is(err, hash.ErrClosed):
+		return "Stopped"
+	}
+	return "Unreadable"
+}

@@ -1,0 +1,222 @@
+package ebpf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// program says how one kernel program becomes a facility.
+type program struct {
+	name     string // in the object
+	facility string
+	arch     string // the only architecture that has the system call; "" for all
+}
+
+// attached is a program at work.
+type attached struct {
+	name string
+	prog *ebpf.Program
+	link io.Closer
+}
+
+// facilityConnect reports attempts; without it the TCP state program does, a little later.
+const facilityConnect = "bpf:connect"
+
+// programs lists every program, in the order of loading. Those of one facility stand or
+// fall alone: the facility is Degraded when only some of them work.
+func programs() []program {
+	return []program{
+		{name: "on_exec", facility: "bpf:exec"},
+		{name: "on_fork", facility: "bpf:fork"},
+		{name: "on_exit", facility: "bpf:exit"},
+		{name: "on_connect4", facility: facilityConnect},
+		{name: "on_connect6", facility: facilityConnect},
+		{name: "on_sendmsg4", facility: "bpf:udp"},
+		{name: "on_sendmsg6", facility: "bpf:udp"},
+		{name: "on_state", facility: "bpf:tcp"},
+		{name: "on_egress", facility: "bpf:dns"},
+		{name: "on_ingress", facility: "bpf:dns"},
+		{name: "on_openat", facility: "bpf:file"},
+		{name: "on_openat2", facility: "bpf:file"},
+		{name: "on_open", facility: "bpf:file", arch: "amd64"},
+		{name: "on_creat", facility: "bpf:file", arch: "amd64"},
+		{name: "enter_unlink", facility: "bpf:file", arch: "amd64"},
+		{name: "leave_unlink", facility: "bpf:file", arch: "amd64"},
+		{name: "enter_unlinkat", facility: "bpf:file"},
+		{name: "leave_unlinkat", facility: "bpf:file"},
+		{name: "enter_rename", facility: "bpf:file", arch: "amd64"},
+		{name: "leave_rename", facility: "bpf:file", arch: "amd64"},
+		{name: "enter_renameat", facility: "bpf:file"},
+		{name: "leave_renameat", facility: "bpf:file"},
+		{name: "enter_renameat2", facility: "bpf:file"},
+		{name: "leave_renameat2", facility: "bpf:file"},
+		{name: "on_ptrace", facility: "bpf:ptrace"},
+		{name: "on_vm_writev", facility: "bpf:ptrace"},
+		{name: "on_memfd", facility: "bpf:memfd"},
+		{name: "on_mmap", facility: "bpf:wx"},
+		{name: "on_mprotect", facility: "bpf:wx"},
+		{name: "on_pkey_mprotect", facility: "bpf:wx"},
+		{name: "on_finit_module", facility: "bpf:module"},
+		{name: "on_init_module", facility: "bpf:module"},
+		{name: "on_io_uring", facility: "bpf:io_uring"},
+	}
+}
+
+func (p program) here() bool { return p.arch == "" || p.arch == runtime.GOARCH }
+
+// objects are the maps, shared by programs that are loaded one by one.
+type objects struct {
+	spec *ebpf.CollectionSpec
+	maps *ebpf.Collection
+	btf  *btf.Cache // the kernel's types, read once
+}
+
+func (o *objects) close() {
+	if o != nil && o.maps != nil {
+		o.maps.Close()
+	}
+}
+
+// prepare creates the maps as cfg wants them.
+func prepare(cfg Config) (*objects, error) {
+	spec, err := loadBpf()
+	if err != nil {
+		return nil, err
+	}
+	spec.Maps[bpfMapEvents].MaxEntries = uint32(cfg.RingBytes)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	spec.Maps[bpfMapScratches].MaxEntries = uint32(cpus)
+	set := map[string]any{
+		bpfVarSelfPid:   uint32(os.Getpid()),
+		bpfVarWakeBytes: uint32(min(64<<10, cfg.RingBytes/4)),
+	}
+	if cfg.CgroupPath != "" {
+		id, level, err := cgroupFilter(cfg.CgroupPath)
+		if err != nil {
+			return nil, err
+		}
+		set[bpfVarFilterCgroup], set[bpfVarFilterLevel] = id, level
+	}
+	for name, v := range set {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return nil, fmt.Errorf("setting %s: %w", name, err)
+		}
+	}
+	only := spec.Copy()
+	clear(only.Programs)
+	maps, err := ebpf.NewCollection(only)
+	if err != nil {
+		return nil, err
+	}
+	return &objects{spec: spec, maps: maps, btf: btf.NewCache()}, nil
+}
+
+// load loads one program against the shared maps.
+func (o *objects) load(name string) (*ebpf.Program, *ebpf.ProgramSpec, error) {
+	ps := o.spec.Programs[name]
+	if ps == nil {
+		return nil, nil, fmt.Errorf("no program %s in the object", name)
+	}
+	one := o.spec.Copy()
+	for n := range one.Programs {
+		if n != name {
+			delete(one.Programs, n)
+		}
+	}
+	col, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: o.maps.Maps, Cache: o.btf})
+	if err != nil {
+		var ve *ebpf.VerifierError
+		if errors.As(err, &ve) && len(ve.Log) > 1 {
+			return nil, nil, fmt.Errorf("%w (%s)", ve.Cause, strings.Join(ve.Log[max(0, len(ve.Log)-2):], "; "))
+		}
+		return nil, nil, err
+	}
+	prog := col.DetachProgram(name)
+	col.Close()
+	return prog, ps, nil
+}
+
+// places are where programs are attached; "" when the device has no such place.
+type places struct {
+	trace  string
+	cgroup string
+}
+
+var errNoTraceFS = errors.New("tracefs is not to be had")
+var errNoCgroup = errors.New("cgroup2 is not to be had")
+
+// attach attaches prog where its section says.
+func attach(prog *ebpf.Program, ps *ebpf.ProgramSpec, at places) (io.Closer, error) {
+	kind, rest, _ := strings.Cut(ps.SectionName, "/")
+	switch kind {
+	case "raw_tracepoint":
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: rest, Program: prog})
+	case "tracepoint":
+		if at.trace == "" {
+			return nil, errNoTraceFS
+		}
+		return attachTracepoint(at.trace, rest, prog)
+	default:
+		if at.cgroup == "" {
+			return nil, errNoCgroup
+		}
+		return link.AttachCgroup(link.CgroupOptions{Path: at.cgroup, Attach: ps.AttachType, Program: prog})
+	}
+}
+
+// attachTracepoint does what link.Tracepoint does, but with a tracefs that need not be
+// mounted at one of the usual places.
+func attachTracepoint(tracefs, event string, prog *ebpf.Program) (io.Closer, error) {
+	b, err := os.ReadFile(filepath.Join(tracefs, "events", event, "id"))
+	if err != nil {
+		return nil, fmt.Errorf("the kernel has no tracepoint %s: %w", event, err)
+	}
+	id, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("id of tracepoint %s: %w", event, err)
+	}
+	attr := unix.PerfEventAttr{
+		Type: unix.PERF_TYPE_TRACEPOINT, Config: id, Sample_type: unix.PERF_SAMPLE_RAW, Sample: 1, Wakeup: 1,
+	}
+	fd, err := unix.PerfEventOpen(&attr, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("perf event of tracepoint %s: %w", event, err)
+	}
+	pe := perfEvent(fd)
+	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: prog, Attach: ebpf.AttachPerfEvent})
+	if err == nil {
+		return both{l, pe}, nil
+	}
+	// Before 5.15 a perf event takes a program by ioctl only.
+	if e := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); e != nil {
+		pe.Close()
+		return nil, fmt.Errorf("attaching to tracepoint %s: %w", event, err)
+	}
+	if e := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); e != nil {
+		pe.Close()
+		return nil, fmt.Errorf("enabling tracepoint %s: %w", event, e)
+	}
+	return pe, nil
+}
+
+type perfEvent int
+
+func (p perfEvent) Close() error { return unix.Close(int(p)) }
+
+type both struct{ a, b io.Closer }
+
+func (c both) Close() error { return errors.Join(c.a.Close(), c.b.Close()) }

@@ -1,0 +1,335 @@
+package ebpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/sensor"
+	"github.com/vedette-edr/vedette/schema/event"
+)
+
+// flagPathCut is FLAG_PATH_CUT of bpf/event.h.
+const flagPathCut = 1
+
+// Config of a Sensor. The zero value watches the whole machine.
+type Config struct {
+	Table        *process.Table   // nil makes one
+	Pool         *hash.Pool       // nil makes one; a given one is not closed by the sensor
+	RingBytes    int              // a power of two; 0 means 8 MiB
+	Flush        time.Duration    // how long a record may lie in the ring, 10–50 ms; 0 means 25 ms
+	CgroupPath   string           // watch only this cgroup2 directory and below; "" means all
+	ExcludePaths []string         // no events of files at or below these absolute paths
+	Disable      []string         // facilities to leave out: bpf:file, tracefs, cgroup2, …
+	OmitExit     bool             // no ProcessTerminated events
+	RunStats     bool             // measure the run time of the programs, at a cost of ~30 ns a run
+	Now          func() time.Time // the wall clock; nil means time.Now
+}
+
+// Sensor watches the device with kernel programs.
+type Sensor struct {
+	cfg     Config
+	ownPool bool
+	found   ledger
+
+	mu      sync.Mutex // guards what follows
+	norm    *normaliser
+	objects *objects
+	progs   []attached
+	last    Stats
+	ready   chan struct{}
+	started atomic.Bool
+}
+
+var _ sensor.Sensor = (*Sensor)(nil)
+
+// New returns a sensor that does nothing until Run.
+func New(cfg Config) *Sensor {
+	if cfg.RingBytes <= 0 {
+		cfg.RingBytes = 8 << 20
+	}
+	if cfg.Flush <= 0 {
+		cfg.Flush = 25 * time.Millisecond
+	}
+	cfg.Flush = min(max(cfg.Flush, 10*time.Millisecond), 50*time.Millisecond)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Table == nil {
+		cfg.Table = process.New(process.Config{Now: cfg.Now})
+	}
+	s := &Sensor{cfg: cfg, ready: make(chan struct{})}
+	if cfg.Pool == nil {
+		s.ownPool = true
+		s.cfg.Pool = hash.NewPool(hash.Config{Now: cfg.Now})
+	}
+	return s
+}
+
+// Name returns "ebpf".
+func (s *Sensor) Name() string { return "ebpf" }
+
+// Processes returns the table that the sensor fills.
+func (s *Sensor) Processes() *process.Table { return s.cfg.Table }
+
+// Ready is closed when Run has attached what there is to attach and read the processes
+// that were there before.
+func (s *Sensor) Ready() <-chan struct{} { return s.ready }
+
+// Facilities implements sensor.Sensor.
+func (s *Sensor) Facilities() []sensor.Facility { return s.found.all() }
+
+// Run implements sensor.Sensor. A Sensor runs once.
+func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
+	if s.started.Swap(true) {
+		return errors.New("ebpf: a sensor runs once")
+	}
+	if s.ownPool {
+		defer s.cfg.Pool.Close()
+	}
+	// Needed before 5.11 only, and a failure shows as a map that cannot be made.
+	_ = rlimit.RemoveMemlock()
+	obj, err := prepare(s.cfg)
+	if err != nil {
+		s.found.missing("bpf", "run the agent as root on a kernel with BPF, BTF and ring buffers (5.8 or later)", err)
+		return fmt.Errorf("ebpf: %w", err)
+	}
+	defer obj.close()
+	s.found.working("bpf")
+	if !inInitialPIDNamespace() {
+		s.found.set(sensor.Facility{
+			Name: "pid-namespace", State: sensor.Degraded, Remedy: "run the agent in the host's pid namespace (--pid=host)",
+			Detail: "the agent runs in a pid namespace of its own: pids in events are the host's, and /proc does not show them",
+		})
+	}
+	if s.cfg.RunStats {
+		if c, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME)); err == nil {
+			defer c.Close()
+		}
+	}
+	rd, err := ringbuf.NewReader(obj.maps.Maps[bpfMapEvents])
+	if err != nil {
+		return fmt.Errorf("ebpf: reading the ring: %w", err)
+	}
+	defer rd.Close()
+
+	clk := newClock(s.cfg.Now)
+	norm := newNormaliser(s.cfg, clk, sink)
+	progs := s.attachAll(obj)
+	obj.btf = nil // megabytes that nobody needs any more
+	s.mu.Lock()
+	s.norm, s.objects, s.progs = norm, obj, progs
+	s.mu.Unlock()
+	defer s.finish()
+	defer detach(progs)
+
+	// The programs run already, so a process born from here on is in the ring, and one born
+	// before is in /proc; who is in both is told apart by its start time.
+	found, err := s.cfg.Table.Snapshot(clk.wall(0))
+	if err != nil {
+		s.found.missing("proc", "mount /proc", err)
+	}
+	if s.cfg.CgroupPath != "" {
+		pids, err := pidsIn(s.cfg.CgroupPath)
+		if err != nil {
+			return fmt.Errorf("ebpf: %w", err)
+		}
+		found = slices.DeleteFunc(found, func(p *event.Process) bool { return !pids[p.PID] })
+	}
+	norm.hashRunning(found)
+	if err := listening(obj.maps.Maps[bpfMapListeners], found, clk); err != nil {
+		s.found.set(sensor.Facility{
+			Name: "listeners", State: sensor.Degraded,
+			Detail: "connections accepted by programs that ran before the agent have no owner: " + err.Error(),
+		})
+	}
+	close(s.ready)
+	return s.read(ctx, rd, norm, progs, obj)
+}
+
+// read moves records from the ring to the normaliser until ctx ends, and then what is left.
+func (s *Sensor) read(ctx context.Context, rd *ringbuf.Reader, norm *normaliser, progs []attached, obj *objects) error {
+	var rec ringbuf.Record
+	loss := newLoss(obj.maps.Maps[bpfMapCounters], norm)
+	next := time.Now().Add(s.cfg.Flush)
+	rd.SetDeadline(next)
+	closing := false
+	for i := 0; ; i++ {
+		err := rd.ReadInto(&rec)
+		if err == nil {
+			norm.record(rec.RawSample)
+			if i%256 != 0 || time.Now().Before(next) {
+				continue
+			}
+		} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("ebpf: reading the ring: %w", err)
+		} else if closing {
+			loss.report(s.cfg.Now())
+			return nil
+		}
+		if ctx.Err() != nil && !closing {
+			detach(progs)
+			closing = true
+		}
+		next = norm.tick(loss, s.cfg.Flush)
+		rd.SetDeadline(next)
+	}
+}
+
+// attachAll loads and attaches every program on its own.
+func (s *Sensor) attachAll(obj *objects) []attached {
+	var at places
+	if trace := s.place("tracefs", "mount tracefs at /sys/kernel/tracing", traceFS); trace != nil {
+		defer trace.close()
+		at.trace = trace.path
+	}
+	if cg := s.place("cgroup2", "mount cgroup2 at /sys/fs/cgroup", cgroupFS); cg != nil {
+		defer cg.close()
+		at.cgroup = cg.path
+		if s.cfg.CgroupPath != "" {
+			at.cgroup = s.cfg.CgroupPath
+		}
+	}
+	return s.attachTo(obj, at)
+}
+
+// place finds a file system that programs are attached through, nil when there is none.
+func (s *Sensor) place(name, remedy string, find func() (*mounted, error)) *mounted {
+	if slices.Contains(s.cfg.Disable, name) {
+		s.found.missing(name, "enable it in the agent's configuration", errDisabled)
+		return nil
+	}
+	m, err := find()
+	if err != nil {
+		s.found.missing(name, remedy, err)
+		return nil
+	}
+	s.found.working(name)
+	return m
+}
+
+func (s *Sensor) attachTo(obj *objects, at places) []attached {
+	var done []attached
+	works := make(map[string]int)
+	fails := make(map[string][]error)
+	var order []string
+	for _, p := range programs() {
+		if !p.here() {
+			continue
+		}
+		if works[p.facility] == 0 && fails[p.facility] == nil {
+			order = append(order, p.facility)
+		}
+		a, err := s.attachOne(obj, at, p)
+		if err != nil {
+			fails[p.facility] = append(fails[p.facility], err)
+			continue
+		}
+		works[p.facility]++
+		done = append(done, a)
+	}
+	var t bpfTuning
+	for _, name := range order {
+		f := verdict(name, works[name], fails[name])
+		if name == facilityConnect && f.State == sensor.Missing && works["bpf:tcp"] > 0 {
+			t.AttemptAtSyn = 1
+			f.State = sensor.Degraded
+			f.Detail += "; TCP attempts are reported once they are routed, UDP ones when they name their destination"
+		}
+		if name == "bpf:dns" && works[name] < 2 {
+			t.UdpAtConnect = 1
+		}
+		s.found.set(f)
+	}
+	if err := obj.maps.Maps[bpfMapSettings].Put(uint32(0), t); err != nil {
+		s.found.missing("bpf:settings", "", err)
+	}
+	return done
+}
+
+func (s *Sensor) attachOne(obj *objects, at places, p program) (attached, error) {
+	if slices.Contains(s.cfg.Disable, p.facility) {
+		return attached{}, errDisabled
+	}
+	prog, ps, err := obj.load(p.name)
+	if err != nil {
+		return attached{}, fmt.Errorf("%s: %w", p.name, err)
+	}
+	l, err := attach(prog, ps, at)
+	if err != nil {
+		prog.Close()
+		return attached{}, fmt.Errorf("%s: %w", p.name, err)
+	}
+	return attached{name: p.name, prog: prog, link: l}, nil
+}
+
+var errDisabled = errors.New("disabled by configuration")
+
+// verdict sums up the programs of one facility.
+func verdict(name string, works int, fails []error) sensor.Facility {
+	f := sensor.Facility{Name: name, State: sensor.Working}
+	if len(fails) == 0 {
+		return f
+	}
+	f.State, f.Detail = sensor.Degraded, errors.Join(fails...).Error()
+	f.Remedy = "use a kernel with BTF and CONFIG_FTRACE_SYSCALLS, and mount tracefs and cgroup2"
+	if works == 0 {
+		f.State = sensor.Missing
+	}
+	if errors.Is(fails[0], errDisabled) {
+		f.Detail, f.Remedy = errDisabled.Error(), "enable it in the agent's configuration"
+	}
+	return f
+}
+
+// detach takes the programs off; what they put into the ring stays there. The programs
+// stay loaded, for their statistics. Each link waits for the kernel to be done with its
+// program, about 50 ms, so they are closed at once.
+func detach(progs []attached) {
+	var wg sync.WaitGroup
+	for i := range progs {
+		l := progs[i].link
+		if l == nil {
+			continue
+		}
+		progs[i].link = nil
+		wg.Go(func() { l.Close() })
+	}
+	wg.Wait()
+}
+
+// finish keeps the last figures and frees the programs.
+func (s *Sensor) finish() {
+	last := s.Stats()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last, s.objects = last, nil
+	for _, p := range s.progs {
+		p.prog.Close()
+	}
+	s.progs = nil
+}
+
+// typeName is the name that Stats counts records of type t by and that Gap.Source ends in.
+func typeName(t bpfEventType) string {
+	names := [...]string{
+		"", "exec", "fork", "exit", "connect", "connected", "connect-failed", "accept", "listen", "dns",
+		"create", "modify", "rename", "delete", "ptrace", "memfd", "wx", "module", "io_uring",
+	}
+	if int(t) < len(names) {
+		return names[t]
+	}
+	return ""
+}

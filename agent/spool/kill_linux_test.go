@@ -1,0 +1,145 @@
+package spool_test
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vedette-edr/vedette/agent/spool"
+	"github.com/vedette-edr/vedette/schema/event"
+)
+
+const childVar = "VEDETTE_SPOOL_CHILD"
+
+func TestMain(m *testing.M) {
+	if v := os.Getenv(childVar); v != "" {
+		emitForEver(v)
+	}
+	os.Exit(m.Run())
+}
+
+// emitForEver emits numbered events until it is killed, and says on standard output how
+// many it has emitted, and how many of them the spool called kept.
+func emitForEver(arg string) {
+	run, dir, _ := strings.Cut(arg, ":")
+	r, err := strconv.Atoi(run)
+	if err != nil {
+		panic(err)
+	}
+	s, err := spool.Open(config(dir))
+	if err != nil {
+		panic(err)
+	}
+	for i := uint64(0); ; i++ {
+		s.Emit(numbered(r, i, ""))
+		fmt.Printf("%d %d\n", i+1, s.Stats().Spooled)
+		if i%7 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func TestKilledTenTimesNothingThatWasKeptIsLostAndTheRestIsCounted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	const runs = 10
+	rnd := rand.New(rand.NewPCG(1, 2))
+	emitted, kept := make([]uint64, runs), make([]uint64, runs)
+	for run := range runs {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%s", childVar, run, dir))
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Duration(150+rnd.IntN(400))*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+		for sc := bufio.NewScanner(out); sc.Scan(); {
+			var e, k uint64
+			if n, _ := fmt.Sscanf(sc.Text(), "%d %d", &e, &k); n == 2 {
+				emitted[run], kept[run] = e, k
+			}
+		}
+		_ = cmd.Wait() // killed
+		if emitted[run] == 0 {
+			t.Fatalf("run %d emitted nothing", run)
+		}
+	}
+	s := open(t, config(dir))
+	before := s.Stats().Batches
+	s.Lost(event.Gap{Source: "last", Reason: "to see the ones before on disk"})
+	eventually(t, "the last gaps on disk", func() bool { return s.Stats().Batches > before })
+	d := drain(t, s, true)
+	delivered := make([]uint64, runs)
+	for _, m := range d.marks {
+		if m.N != delivered[m.Run] {
+			t.Fatalf("run %d: event %d where %d should be", m.Run, m.N, delivered[m.Run])
+		}
+		delivered[m.Run]++
+	}
+	var all, got uint64
+	for run := range runs {
+		if delivered[run] < kept[run] {
+			t.Errorf("run %d: %d events were kept, %d delivered", run, kept[run], delivered[run])
+		}
+		all += emitted[run]
+		got += delivered[run]
+	}
+	lost := d.lost("spool", "ended before")
+	// Each run may have emitted one event more than it had time to say.
+	if got+lost < all || got+lost > all+runs {
+		t.Errorf("%d delivered and %d counted as lost of %d to %d", got, lost, all, all+runs)
+	}
+	if n := len(d.gaps); n < runs {
+		t.Errorf("%d gaps for %d deaths", n, runs)
+	}
+	t.Logf("emitted %d, delivered %d, counted as lost %d", all, got, lost)
+}
+
+func TestAFullDiskIsSaidAndOvercome(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount a small file system")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=600k"); err != nil {
+		t.Skipf("no tmpfs can be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s := open(t, config(filepath.Join(dir, "spool")))
+	ballast := filepath.Join(dir, "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	f.Close()
+	var n uint64
+	eventually(t, "the spool says it is degraded", func() bool {
+		s.Emit(numbered(0, n, strings.Repeat(strconv.FormatUint(n*7919, 10), 20)))
+		n++
+		return s.Stats().Degraded != ""
+	})
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all on disk", func() bool { st := s.Stats(); return st.Spooled == n && st.Degraded == "" })
+	if d := drain(t, s, true); uint64(len(d.marks)) != n || len(d.gaps) != 0 {
+		t.Errorf("%d of %d delivered, gaps %v", len(d.marks), n, d.gaps)
+	}
+}

@@ -1,0 +1,91 @@
+// Command vedetted is the Vedette server: `vedetted serve` runs every role in one process
+// and starts itself again as `vedetted worker`, the sandboxed process that runs hunts.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/vedette-edr/vedette/server"
+	"github.com/vedette-edr/vedette/server/telemetry/duckdb/worker"
+)
+
+var version = "dev"
+
+type commands struct {
+	Serve   serveCommand     `cmd:"" help:"Run the server."`
+	Worker  workerCommand    `cmd:"" hidden:"" help:"Run queries for the server that started this process."`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// serveCommand is the configuration of a server. Every flag can also be given as
+// VEDETTED_NAME in the environment or as name: value in the file of --config.
+type serveCommand struct {
+	Config     kong.ConfigFlag `help:"YAML file with the same names as these flags." type:"path"`
+	DataDir    string          `help:"Directory that holds everything the server keeps." default:"/var/lib/vedette" type:"path"`
+	Listen     string          `help:"Address of the HTTPS listener for API, portal and agents." default:":8443"`
+	ListenHTTP string          `help:"Loopback address that serves the API without TLS." name:"listen-http"`
+	Name       []string        `help:"Further DNS names and IP addresses of this server, for its certificate and addresses shown."`
+	Retention  time.Duration   `help:"How long telemetry is kept." default:"720h"`
+	LogLevel   string          `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
+	LogFormat  string          `help:"${enum}." enum:"text,json" default:"text"`
+}
+
+func (c *serveCommand) Run(ctx context.Context) error {
+	log := logger(os.Stderr, c.LogLevel, c.LogFormat)
+	s, err := server.New(ctx, server.Config{
+		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
+		Retention: c.Retention, Version: version, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// workerCommand is started by the telemetry store alone.
+type workerCommand struct {
+	Setup string `arg:"" help:"What the store asks of the worker, as JSON."`
+}
+
+// Run never returns.
+func (w workerCommand) Run(context.Context) error {
+	os.Exit(worker.Main([]string{w.Setup}, os.Stdin, os.Stdout))
+	return nil
+}
+
+func logger(w io.Writer, level, format string) *slog.Logger {
+	var l slog.Level
+	l.UnmarshalText([]byte(level)) // kong admitted only names of levels
+	opts := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	k := kong.Parse(&c,
+		kong.Name("vedetted"),
+		kong.Description("The Vedette server."),
+		kong.Vars{"version": version},
+		kong.Configuration(yamlFile),
+		kong.DefaultEnvars("VEDETTED"),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "vedetted:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,71 @@
+package bind_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/vedette-edr/vedette/kql/bind"
+	"github.com/vedette-edr/vedette/kql/plan"
+	"github.com/vedette-edr/vedette/kql/syntax"
+	"github.com/vedette-edr/vedette/kql/types"
+)
+
+func bound(t *testing.T, text string) (*bind.Result, syntax.Errors) {
+	t.Helper()
+	script, errs := syntax.Parse(text)
+	if errs != nil {
+		t.Fatalf("%v\n%s", errs, text)
+	}
+	return bind.Bind(text, script, small, bind.Options{Now: types.UnixEpochTicks})
+}
+
+func TestErrorsNameThePlaceAndANearName(t *testing.T) {
+	for text, want := range map[string]string{
+		"T | where S == 'x'":                           `1:11: KQL0101: there is no column or name "S" (did you mean "s"?)`,
+		"t | take 1":                                   `1:1: KQL0102: there is no table "t" (did you mean "T"?)`,
+		"T | extend x = tolwer(s)":                     `1:16: KQL0103: there is no function "tolwer" (did you mean "tolower"?)`,
+		"T | extend x = strlen()":                      `1:16: KQL0104: strlen needs 1 arguments; it is strlen(source: string) long`,
+		"T | where s > 5":                              `1:11: KQL0105: cannot compare a string with a long`,
+		"T | extend x = s + s":                         `1:16: KQL0105: operator + is not defined for string and string; strcat(…) joins texts`,
+		"T | summarize a":                              `1:15: KQL0108: summarize takes aggregates; "a" is none`,
+		"T | summarize sum(count())":                   `1:19: KQL0108: an aggregate inside an aggregate`,
+		"T\n| where b > 1\n| extend c = s.x\n| take a": "2:9: KQL0101: there is no column or name \"b\" (did you mean \"a\"?)\n3:16: KQL0105: a string has no member \"x\"\n4:8: KQL0101: there is no column or name \"a\"",
+	} {
+		_, errs := bound(t, text)
+		if got := errs.Error(); got != want {
+			t.Errorf("%s\n got %s\nwant %s", text, got, want)
+		}
+	}
+}
+
+func TestLetsThatDoubleEachOtherAreRefused(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("let x0 = T;\n")
+	for i := 1; i < 40; i++ {
+		p := string(rune('0' + (i-1)%10))
+		q := string(rune('0' + i%10))
+		n, m := "x"+strings.Repeat("_", (i-1)/10)+p, "x"+strings.Repeat("_", i/10)+q
+		b.WriteString("let " + m + " = union " + n + ", " + n + ";\n")
+	}
+	b.WriteString("x___9 | count")
+	_, errs := bound(t, b.String())
+	if len(errs) == 0 || errs[0].Code != bind.CodeLimit {
+		t.Errorf("errors are %v, want %s", errs, bind.CodeLimit)
+	}
+}
+
+func TestPlanIsPrinted(t *testing.T) {
+	res, errs := bound(t, "T | where t > datetime(2024-01-01) | summarize n = count() by s | top 3 by n")
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	want := `Limit 3
+  Sort n#7 desc
+    Aggregate by [s#6 = s#2] [n#7:long] = count()
+      Filter >(t#3, datetime(2024-01-01T00:00:00.0000000Z))
+        Scan T [s#2:string, t#3:datetime] t in [2024-01-01T00:00:00.0000001Z, 9999-12-31T23:59:59.9999999Z]
+`
+	if got := plan.Print(plan.Optimize(res.Root)); got != want {
+		t.Errorf("plan is\n%swant\n%s", got, want)
+	}
+}

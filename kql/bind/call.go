@@ -1,0 +1,334 @@
+package bind
+
+import (
+	"strings"
+
+	"github.com/vedette-edr/vedette/kql/funcs"
+	"github.com/vedette-edr/vedette/kql/plan"
+	"github.com/vedette-edr/vedette/kql/syntax"
+	"github.com/vedette-edr/vedette/kql/types"
+)
+
+func (b *binder) call(x *syntax.Call, ev *env) plan.Expr {
+	ev = ev.plain()
+	name := x.Name.Name
+	if sym := ev.sc.lookup(name); sym != nil && sym.fn != nil {
+		return b.callUser(x, sym, x.Args, ev)
+	}
+	if e, ok := b.special(x, ev); ok {
+		return e
+	}
+	if agg, withIf, ok := funcs.LookupAgg(name); ok && (ev.aggs != nil || !isScalarToo(name)) {
+		return b.aggregate(x, agg, withIf, ev)
+	}
+	f, ok := funcs.Lookup(name)
+	if !ok || f.Internal {
+		if windowFuncs[name] {
+			return b.window(x, ev)
+		}
+		b.unknown(x.Name.Pos(), CodeFunction, "function", name, funcs.Names())
+	}
+	var args []plan.Expr
+	for _, a := range x.Args {
+		args = append(args, b.expr(a, ev))
+	}
+	if name == "replace" && len(args) == 3 {
+		args[0], args[1], args[2] = args[2], args[0], args[1]
+	}
+	return b.apply(f, args, x)
+}
+
+func isScalarToo(name string) bool { _, ok := funcs.Lookup(name); return ok }
+
+func (b *binder) arity(x *syntax.Call, lo, hi int) {
+	if n := len(x.Args); n < lo || n > hi {
+		if lo == hi {
+			b.fail(x.Pos(), CodeArguments, "%s takes %d arguments, not %d", x.Name.Name, lo, n)
+		}
+		b.fail(x.Pos(), CodeArguments, "%s takes %d to %d arguments, not %d", x.Name.Name, lo, hi, n)
+	}
+}
+
+// apply types a call of the function table.
+func (b *binder) apply(f *funcs.Func, args []plan.Expr, x *syntax.Call) plan.Expr {
+	if len(args) < f.MinArgs() {
+		b.fail(x.Pos(), CodeArguments, "%s needs %d arguments; it is %s", x.Name.Name, f.MinArgs(), f.Signature())
+	}
+	if _, ok := f.Param(max(len(args)-1, 0)); len(args) > 0 && !ok {
+		b.fail(x.Pos(), CodeArguments, "%s takes at most %d arguments; it is %s", x.Name.Name, len(f.Params), f.Signature())
+	}
+	t := b.resultType(f, args, x)
+	same := b.common(f, args, x)
+	if t == types.Unknown {
+		t = same
+	}
+	for i := range args {
+		p, _ := f.Param(i)
+		switch p.Kind {
+		case funcs.Typed:
+			args[i] = b.coerce(args[i], p.Type, f.Name, x.Args[min(i, len(x.Args)-1)].Pos())
+		case funcs.Same, funcs.Number:
+			if f.Name == "case" && i%2 == 0 && i < len(args)-1 {
+				args[i] = b.convert(args[i], types.Bool, x.Pos())
+			} else {
+				args[i] = b.convert(args[i], same, x.Pos())
+			}
+		}
+	}
+	if f.Name == "case" && len(args)%2 == 0 {
+		b.fail(x.Pos(), CodeArguments, "case takes pairs of predicate and value, and a last value")
+	}
+	if strings.Contains(f.Name, "regex") || f.Name == "extract" || f.Name == "extract_all" || strings.HasPrefix(f.Name, "trim") {
+		for i, p := range f.Params {
+			if (p.Name == "regex" || p.Name == "lookup") && i < len(args) {
+				b.pattern(args[i], x.Pos())
+			}
+		}
+	}
+	return fold(&plan.Call{Fn: f, Args: args, T: t})
+}
+
+// resultType knows the functions whose result is not in their signature.
+func (b *binder) resultType(f *funcs.Func, args []plan.Expr, x *syntax.Call) types.Type {
+	if f.Result != types.Unknown {
+		return f.Result
+	}
+	switch f.Name {
+	case "extract", "extractjson":
+		n := len(f.Params) - 1
+		if len(args) > n {
+			if c, ok := args[n].(*plan.Const); ok {
+				if t, ok := types.FromName(c.V.S); ok {
+					return t
+				}
+			}
+		}
+		return types.String
+	case "floor", "bin_at":
+		if t, s := args[0].Type(), args[min(1, len(args)-1)].Type(); t.Numeric() && s.Numeric() {
+			w, _ := types.Common(t, s)
+			return w
+		} else if t == types.Dynamic {
+			args[0] = b.convert(args[0], s, x.Pos())
+			return s
+		} else if t == types.String {
+			b.fail(x.Pos(), CodeType, "cannot round a string")
+		}
+		return args[0].Type()
+	case "abs":
+		if args[0].Type() == types.Dynamic {
+			args[0] = b.convert(args[0], types.Real, x.Pos())
+		}
+		return args[0].Type()
+	case "rand":
+		if len(args) > 0 {
+			return types.Long
+		}
+		return types.Real
+	}
+	return types.Unknown
+}
+
+// common is the type to which the Same and Number arguments widen.
+func (b *binder) common(f *funcs.Func, args []plan.Expr, x *syntax.Call) types.Type {
+	t := types.Unknown
+	for i, a := range args {
+		p, _ := f.Param(i)
+		if p.Kind != funcs.Same && p.Kind != funcs.Number || f.Name == "case" && i%2 == 0 && i < len(args)-1 {
+			continue
+		}
+		at := a.Type()
+		switch w, ok := types.Common(t, at); {
+		case t == types.Unknown:
+			t = at
+		case ok:
+			t = w
+		case t == types.Dynamic || at == types.Dynamic:
+			t = types.Dynamic
+		default:
+			b.fail(x.Pos(), CodeType, "%s needs values of one type, not %s and %s", x.Name.Name, t, at)
+		}
+	}
+	return t
+}
+
+// coerce converts an argument to a typed parameter where Kusto does so by itself.
+func (b *binder) coerce(e plan.Expr, want types.Type, fn string, at syntax.Span) plan.Expr {
+	have := e.Type()
+	switch {
+	case have == want:
+		return e
+	case want == types.Dynamic:
+		return b.dynamic(e)
+	case have == types.Dynamic, want.Numeric() && have.Numeric(), want == types.Bool && have.Numeric():
+		return b.convert(e, want, at)
+	case want == types.String && have == types.GUID:
+		return b.convert(e, want, at)
+	}
+	if c, ok := e.(*plan.Const); ok && have == types.String {
+		if v := types.ParseAs(c.V.S, want); !v.Null {
+			return constant(v)
+		}
+	}
+	b.fail(at, CodeType, "%s takes a %s here, not a %s", fn, want, have)
+	return nil
+}
+
+// special binds what is no entry of the table: functions of the query's instant, of
+// tables, and of columns.
+func (b *binder) special(x *syntax.Call, ev *env) (plan.Expr, bool) {
+	args := func(lo, hi int) []plan.Expr {
+		b.arity(x, lo, hi)
+		var out []plan.Expr
+		for _, a := range x.Args {
+			out = append(out, b.expr(a, ev))
+		}
+		return out
+	}
+	switch x.Name.Name {
+	case "now", "ago":
+		lo := 0
+		if x.Name.Name == "ago" {
+			lo = 1
+		}
+		a := args(lo, 1)
+		now := constant(types.NewDatetime(b.opt.Now))
+		if len(a) == 0 {
+			return now, true
+		}
+		op := "+"
+		if x.Name.Name == "ago" {
+			op = "-"
+		}
+		return call(op, types.Datetime, now, b.coerce(a[0], types.Timespan, x.Name.Name, x.Args[0].Pos())), true
+	case "toscalar":
+		b.arity(x, 1, 1)
+		if !b.isTable(x.Args[0], ev.sc) {
+			return b.expr(x.Args[0], ev), true
+		}
+		r := b.table(x.Args[0], ev.sc)
+		if len(r.cols) == 0 {
+			b.fail(x.Pos(), CodeType, "the table has no column")
+		}
+		return &plan.Scalar{Root: b.trim(r)}, true
+	case "column_ifexists", "columnifexists":
+		b.arity(x, 2, 2)
+		n := b.expr(x.Args[0], ev)
+		c, ok := n.(*plan.Const)
+		if !ok || c.V.Type != types.String {
+			b.fail(x.Args[0].Pos(), CodeArguments, "the name of a column is a constant text")
+		}
+		if col, found := ev.in.find(c.V.S); found {
+			return col.Ref(), true
+		}
+		return b.expr(x.Args[1], ev), true
+	case "ingestion_time":
+		b.arity(x, 0, 0)
+		if c, ok := ev.in.find(IngestionTime); ok {
+			return c.Ref(), true
+		}
+		return constant(types.Null(types.Datetime)), true
+	case "pack_all":
+		var a []plan.Expr
+		for _, c := range ev.in.cols {
+			a = append(a, constant(types.NewString(c.Name)), c.Ref())
+		}
+		name := "bag_pack"
+		return call(name, types.Dynamic, a...), true
+	case "isnull", "isnotnull", "notnull":
+		a := args(1, 1)
+		// JSON text is null as the dynamic it stands for.
+		if c, ok := a[0].(*plan.Col); ok && c.JSONString {
+			if x.Name.Name == "isnull" {
+				return call("isempty", types.Bool, a[0]), true
+			}
+			return call("isnotempty", types.Bool, a[0]), true
+		}
+		return nil, false
+	case "column_names_of":
+		b.arity(x, 1, 1)
+		r := b.table(x.Args[0], ev.sc)
+		names := []any{}
+		for _, c := range r.cols {
+			names = append(names, c.Name)
+		}
+		return constant(types.NewDynamic(names)), true
+	case "bin_auto":
+		b.fail(x.Pos(), CodeSupport, "bin_auto is not supported; use bin")
+	}
+	return nil, false
+}
+
+// callUser substitutes the arguments into a scalar function of the query.
+func (b *binder) callUser(x syntax.Expr, sym *symbol, args []syntax.Expr, ev *env) plan.Expr {
+	sc := b.bindParams(x, sym, args, ev)
+	b.depth++
+	defer func() { b.depth-- }()
+	if b.depth > 4*syntax.MaxDepth {
+		b.fail(x.Pos(), CodeLimit, "functions are nested too deep")
+	}
+	var out plan.Expr
+	for _, s := range sym.fn.Body {
+		switch y := s.(type) {
+		case *syntax.Let:
+			inner := *ev
+			inner.sc = sc
+			if _, isFn := y.Value.(*syntax.FuncLit); isFn || b.isTable(y.Value, sc) {
+				b.let(y, sc)
+			} else {
+				sc.names[y.Name.Name] = &symbol{scalar: b.expr(y.Value, &inner)}
+			}
+		case *syntax.ExprStmt:
+			if b.isTable(y.X, sc) {
+				b.fail(x.Pos(), CodeType, "the function answers a table; toscalar(…) takes its first value")
+			}
+			// The body sees its parameters, not the columns of the row.
+			out = b.expr(y.X, &env{sc: sc, aggs: ev.aggs, inAgg: ev.inAgg})
+		}
+	}
+	if out == nil {
+		b.fail(x.Pos(), CodeQuery, "the function has no value")
+	}
+	return out
+}
+
+// bindParams makes the scope of a function's body.
+func (b *binder) bindParams(x syntax.Node, sym *symbol, args []syntax.Expr, ev *env) *scope {
+	sc := newScope(sym.scope)
+	if len(args) > len(sym.fn.Params) {
+		b.fail(x.Pos(), CodeArguments, "the function takes %d arguments, not %d", len(sym.fn.Params), len(args))
+	}
+	byName := map[string]syntax.Expr{}
+	for i, a := range args {
+		if n, ok := a.(*syntax.Named); ok && len(n.Names) == 1 {
+			byName[n.Names[0].Name] = n.X
+		} else {
+			byName[sym.fn.Params[i].Name.Name] = a
+		}
+	}
+	for _, p := range sym.fn.Params {
+		a, ok := byName[p.Name.Name]
+		if !ok {
+			if p.Default == nil {
+				b.fail(x.Pos(), CodeArguments, "the function needs a value for %q", p.Name.Name)
+			}
+			sc.names[p.Name.Name] = &symbol{scalar: b.convert(b.expr(p.Default, &env{sc: sym.scope}), p.Type, p.Pos())}
+			continue
+		}
+		if p.Table {
+			caller := ev.sc
+			arg := a
+			if !b.isTable(arg, caller) {
+				b.fail(a.Pos(), CodeType, "%q takes a table", p.Name.Name)
+			}
+			sc.names[p.Name.Name] = &symbol{table: func() rel { return b.table(arg, caller) }}
+			continue
+		}
+		v := b.expr(a, ev)
+		if p.Type == types.Dynamic {
+			v = b.dynamic(v)
+		}
+		sc.names[p.Name.Name] = &symbol{scalar: b.coerce(v, p.Type, p.Name.Name, a.Pos())}
+	}
+	return sc
+}

@@ -1,0 +1,64 @@
+package bind_test
+
+import (
+	"testing"
+
+	"github.com/vedette-edr/vedette/kql/bind"
+	"github.com/vedette-edr/vedette/kql/plan"
+	"github.com/vedette-edr/vedette/kql/sqlgen"
+	"github.com/vedette-edr/vedette/kql/syntax"
+	"github.com/vedette-edr/vedette/kql/types"
+)
+
+type catalog map[string]*bind.Table
+
+func (c catalog) Table(name string) (*bind.Table, bool) { t, ok := c[name]; return t, ok }
+func (c catalog) TableNames() []string {
+	var out []string
+	for n := range c {
+		out = append(out, n)
+	}
+	return out
+}
+
+var small = catalog{"T": {Name: "T", Columns: []bind.Column{
+	{Name: "a", Type: types.Long}, {Name: "s", Type: types.String}, {Name: "t", Type: types.Datetime},
+	{Name: "d", Type: types.Dynamic}, {Name: "j", Type: types.Dynamic, JSONString: true}, {Name: "u", Type: types.Datetime, Source: "t", Hidden: true},
+}}}
+
+type nothing struct{}
+
+func (nothing) Source(*plan.Scan) (sqlgen.Source, error) { return sqlgen.Source{}, nil }
+
+// FuzzParse takes a text through parser, binder, rewrites and SQL: no panic, and errors
+// inside the text.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"T | where a > 1 and s has 'x' | summarize count() by bin(t, 1h) | sort by count_",
+		"let f = (x:long) { x + 1 }; T | extend y = f(a), z = d.k[0] | project-away s*",
+		"T | join kind=leftouter (T | project a, n = strlen(s)) on a | mv-expand d to typeof(long)",
+		"let X = T; let Y = X | union X; Y | summarize arg_max(t, *) by s | where j has 'q'",
+		"T | parse s with 'k=' v:long * | extend p = prev(v), q = toscalar(T | count)",
+		"T | mv-apply e = d to typeof(long) on (top 1 by e) | where s in~ ('a', 'b') or s in ((T | project s))",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		script, errs := syntax.Parse(text)
+		if errs != nil {
+			return
+		}
+		res, errs := bind.Bind(text, script, small, bind.Options{Now: types.UnixEpochTicks})
+		for _, e := range errs {
+			if e.Offset < 0 || e.Length < 0 || e.Offset+e.Length > len(text) {
+				t.Fatalf("span of %v is outside the text", *e)
+			}
+		}
+		if errs != nil {
+			return
+		}
+		root := plan.Optimize(res.Root)
+		_ = plan.Print(root)
+		_, _, _ = sqlgen.Generate(root, nothing{})
+	})
+}

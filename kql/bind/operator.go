@@ -1,0 +1,569 @@
+package bind
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/vedette-edr/vedette/kql/plan"
+	"github.com/vedette-edr/vedette/kql/syntax"
+	"github.com/vedette-edr/vedette/kql/types"
+)
+
+func (b *binder) operator(r rel, op syntax.Operator, p *pipe) rel {
+	switch x := op.(type) {
+	case *syntax.PrintOp:
+		return b.print(r, x, p.sc)
+	case *syntax.RangeOp:
+		return b.rangeOp(x, p.sc)
+	case *syntax.UnionOp:
+		return b.union(r, x, p.sc)
+	case *syntax.SearchOp:
+		return b.search(r, x, p.sc)
+	}
+	if r.node == nil {
+		b.fail(op.Pos(), CodeQuery, "the operator needs a table before it")
+	}
+	switch x := op.(type) {
+	case *syntax.WhereOp:
+		ev := b.rowEnv(r, p)
+		pred := b.boolean(x.Pred, ev)
+		r = b.windowed(r, ev)
+		r.node = b.node(&plan.Filter{In: r.node, Pred: pred}, x.Pos())
+		return r
+	case *syntax.ExtendOp:
+		return b.extend(r, x.Items, p)
+	case *syntax.ProjectOp:
+		return b.project(r, x, p)
+	case *syntax.SummarizeOp:
+		return b.summarize(r, x, p)
+	case *syntax.JoinOp:
+		return b.join(r, x, p.sc)
+	case *syntax.SortOp:
+		r.node = b.node(&plan.Sort{In: r.node, Keys: b.sortKeys(r, x.Keys, p)}, x.Pos())
+		return r
+	case *syntax.TopOp:
+		n := b.count(x.N, p.sc)
+		r.node = b.node(&plan.Sort{In: r.node, Keys: b.sortKeys(r, x.Keys, p)}, x.Pos())
+		r.node = b.node(&plan.Limit{In: r.node, N: n}, x.Pos())
+		return r
+	case *syntax.TakeOp:
+		r.node = b.node(&plan.Limit{In: r.node, N: b.count(x.N, p.sc), Sample: x.Kw == "sample"}, x.Pos())
+		return r
+	case *syntax.SampleDistinctOp:
+		e := b.expr(x.Of, b.rowEnv(r, p))
+		c := b.column(b.autoName(x.Of, "Column1"), e.Type())
+		agg := &plan.Aggregate{In: r.node, Keys: []plan.Item{{Col: c, Expr: e}}}
+		return rel{node: b.node(&plan.Limit{In: b.node(agg, x.Pos()), N: b.count(x.N, p.sc)}, x.Pos()), cols: []plan.Column{c}}
+	case *syntax.WordOp:
+		return b.word(r, x)
+	case *syntax.AsOp:
+		pre := b.prefix(p)
+		for sc := p.sc; sc != nil; sc = sc.parent {
+			sc.names[x.Name.Name] = &symbol{table: pre}
+		}
+		r.name = x.Name.Name
+		return r
+	case *syntax.MvOp:
+		if x.On != nil {
+			return b.mvApply(r, x, p)
+		}
+		return b.mvExpand(r, x, p)
+	case *syntax.ParseOp:
+		return b.parse(r, x, p)
+	case *syntax.ParseKVOp:
+		return b.parseKV(r, x, p)
+	case *syntax.RenderOp:
+		b.render = &Render{Kind: x.Kind, Props: map[string]string{}}
+		for _, pr := range x.Props {
+			v := strings.Trim(syntax.Print(pr.Value), `"'`)
+			if old, ok := b.render.Props[pr.Name]; ok {
+				v = old + "," + v
+			}
+			b.render.Props[pr.Name] = v
+		}
+		return r
+	case *syntax.InvokeOp:
+		return b.invoke(r, x, p)
+	}
+	name := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", op), "*syntax."), "Op")
+	b.fail(op.Pos(), CodeSupport, "the operator %s is not supported", strings.ToLower(name))
+	return r
+}
+
+func (b *binder) rowEnv(r rel, p *pipe) *env {
+	return &env{sc: p.sc, in: r, win: &[]plan.WindowItem{}}
+}
+
+// windowed puts the window functions that an expression used under the operator.
+func (b *binder) windowed(r rel, ev *env) rel {
+	if len(*ev.win) > 0 {
+		r.node = &plan.Window{In: r.node, Items: *ev.win}
+	}
+	return r
+}
+
+func (b *binder) count(e syntax.Expr, sc *scope) int64 {
+	c, ok := b.expr(e, &env{sc: sc}).(*plan.Const)
+	if !ok || !c.V.Type.Numeric() || c.V.Null {
+		b.fail(e.Pos(), CodeArguments, "a number of rows is a constant")
+	}
+	return max(types.Convert(c.V, types.Long).I, 0)
+}
+
+// named splits name = expr; an unnamed expression has no names.
+func named(e syntax.Expr) ([]*syntax.Ident, syntax.Expr) {
+	if n, ok := e.(*syntax.Named); ok {
+		return n.Names, n.X
+	}
+	return nil, e
+}
+
+// firstArg are the functions whose result is called as their first argument is.
+var firstArg = map[string]bool{"bin": true, "floor": true, "bin_at": true, "bin_auto": true, "tostring": true, "toint": true, "tolong": true, "todouble": true,
+	"toreal": true, "tobool": true, "toboolean": true, "todatetime": true, "totimespan": true, "toguid": true, "todecimal": true}
+
+// autoName is the name of an unnamed expression; def when it gives none.
+func (b *binder) autoName(e syntax.Expr, def string) string {
+	switch x := e.(type) {
+	case *syntax.Paren:
+		return b.autoName(x.X, def)
+	case *syntax.Ident:
+		return x.Name
+	case *syntax.Member:
+		if id, ok := x.X.(*syntax.Ident); ok && (id.Name == "$left" || id.Name == "$right") {
+			return x.Name.Name
+		}
+		if n := b.autoName(x.X, ""); n != "" {
+			return n + "_" + x.Name.Name
+		}
+	case *syntax.Index:
+		n := b.autoName(x.X, "")
+		if l, ok := x.I.(*syntax.Literal); ok && n != "" {
+			return n + "_" + l.Val.Text()
+		}
+	case *syntax.Call:
+		if firstArg[x.Name.Name] && len(x.Args) > 0 {
+			return b.autoName(x.Args[0], def)
+		}
+	}
+	return def
+}
+
+// names hands out unique column names.
+type names map[string]bool
+
+func (n names) unique(name string) string {
+	out := name
+	for i := 1; n[out]; i++ {
+		out = fmt.Sprintf("%s%d", name, i)
+	}
+	n[out] = true
+	return out
+}
+
+// unnamed picks Column1, Column2… by how many there were.
+func (n names) column(next *int) string {
+	for {
+		*next++
+		s := fmt.Sprintf("Column%d", *next)
+		if !n[s] {
+			n[s] = true
+			return s
+		}
+	}
+}
+
+func carry(c plan.Column, e plan.Expr) plan.Column {
+	if k, ok := e.(*plan.Col); ok {
+		c.JSONString = k.JSONString
+	}
+	return c
+}
+
+// outputs binds items that compute columns: several names take the elements of an array.
+func (b *binder) outputs(e syntax.Expr, ev *env, auto func(syntax.Expr) string) []plan.Item {
+	ids, x := named(e)
+	v := b.expr(x, ev)
+	if len(ids) > 1 {
+		var out []plan.Item
+		d := b.dynamic(v)
+		for i, id := range ids {
+			out = append(out, plan.Item{Col: b.column(id.Name, types.Dynamic), Expr: call("get", types.Dynamic, d, constant(types.NewLong(int64(i))))})
+		}
+		return out
+	}
+	if len(ids) == 1 {
+		return []plan.Item{{Col: carry(b.column(ids[0].Name, v.Type()), v), Expr: v}}
+	}
+	return []plan.Item{{Col: carry(b.column(auto(x), v.Type()), v), Expr: v}}
+}
+
+func (b *binder) extend(r rel, items []syntax.Expr, p *pipe) rel {
+	ev := b.rowEnv(r, p)
+	used := names{}
+	for _, c := range r.cols {
+		used[c.Name] = true
+	}
+	next := 0
+	var list []plan.Item
+	for _, e := range items {
+		b.guard(func() {
+			list = append(list, b.outputs(e, ev, func(x syntax.Expr) string {
+				if n := b.autoName(x, ""); n != "" {
+					return used.unique(n)
+				}
+				return used.column(&next)
+			})...)
+		})
+	}
+	r = b.windowed(r, ev)
+	return b.overlay(r, list)
+}
+
+// overlay adds computed columns; one of an existing name takes its place.
+func (b *binder) overlay(r rel, list []plan.Item) rel {
+	pr := &plan.Project{In: r.node}
+	out := rel{name: r.name}
+	for _, c := range r.cols {
+		it := plan.Item{Col: c, Expr: c.Ref()}
+		for _, n := range list {
+			if n.Col.Name == c.Name {
+				it = n
+			}
+		}
+		pr.Items = append(pr.Items, it)
+		out.cols = append(out.cols, it.Col)
+	}
+	for i, n := range list {
+		if slices.ContainsFunc(out.cols, func(c plan.Column) bool { return c.Name == n.Col.Name }) {
+			continue
+		}
+		// Of two of one name the last counts.
+		for _, later := range list[i+1:] {
+			if later.Col.Name == n.Col.Name {
+				n = later
+			}
+		}
+		pr.Items = append(pr.Items, n)
+		out.cols = append(out.cols, n.Col)
+	}
+	for _, a := range r.alias {
+		if slices.ContainsFunc(list, func(n plan.Item) bool { return n.Col.Name == a.Name }) {
+			continue
+		}
+		out.alias = append(out.alias, a)
+		if !slices.ContainsFunc(pr.Items, func(it plan.Item) bool { return it.Col.ID == a.ID }) {
+			pr.Items = append(pr.Items, plan.Item{Col: a, Expr: a.Ref()})
+		}
+	}
+	out.node = b.node(pr, syntax.Span{})
+	return out
+}
+
+func (b *binder) project(r rel, x *syntax.ProjectOp, p *pipe) rel {
+	switch x.Kw {
+	case "project":
+		return b.projectItems(r, x, p)
+	case "distinct":
+		return b.distinct(r, x, p)
+	case "project-rename":
+		out := rel{alias: r.alias, name: r.name, cols: slices.Clone(r.cols), node: r.node}
+		pr := &plan.Project{In: r.node}
+		for _, e := range x.Items {
+			ids, src := named(e)
+			id, ok := src.(*syntax.Ident)
+			if len(ids) != 1 || !ok {
+				b.fail(e.Pos(), CodeArguments, "project-rename takes New = Old")
+			}
+			c, ok := b.name(id, &env{sc: p.sc, in: r}).(*plan.Col)
+			i := -1
+			if ok {
+				i = slices.IndexFunc(out.cols, func(o plan.Column) bool { return o.ID == c.ID })
+			}
+			if i < 0 {
+				b.fail(e.Pos(), CodeColumn, "%q is no column", id.Name)
+			}
+			nc := out.cols[i]
+			nc.ID, nc.Name = b.newID(), ids[0].Name
+			pr.Items = append(pr.Items, plan.Item{Col: nc, Expr: out.cols[i].Ref()})
+			out.cols[i] = nc
+		}
+		for i, c := range out.cols {
+			if c.ID == r.cols[i].ID {
+				pr.Items = append(pr.Items, plan.Item{Col: c, Expr: c.Ref()})
+			}
+		}
+		out.alias = nil
+		out.node = b.node(pr, x.Pos())
+		return out
+	}
+	picked := b.pick(r, x, p)
+	out := rel{node: r.node, name: r.name}
+	switch x.Kw {
+	case "project-keep":
+		for _, c := range r.cols {
+			if slices.Contains(picked, c) {
+				out.cols = append(out.cols, c)
+			}
+		}
+	case "project-away":
+		for _, c := range r.cols {
+			if !slices.Contains(picked, c) {
+				out.cols = append(out.cols, c)
+			}
+		}
+	case "project-reorder":
+		out.alias = r.alias
+		out.cols = picked
+		for _, c := range r.cols {
+			if !slices.Contains(picked, c) {
+				out.cols = append(out.cols, c)
+			}
+		}
+	}
+	return out
+}
+
+// pick answers the columns that names and patterns mean, in their order.
+func (b *binder) pick(r rel, x *syntax.ProjectOp, p *pipe) []plan.Column {
+	var out []plan.Column
+	add := func(c plan.Column) {
+		if !slices.Contains(out, c) {
+			out = append(out, c)
+		}
+	}
+	for i, e := range x.Items {
+		order := ""
+		if i < len(x.Orders) {
+			order = x.Orders[i]
+		}
+		switch y := e.(type) {
+		case *syntax.Star:
+			b.pickPattern(r, "*", order, add)
+		case *syntax.Wildcard:
+			b.pickPattern(r, y.Pattern, order, add)
+		case *syntax.Ident:
+			b.guard(func() {
+				if c, ok := r.find(y.Name); ok {
+					add(c)
+					return
+				}
+				b.name(y, &env{sc: newScope(nil), in: r})
+			})
+		default:
+			b.fail(e.Pos(), CodeArguments, "%s takes names of columns", x.Kw)
+		}
+	}
+	return out
+}
+
+func (b *binder) pickPattern(r rel, pattern, order string, add func(plan.Column)) {
+	var hit []plan.Column
+	for _, c := range r.cols {
+		if ok, err := path.Match(pattern, c.Name); err == nil && ok {
+			hit = append(hit, c)
+		}
+	}
+	if order != "" {
+		slices.SortStableFunc(hit, func(x, y plan.Column) int {
+			n := strings.Compare(x.Name, y.Name)
+			if strings.HasPrefix(order, "granny") {
+				n = granny(x.Name, y.Name)
+			}
+			if strings.HasSuffix(order, "desc") {
+				n = -n
+			}
+			return n
+		})
+	}
+	for _, c := range hit {
+		add(c)
+	}
+}
+
+// granny orders names with the numbers in them by value.
+func granny(x, y string) int {
+	for x != "" && y != "" {
+		i, j := digits(x), digits(y)
+		if i > 0 && j > 0 {
+			if a, c := strings.TrimLeft(x[:i], "0"), strings.TrimLeft(y[:j], "0"); a != c {
+				if len(a) != len(c) {
+					return len(a) - len(c)
+				}
+				return strings.Compare(a, c)
+			}
+			x, y = x[i:], y[j:]
+			continue
+		}
+		if x[0] != y[0] {
+			return int(x[0]) - int(y[0])
+		}
+		x, y = x[1:], y[1:]
+	}
+	return len(x) - len(y)
+}
+
+func digits(s string) int {
+	i := 0
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		i++
+	}
+	return i
+}
+
+func (b *binder) projectItems(r rel, x *syntax.ProjectOp, p *pipe) rel {
+	ev := b.rowEnv(r, p)
+	used := names{}
+	next := 0
+	var items []plan.Item
+	for _, e := range x.Items {
+		b.guard(func() {
+			if id, ok := e.(*syntax.Ident); ok {
+				if c, found := r.find(id.Name); found && !used[c.Name] && !slices.ContainsFunc(items, func(it plan.Item) bool { return it.Col.ID == c.ID }) {
+					used[c.Name] = true
+					items = append(items, plan.Item{Col: c, Expr: c.Ref()})
+					return
+				}
+			}
+			for _, it := range b.outputs(e, ev, func(y syntax.Expr) string {
+				if n := b.autoName(y, ""); n != "" {
+					return n
+				}
+				return used.column(&next)
+			}) {
+				if used[it.Col.Name] && !strings.HasPrefix(it.Col.Name, "Column") {
+					it.Col.Name = used.unique(it.Col.Name)
+				}
+				used[it.Col.Name] = true
+				items = append(items, it)
+			}
+		})
+	}
+	r = b.windowed(r, ev)
+	out := rel{node: b.node(&plan.Project{In: r.node, Items: items}, x.Pos()), name: r.name}
+	for _, it := range items {
+		out.cols = append(out.cols, it.Col)
+	}
+	return out
+}
+
+func (b *binder) distinct(r rel, x *syntax.ProjectOp, p *pipe) rel {
+	agg := &plan.Aggregate{In: r.node}
+	ev := b.rowEnv(r, p)
+	used := names{}
+	next := 0
+	for _, e := range x.Items {
+		b.guard(func() {
+			if _, ok := e.(*syntax.Star); ok {
+				for _, c := range r.cols {
+					agg.Keys = append(agg.Keys, plan.Item{Col: c, Expr: c.Ref()})
+				}
+				return
+			}
+			agg.Keys = append(agg.Keys, b.outputs(e, ev, func(y syntax.Expr) string {
+				if n := b.autoName(y, ""); n != "" {
+					return used.unique(n)
+				}
+				return used.column(&next)
+			})...)
+		})
+	}
+	agg.In = b.windowed(r, ev).node
+	return rel{node: b.node(agg, x.Pos()), cols: agg.Columns()}
+}
+
+func (b *binder) sortKeys(r rel, keys []*syntax.SortKey, p *pipe) []plan.SortKey {
+	var out []plan.SortKey
+	for _, k := range keys {
+		_, x := named(k.X)
+		desc := k.Order != "asc"
+		nf := !desc
+		if k.Nulls != "" {
+			nf = k.Nulls == "first"
+		}
+		b.guard(func() {
+			out = append(out, plan.SortKey{Expr: b.expr(x, &env{sc: p.sc, in: r}), Desc: desc, NullsFirst: nf})
+		})
+	}
+	return out
+}
+
+func (b *binder) word(r rel, x *syntax.WordOp) rel {
+	switch x.Kw {
+	case "count":
+		return b.countRows(r, x.Pos())
+	case "getschema":
+		v := &plan.Values{Cols: []plan.Column{b.column("ColumnName", types.String), b.column("ColumnOrdinal", types.Long), b.column("DataType", types.String), b.column("ColumnType", types.String)}}
+		for i, c := range r.cols {
+			t := c.Type
+			if c.JSONString {
+				t = types.Dynamic
+			}
+			v.Rows = append(v.Rows, []types.Value{types.NewString(c.Name), types.NewLong(int64(i)), types.NewString(t.NetName()), types.NewString(t.String())})
+		}
+		return rel{node: b.node(v, x.Pos()), cols: v.Cols}
+	}
+	b.fail(x.Pos(), CodeSupport, "the operator %s is not supported", x.Kw)
+	return r
+}
+
+func (b *binder) print(r rel, x *syntax.PrintOp, sc *scope) rel {
+	pr := &plan.Project{In: &plan.Values{Rows: [][]types.Value{{}}}}
+	used := names{}
+	for i, e := range x.Items {
+		b.guard(func() {
+			for _, it := range b.outputs(e, &env{sc: sc}, func(syntax.Expr) string { return fmt.Sprintf("print_%d", i) }) {
+				it.Col.Name = used.unique(it.Col.Name)
+				pr.Items = append(pr.Items, it)
+			}
+		})
+	}
+	return rel{node: b.node(pr, x.Pos()), cols: pr.Columns()}
+}
+
+func (b *binder) rangeOp(x *syntax.RangeOp, sc *scope) rel {
+	ev := &env{sc: sc}
+	from, to, step := b.expr(x.From, ev), b.expr(x.To, ev), b.expr(x.Step, ev)
+	t, ok := types.Common(from.Type(), to.Type())
+	if !ok {
+		b.fail(x.Pos(), CodeType, "range cannot run from a %s to a %s", from.Type(), to.Type())
+	}
+	if t.Numeric() {
+		if w, ok := types.Common(t, step.Type()); ok {
+			t = w
+		}
+		if t == types.Int {
+			t = types.Long
+		}
+		step = b.convert(step, t, x.Pos())
+	}
+	from, to = b.convert(from, t, x.Pos()), b.convert(to, t, x.Pos())
+	c := b.column(x.Name.Name, t)
+	f, ok1 := from.(*plan.Const)
+	u, ok2 := to.(*plan.Const)
+	s, ok3 := step.(*plan.Const)
+	if ok1 && ok2 && ok3 {
+		return rel{node: b.node(&plan.Range{Col: c, From: f.V, To: u.V, Step: s.V}, x.Pos()), cols: []plan.Column{c}}
+	}
+	// Bounds known only when the query runs: an array made then, expanded.
+	mv := &plan.MvExpand{In: &plan.Values{Rows: [][]types.Value{{}}}, Limit: 1 << 20,
+		Items: []plan.MvItem{{Col: c, Expr: call("range", types.Dynamic, from, to, step)}}}
+	return rel{node: b.node(mv, x.Pos()), cols: []plan.Column{c}}
+}
+
+func (b *binder) invoke(r rel, x *syntax.InvokeOp, p *pipe) rel {
+	sym := p.sc.lookup(x.Call.Name.Name)
+	if sym == nil || sym.fn == nil {
+		b.unknown(x.Call.Name.Pos(), CodeFunction, "function", x.Call.Name.Name, p.sc.tables())
+	}
+	if len(sym.fn.Params) == 0 || !sym.fn.Params[0].Table {
+		b.fail(x.Pos(), CodeArguments, "the first parameter of an invoked function is a table")
+	}
+	const self = "$invoked"
+	sc := newScope(p.sc)
+	sc.names[self] = &symbol{table: b.prefix(p)}
+	args := append([]syntax.Expr{&syntax.Ident{Span: x.Span, Name: self}}, x.Call.Args...)
+	return b.callTable(x, sym, args, sc)
+}

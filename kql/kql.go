@@ -1,0 +1,46 @@
+// Package kql compiles Kusto query language texts into typed plans.
+//
+// It is a library of its own: it knows neither a store nor a schema. A caller brings a
+// catalogue of tables, gets a plan, and hands that to kql/sqlgen (SQL text) or kql/eval
+// (rows in memory). Compile is pure and safe for concurrent use.
+//
+// The stages, each a package: syntax (text to tree), bind (tree to plan), plan
+// (operators and rewrites), funcs (the table of functions), sqlgen and eval.
+package kql
+
+import (
+	"github.com/vedette-edr/vedette/kql/bind"
+	"github.com/vedette-edr/vedette/kql/plan"
+	"github.com/vedette-edr/vedette/kql/syntax"
+)
+
+// Error is one thing wrong with a query, with its place in the text.
+type Error = syntax.Error
+
+// Errors is the error of Compile: every problem found, in the order of the text.
+type Errors = syntax.Errors
+
+// Options are the circumstances of one query.
+type Options = bind.Options
+
+// Query is a compiled query.
+type Query struct {
+	Text    string
+	Root    plan.Node
+	Columns []plan.Column // of the result, in order
+	Render  *bind.Render  // what render asked for, or nil
+}
+
+// Compile parses, binds and rewrites a text. The error, when there is one, is of type Errors.
+func Compile(text string, cat bind.Catalog, opt Options) (*Query, error) {
+	script, errs := syntax.Parse(text)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	res, errs := bind.Bind(text, script, cat, opt)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	cols := append([]plan.Column(nil), res.Root.Columns()...)
+	return &Query{Text: text, Root: plan.Optimize(res.Root), Columns: cols, Render: res.Render}, nil
+}

@@ -1,0 +1,90 @@
+package kqltest
+
+import (
+	"context"
+	"sort"
+
+	"github.com/vedette-edr/vedette/kql"
+	"github.com/vedette-edr/vedette/kql/bind"
+	"github.com/vedette-edr/vedette/kql/eval"
+	"github.com/vedette-edr/vedette/kql/plan"
+	"github.com/vedette-edr/vedette/kql/types"
+)
+
+// Data is a catalogue with rows in memory. The zero value has no tables.
+type Data struct {
+	Tables map[string]*bind.Table
+	// Rows holds, by physical table, the rows of Physical's columns.
+	Rows     map[string][][]types.Value
+	Physical map[string][]bind.Column
+}
+
+// Table implements bind.Catalog.
+func (d *Data) Table(name string) (*bind.Table, bool) { t, ok := d.Tables[name]; return t, ok }
+
+// TableNames implements bind.Catalog.
+func (d *Data) TableNames() []string {
+	var out []string
+	for n := range d.Tables {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Add adds a physical table and a table of the same name and columns.
+func (d *Data) Add(name string, cols []bind.Column, rows [][]types.Value) {
+	if d.Tables == nil {
+		d.Tables, d.Rows, d.Physical = map[string]*bind.Table{}, map[string][][]types.Value{}, map[string][]bind.Column{}
+	}
+	d.Tables[name] = &bind.Table{Name: name, Columns: cols}
+	d.Physical[name] = cols
+	d.Rows[name] = rows
+}
+
+// Eval is the Engine of package eval.
+type Eval struct{}
+
+// Run implements Engine.
+func (Eval) Run(ctx context.Context, q *kql.Query, d *Data) ([][]types.Value, error) {
+	return eval.Run(ctx, q.Root, d, eval.Limits{})
+}
+
+// Open implements eval.RowSource.
+func (d *Data) Open(_ context.Context, s *plan.Scan) (eval.Rows, error) {
+	cols := append(append([]plan.ScanColumn{}, s.Cols...), s.Extra...)
+	at := make([]int, len(cols))
+	for i, c := range cols {
+		at[i] = -1
+		for j, p := range d.Physical[s.Base] {
+			if p.Name == c.Source {
+				at[i] = j
+			}
+		}
+	}
+	return &memRows{rows: d.Rows[s.Base], cols: cols, at: at}, nil
+}
+
+type memRows struct {
+	rows [][]types.Value
+	cols []plan.ScanColumn
+	at   []int
+	i    int
+}
+
+func (m *memRows) Next() ([]types.Value, error) {
+	if m.i >= len(m.rows) {
+		return nil, nil
+	}
+	row := m.rows[m.i]
+	m.i++
+	out := make([]types.Value, len(m.cols))
+	for i, c := range m.cols {
+		if m.at[i] < 0 {
+			out[i] = types.Null(c.Type)
+		} else {
+			out[i] = types.Convert(row[m.at[i]], c.Type)
+		}
+	}
+	return out, nil
+}

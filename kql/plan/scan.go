@@ -1,0 +1,74 @@
+package plan
+
+import "github.com/vedette-edr/vedette/kql/types"
+
+// Scan reads a table of the catalogue.
+type Scan struct {
+	Table string // as the query names it
+	Base  string // the physical table
+	Cols  []ScanColumn
+	// Pred is a filter that the query did not write, such as a device-group scope; nil
+	// when there is none. It reads Cols and Extra.
+	Pred Expr
+	// Extra are columns that only Pred reads; they are no outputs.
+	Extra []ScanColumn
+	// Ranges bounds datetime columns by what the query's filters demand of every row;
+	// it serves pruning only, the filters themselves stay in the plan.
+	Ranges []ColumnRange
+}
+
+// ScanColumn is a column of a scan and where it comes from.
+type ScanColumn struct {
+	Column
+	Source   string     // column of the physical table
+	BaseType types.Type // type in the physical table; cast to Column.Type when different
+}
+
+// TimeRange bounds a datetime in ticks, both ends included.
+type TimeRange struct{ Min, Max int64 }
+
+// ColumnRange is the TimeRange of a physical column.
+type ColumnRange struct {
+	Source string
+	TimeRange
+}
+
+// AllTime is the range that excludes nothing.
+func AllTime() TimeRange { return TimeRange{0, types.MaxDatetime} }
+
+// Time returns the range of the physical column source; AllTime when nothing is known.
+// A range with Min above Max says that no row can match.
+func (s *Scan) Time(source string) TimeRange {
+	for _, r := range s.Ranges {
+		if r.Source == source {
+			return r.TimeRange
+		}
+	}
+	return AllTime()
+}
+
+// Read returns a reference to the physical column source for use in Pred, whether or not
+// the query reads it. The column has type t in the physical table.
+func (s *Scan) Read(source string, t types.Type) *Col {
+	for _, c := range append(append([]ScanColumn{}, s.Cols...), s.Extra...) {
+		if c.Source == source && c.Type == t {
+			return c.Ref()
+		}
+	}
+	// Negative numbers cannot meet the binder's, and a Pred sees this scan only.
+	c := ScanColumn{Column: Column{ID: -1 - len(s.Extra), Name: source, Type: t}, Source: source, BaseType: t}
+	s.Extra = append(s.Extra, c)
+	return c.Ref()
+}
+
+// Columns implements Node.
+func (s *Scan) Columns() []Column {
+	out := make([]Column, len(s.Cols))
+	for i, c := range s.Cols {
+		out[i] = c.Column
+	}
+	return out
+}
+
+// Inputs implements Node.
+func (*Scan) Inputs() []Node { return nil }

@@ -1,0 +1,186 @@
+package mde
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/action"
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// Actions is what this package needs of action.Service.
+type Actions interface {
+	Get(ctx context.Context, tenant ident.TenantID, id ident.ActionID) (*action.Action, error)
+	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*action.Action], error)
+	Request(ctx context.Context, by *access.Principal, r action.Request) (*action.Action, error)
+	Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*action.Action, error)
+}
+
+// publicAPI is the published requestSource of what comes through this API.
+const publicAPI = "PublicApi"
+
+func (a *API) actionRoutes() []api.Route {
+	isolate := []access.Permission{access.MachineIsolate}
+	cancel := []access.Permission{
+		access.MachineCollect, access.MachineIsolate, access.MachineRestrict, access.MachineScan,
+		access.MachineOffboard, access.MachineQuarantine, access.MachineLive,
+	}
+	return []api.Route{
+		post("/machines/{id}/isolate", isolate, a.isolate),
+		post("/machines/{id}/unisolate", isolate, a.unisolate),
+		get("/machineactions", machineRead, a.getActions),
+		get("/machineactions/$count", machineRead, a.countActions),
+		get("/machineactions/{id}", machineRead, a.getAction),
+		post("/machineactions/{id}/cancel", cancel, a.cancelAction),
+	}
+}
+
+// request asks for an action on the machine that the path names and answers 201 with it.
+func (a *API) request(w http.ResponseWriter, r *api.Request, body *api.Object, q action.Request) error {
+	d, err := a.device(r.Context(), r.Caller.Tenant, r.Var("id"))
+	if err != nil {
+		return err
+	}
+	if q.Comment, err = body.RequireString("Comment"); err != nil {
+		return err
+	}
+	if q.External, err = body.String("ExternalId"); err != nil {
+		return err
+	}
+	q.Device, q.Source = d.ID, publicAPI
+	act, err := a.actions.Request(r.Context(), r.Caller, q)
+	if err != nil {
+		return err
+	}
+	return odata.WriteEntity(w, r, http.StatusCreated, kindOf("MachineActions/$entity"), actionOf(act))
+}
+
+func (a *API) isolate(w http.ResponseWriter, r *api.Request) error {
+	body, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	q := action.Request{Kind: action.Isolate}
+	if q.Scope, err = body.String("IsolationType"); err != nil {
+		return err
+	}
+	if q.ForceSelf, err = body.Bool("ForceSelf"); err != nil {
+		return err
+	}
+	return a.request(w, r, body, q)
+}
+
+func (a *API) unisolate(w http.ResponseWriter, r *api.Request) error {
+	body, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	return a.request(w, r, body, action.Request{Kind: action.Unisolate})
+}
+
+func (a *API) getActions(w http.ResponseWriter, r *api.Request) error {
+	o, err := odata.Parse(r.Query, a.spec(action.Fields, actionEntity{}))
+	if err != nil {
+		return err
+	}
+	page, err := a.actions.List(r.Context(), r.Caller.Tenant, o.Query)
+	if err != nil {
+		return err
+	}
+	return odata.WriteCollection(w, r, kindOf("MachineActions"), o, page, actionOf)
+}
+
+func (a *API) countActions(w http.ResponseWriter, r *api.Request) error {
+	o, err := odata.Parse(r.Query, a.spec(action.Fields, actionEntity{}))
+	if err != nil {
+		return err
+	}
+	page, err := a.actions.List(r.Context(), r.Caller.Tenant, filter.Query{Where: o.Query.Where, Top: 1, Count: true})
+	if err != nil {
+		return err
+	}
+	return counted(w, page.Total)
+}
+
+// actionID reads the id of a path. What is no id names no action.
+func actionID(r *api.Request) (ident.ActionID, error) {
+	id, ok := ident.ParseActionID(r.Var("id"))
+	if !ok {
+		return "", noAction(errs.New("", errs.NotFound, "", ""), r.Var("id"))
+	}
+	return id, nil
+}
+
+func noAction(err error, id string) error {
+	if errs.Is(err, errs.NotFound) {
+		return errs.New("mde.action", errs.NotFound, errs.ResourceNotFound, "Machine action %s was not found", id)
+	}
+	return err
+}
+
+func (a *API) getAction(w http.ResponseWriter, r *api.Request) error {
+	id, err := actionID(r)
+	if err != nil {
+		return err
+	}
+	act, err := a.actions.Get(r.Context(), r.Caller.Tenant, id)
+	if err != nil {
+		return noAction(err, string(id))
+	}
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("MachineActions/$entity"), actionOf(act))
+}
+
+func (a *API) cancelAction(w http.ResponseWriter, r *api.Request) error {
+	id, err := actionID(r)
+	if err != nil {
+		return err
+	}
+	body, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	comment, err := body.RequireString("Comment")
+	if err != nil {
+		return err
+	}
+	act, err := a.actions.Cancel(r.Context(), r.Caller, id, comment)
+	if err != nil {
+		return noAction(err, string(id))
+	}
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("MachineActions/$entity"), actionOf(act))
+}
+
+func actionOf(act *action.Action) actionEntity {
+	requestor := act.Requestor.Name
+	if requestor == "" {
+		requestor = act.Requestor.ID
+	}
+	return actionEntity{
+		ID: string(act.ID), Type: string(act.Kind), Requestor: requestor, RequestorComment: act.Comment,
+		Status: string(act.State.Status()), MachineID: string(act.Device), ComputerDNSName: optional(act.DeviceName),
+		CreationDateTimeUTC: stamp(act.Created), LastUpdateDateTimeUTC: stamp(act.Updated),
+		CancellationRequestor: optional(act.Cancel.By), CancellationComment: optional(act.Cancel.Comment),
+		CancellationDateTimeUTC: stamp(act.Cancel.At), Error: optional(act.Error), Scope: optional(act.Scope),
+		ExternalID: optional(act.External), RequestSource: optional(act.Source), Commands: []struct{}{},
+		TroubleshootInfo: optional(truth(act)),
+	}
+}
+
+// truth says where the action stands in finer words than the published status: the state,
+// and what was seen last.
+func truth(act *action.Action) string {
+	var parts []string
+	if act.State != "" {
+		parts = append(parts, string(act.State))
+	}
+	if n := len(act.Steps); n > 0 && act.Steps[n-1].Detail != "" {
+		parts = append(parts, act.Steps[n-1].Detail)
+	}
+	return strings.Join(parts, ": ")
+}

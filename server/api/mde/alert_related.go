@@ -1,0 +1,116 @@
+package mde
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/errs"
+)
+
+func (a *API) getAlertMachine(w http.ResponseWriter, r *api.Request) error {
+	al, err := a.alert(r)
+	if err != nil {
+		return err
+	}
+	d, err := a.devices.Get(r.Context(), r.Caller.Tenant, al.Device)
+	if err != nil {
+		return err
+	}
+	return a.writeMachine(w, r, d)
+}
+
+// writeRelated answers with the distinct things that an alert's evidence yields.
+func writeRelated[E comparable](a *API, w http.ResponseWriter, r *api.Request, set string, of func(*alert.Evidence) (E, bool)) error {
+	al, err := a.alert(r)
+	if err != nil {
+		return err
+	}
+	var zero E
+	o, err := odata.Parse(r.Query, a.spec(nil, zero))
+	if err != nil {
+		return err
+	}
+	var out []E
+	seen := map[E]bool{}
+	for i := range al.Evidence {
+		if e, ok := of(&al.Evidence[i]); ok && !seen[e] {
+			seen[e] = true
+			out = append(out, e)
+		}
+	}
+	return odata.WriteCollection(w, r, kindOf(set), o, all(out, o), func(e E) E { return e })
+}
+
+func (a *API) getAlertIPs(w http.ResponseWriter, r *api.Request) error {
+	return writeRelated(a, w, r, "Ips", func(v *alert.Evidence) (ipReference, bool) {
+		return ipReference{ID: v.IP}, v.IP != ""
+	})
+}
+
+func (a *API) getAlertDomains(w http.ResponseWriter, r *api.Request) error {
+	return writeRelated(a, w, r, "Domains", func(v *alert.Evidence) (domainReference, bool) {
+		host := hostOf(v.URL)
+		return domainReference{Host: host}, host != ""
+	})
+}
+
+// hostOf returns the domain name of a URL or of a bare host, "" when it has none.
+func hostOf(s string) string {
+	if s == "" {
+		return ""
+	}
+	if !strings.Contains(s, "://") {
+		s = "http://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return ""
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	return host
+}
+
+// hashes is what tells the files of an alert apart.
+type hashes struct{ sha1, sha256 string }
+
+func (a *API) getAlertFiles(w http.ResponseWriter, r *api.Request) error {
+	al, err := a.alert(r)
+	if err != nil {
+		return err
+	}
+	o, err := odata.Parse(r.Query, a.spec(nil, fileEntity{}))
+	if err != nil {
+		return err
+	}
+	var out []fileEntity
+	seen := map[hashes]bool{}
+	for i := range al.Evidence {
+		v := &al.Evidence[i]
+		key := hashes{v.SHA1, v.SHA256}
+		if key == (hashes{}) || seen[key] {
+			continue
+		}
+		seen[key] = true
+		out = append(out, fileEntity{SHA1: optional(v.SHA1), SHA256: optional(v.SHA256)})
+	}
+	return odata.WriteCollection(w, r, kindOf("Files"), o, all(out, o), func(e fileEntity) fileEntity { return e })
+}
+
+func (a *API) getAlertUser(w http.ResponseWriter, r *api.Request) error {
+	al, err := a.alert(r)
+	if err != nil {
+		return err
+	}
+	if al.User.Name == "" {
+		return errs.New("mde.alertUser", errs.NotFound, errs.ResourceNotFound, "Alert %s names no user", al.ID)
+	}
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Users/$entity"), user(al.User.Domain, al.User.Name, ""))
+}

@@ -1,0 +1,201 @@
+package mde
+
+import (
+	"bufio"
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/hunt"
+)
+
+func (a *API) huntRoutes() []api.Route {
+	query := []access.Permission{access.AdvancedQueryRead}
+	return []api.Route{
+		post("/advancedqueries/run", query, a.runQuery),
+		get("/advancedqueries/run", query, a.runKey),
+		get("/advancedqueries", query, a.runKey),
+		post("/advancedhunting/run", []access.Permission{access.AdvancedHuntRead}, a.runQuery),
+	}
+}
+
+func (a *API) runQuery(w http.ResponseWriter, r *api.Request) error {
+	body, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	query, err := body.RequireString("Query")
+	if err != nil {
+		return err
+	}
+	return a.hunt(w, r, query)
+}
+
+// runKey takes the query from the address, as the Power BI connector sends it.
+func (a *API) runKey(w http.ResponseWriter, r *api.Request) error {
+	query := r.Query.Get("key")
+	if query == "" {
+		return errs.New("mde.hunt", errs.Invalid, errs.MissingRequiredParameter, "Required parameter key is missing")
+	}
+	return a.hunt(w, r, query)
+}
+
+func (a *API) hunt(w http.ResponseWriter, r *api.Request, query string) error {
+	result, err := a.hunter.Run(r.Context(), hunt.Request{Query: query})
+	if err != nil {
+		return err
+	}
+	return writeHunt(w, r, result)
+}
+
+type huntStats struct {
+	ExecutionTime     float64        `json:"ExecutionTime"` // seconds
+	ResourceUsage     resourceUsage  `json:"resource_usage"`
+	DatasetStatistics []datasetStats `json:"dataset_statistics"`
+}
+
+type resourceUsage struct {
+	Cache  *struct{} `json:"cache"`
+	CPU    cpuUsage  `json:"cpu"`
+	Memory struct {
+		PeakPerNode int64 `json:"peak_per_node"` // bytes
+	} `json:"memory"`
+}
+
+type cpuUsage struct {
+	User   *string `json:"user"`
+	Kernel *string `json:"kernel"`
+	Total  string  `json:"total cpu"` // hh:mm:ss.fffffff
+}
+
+type datasetStats struct {
+	TableRowCount int   `json:"table_row_count"`
+	TableSize     int64 `json:"table_size"` // bytes
+}
+
+type huntColumn struct{ Name, Type string }
+
+type completeness struct {
+	Complete bool      `json:"complete"`
+	Gaps     []huntGap `json:"gaps"`
+	More     bool      `json:"more"`
+}
+
+type huntGap struct {
+	DeviceID   string         `json:"deviceId"`
+	Source     string         `json:"source"`
+	Reason     string         `json:"reason"`
+	EventsLost int64          `json:"eventsLost"` // 0 when the number is unknown
+	From       odata.DateTime `json:"from"`
+	To         odata.DateTime `json:"to"`
+}
+
+// writeHunt streams the published answer. Everything that can fail is encoded before the
+// first byte is sent.
+func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
+	stats := huntStats{
+		ExecutionTime:     h.Stats.Elapsed.Seconds(),
+		DatasetStatistics: []datasetStats{{TableRowCount: len(h.Rows), TableSize: h.Stats.Bytes}},
+	}
+	stats.ResourceUsage.CPU.Total = types.FormatTimespan(int64(h.Stats.CPU / (100 * time.Nanosecond)))
+	stats.ResourceUsage.Memory.PeakPerNode = h.Stats.Memory
+	columns := make([]huntColumn, len(h.Columns))
+	keys := make([][]byte, len(h.Columns))
+	for i, c := range h.Columns {
+		columns[i] = huntColumn{c.Name, c.Type.APIName()}
+		if c.JSON {
+			columns[i].Type = types.String.APIName()
+		}
+		keys[i] = append(appendString(nil, c.Name), ':')
+	}
+	gaps := completeness{Complete: h.Completeness.Complete, Gaps: []huntGap{}, More: h.Completeness.More}
+	for _, g := range h.Completeness.Gaps {
+		gaps.Gaps = append(gaps.Gaps, huntGap{DeviceID: g.Device, Source: g.Source, Reason: g.Reason, EventsLost: g.Lost, From: stamp(g.From), To: stamp(g.To)})
+	}
+	head, err := json.Marshal(struct {
+		Stats  huntStats
+		Schema []huntColumn
+	}{stats, columns})
+	if err != nil {
+		return errs.Wrap("mde.writeHunt", err)
+	}
+	tail, err := json.Marshal(gaps)
+	if err != nil {
+		return errs.Wrap("mde.writeHunt", err)
+	}
+	api.ODataHeaders(w, r)
+	w.WriteHeader(http.StatusOK)
+	// Writes fail only when the client is gone; bufio remembers and Flush has nobody to tell.
+	b := bufio.NewWriterSize(w, 64<<10)
+	_, _ = b.Write(head[:len(head)-1])
+	_, _ = b.WriteString(`,"Results":[`)
+	writeRows(b, h, keys)
+	_, _ = b.WriteString(`],"completeness":`)
+	_, _ = b.Write(tail)
+	_ = b.WriteByte('}')
+	_ = b.Flush()
+	return nil
+}
+
+func writeRows(b *bufio.Writer, h *hunt.Result, keys [][]byte) {
+	var cell []byte
+	for i, row := range h.Rows {
+		if i > 0 {
+			_ = b.WriteByte(',')
+		}
+		_ = b.WriteByte('{')
+		for j, v := range row {
+			if j > 0 {
+				_ = b.WriteByte(',')
+			}
+			_, _ = b.Write(keys[j])
+			cell = appendCell(cell[:0], v, h.Columns[j].JSON)
+			_, _ = b.Write(cell)
+		}
+		_ = b.WriteByte('}')
+	}
+}
+
+// appendCell renders a value as the published API does: a missing string is "", every
+// other missing value null. asText turns a dynamic value into the text of its JSON.
+func appendCell(b []byte, v types.Value, asText bool) []byte {
+	if asText {
+		return appendString(b, v.Text())
+	}
+	if v.Type == types.String {
+		return appendString(b, v.S)
+	}
+	if v.Null {
+		return append(b, "null"...)
+	}
+	switch v.Type {
+	case types.Bool:
+		return strconv.AppendBool(b, v.I != 0)
+	case types.Int, types.Long:
+		return strconv.AppendInt(b, v.I, 10)
+	case types.Real:
+		// JSON has no word for these; Kusto writes them as strings.
+		if math.IsNaN(v.F) || math.IsInf(v.F, 0) {
+			return appendString(b, types.FormatReal(v.F))
+		}
+		n, _ := json.Marshal(v.F)
+		return append(b, n...)
+	case types.Datetime:
+		return appendString(b, types.FormatDatetimeJSON(v.I))
+	case types.Dynamic:
+		return append(b, types.MarshalDynamic(v.D)...)
+	}
+	return appendString(b, v.Text())
+}
+
+func appendString(b []byte, s string) []byte {
+	q, _ := json.Marshal(s)
+	return append(b, q...)
+}

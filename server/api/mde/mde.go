@@ -1,0 +1,151 @@
+// Package mde speaks the published REST API of Microsoft Defender for Endpoint: alerts,
+// machines, machine actions, indicators and advanced hunting, with the entities and
+// quirks that its clients know.
+//
+// It holds no rules and no state. It turns requests into calls of the domains' services
+// and their nouns into published entities, and it is the only place that knows the
+// published names (a machine is a device everywhere else). The invariants: every key of
+// an entity is always there, null where the server does not know; nothing is answered
+// that is not some service's state.
+//
+// Start at Routes. Each noun has a file of routes; entity.go has the published shapes.
+package mde
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/hunt"
+	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/indicator"
+)
+
+// Devices is what this package needs of device.Service.
+type Devices interface {
+	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
+	List(ctx context.Context, tenant ident.TenantID, q device.Query) ([]*device.Device, error)
+	FindByName(ctx context.Context, tenant ident.TenantID, name string) ([]*device.Device, error)
+	FindByIP(ctx context.Context, tenant ident.TenantID, ip string, at time.Time) ([]*device.Device, error)
+	Tag(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, change device.TagChange, tag string) (*device.Device, error)
+	TagMany(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID, change device.TagChange, tag string) ([]*device.Device, error)
+	Change(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, c device.Change) (*device.Device, error)
+}
+
+// Indicators is what this package needs of indicator.Service, which acts for the
+// principal of the context.
+type Indicators interface {
+	Indicators(ctx context.Context, q filter.Query) (filter.Page[*indicator.Indicator], error)
+	Indicator(ctx context.Context, id ident.IndicatorID) (*indicator.Indicator, error)
+	Put(ctx context.Context, i *indicator.Indicator) (*indicator.Indicator, error)
+	Import(ctx context.Context, is []*indicator.Indicator) ([]indicator.Imported, error)
+	DeleteIndicators(ctx context.Context, ids []ident.IndicatorID) error
+}
+
+// Hunter runs queries for the principal of the context.
+type Hunter interface {
+	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
+}
+
+// Config is what the API is made of.
+type Config struct {
+	Alerts     Alerts
+	Devices    Devices
+	Actions    Actions
+	Indicators Indicators
+	Hunter     Hunter
+	Now        func() time.Time // nil for time.Now
+	// Page is the rows of one page of a list; 0 for the published 10,000.
+	Page int
+	// Retention is how long a device that is not seen any more stays in lists; 0 for the
+	// published 180 days.
+	Retention time.Duration
+}
+
+// API is the handlers over the services.
+type API struct {
+	alerts     Alerts
+	devices    Devices
+	actions    Actions
+	indicators Indicators
+	hunter     Hunter
+	now        func() time.Time
+	page       int
+	retention  time.Duration
+}
+
+// New returns the API.
+func New(c Config) *API {
+	a := &API{
+		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators, hunter: c.Hunter,
+		now: c.Now, page: c.Page, retention: c.Retention,
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.retention == 0 {
+		a.retention = 180 * 24 * time.Hour
+	}
+	return a
+}
+
+// Routes returns the route table of the API.
+func (a *API) Routes() []api.Route {
+	return slices.Concat(a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes())
+}
+
+var (
+	alertRead    = []access.Permission{access.AlertRead, access.AlertReadWrite}
+	alertWrite   = []access.Permission{access.AlertReadWrite}
+	machineRead  = []access.Permission{access.MachineRead, access.MachineReadWrite}
+	machineWrite = []access.Permission{access.MachineReadWrite}
+)
+
+func get(pattern string, need []access.Permission, h api.Handler) api.Route {
+	return api.Route{Method: http.MethodGet, Pattern: "/api" + pattern, Need: need, Handle: h}
+}
+
+func post(pattern string, need []access.Permission, h api.Handler) api.Route {
+	return api.Route{Method: http.MethodPost, Pattern: "/api" + pattern, Need: need, Handle: h}
+}
+
+func patch(pattern string, need []access.Permission, h api.Handler) api.Route {
+	return api.Route{Method: http.MethodPatch, Pattern: "/api" + pattern, Need: need, Handle: h}
+}
+
+// kindOf is the context of an answer: what follows the address of the service.
+func kindOf(set string) string { return "/api/$metadata#" + set }
+
+// spec completes the query options of a list.
+func (a *API) spec(fields filter.Schema, entity any, expand ...string) odata.Spec {
+	return odata.Spec{Fields: fields, Entity: entity, Expand: expand, Page: a.page}
+}
+
+// all is the page that a list which is kept in one piece answers with.
+func all[T any](items []T, o odata.Options) filter.Page[T] {
+	p := filter.Page[T]{Items: items, Total: int64(len(items))}
+	p.Items = p.Items[min(o.Query.Skip, len(p.Items)):]
+	if len(p.Items) > o.Query.Top {
+		p.Items, p.More = p.Items[:o.Query.Top], true
+	}
+	return p
+}
+
+// counted answers a /$count: the bare number of rows that match $filter.
+func counted(w http.ResponseWriter, total int64) error {
+	return api.WriteText(w, http.StatusOK, decimal(total))
+}
+
+// unresolved is the alerts that count towards a device's risk.
+func unresolved(terms ...filter.Expr) filter.Expr {
+	status, _ := alert.Fields.Find("status")
+	resolved := filter.Value{Type: filter.String, S: string(alert.Resolved)}
+	return append(filter.And{filter.Compare{Field: status, Op: filter.Ne, Value: resolved}}, terms...)
+}

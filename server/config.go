@@ -1,0 +1,28 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is how a server runs. DataDir and Listen are required.
+type Config struct {
+	DataDir    string        // holds everything the server keeps; made when missing
+	Listen     string        // host:port of the HTTPS listener; no host means all addresses
+	ListenHTTP string        // loopback host:port of a listener without TLS; "" for none
+	Names      []string      // further DNS names and addresses of the server; the first is shown to clients
+	Retention  time.Duration // of telemetry; 0 for the store's default
+	Version    string
+	Log        *slog.Logger     // nil discards
+	Clock      func() time.Time // nil for time.Now
+	Worker     []string         // command that starts a query worker; nil for this program with "worker"
+}
+
+func (c *Config) defaults() {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+}

@@ -1,0 +1,223 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/action"
+	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/bus"
+	"github.com/vedette-edr/vedette/server/ca"
+	"github.com/vedette-edr/vedette/server/detect/ioc"
+	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/gateway"
+	"github.com/vedette-edr/vedette/server/health"
+	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/store"
+)
+
+// control is the control plane: the store and the services on it.
+type control struct {
+	server     *Server
+	store      *store.Store
+	ca         *ca.CA
+	audit      *audit.Chain
+	directory  *access.Directory
+	authority  *access.Authority
+	devices    *device.Service
+	alerts     *alert.Service
+	raised     *bus.Topic[alert.Created]
+	actions    *action.Service
+	dispatch   *action.Dispatcher
+	indicators *indicator.Service
+	matcher    *ioc.Matcher
+	nudges     *nudges
+}
+
+// sweepEvery is how often actions are looked at whose lifetime may have ended.
+const sweepEvery = 10 * time.Second
+
+// enrolmentLife is how long the first enrolment token is valid.
+const enrolmentLife = 30 * 24 * time.Hour
+
+func newControl(ctx context.Context, s *Server) (*control, error) {
+	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, nudges: &nudges{}}
+	clock := s.cfg.Clock
+	var err error
+	if c.store, err = store.Open(ctx, store.Config{Dir: s.cfg.DataDir, Clock: clock}); err != nil {
+		return nil, err
+	}
+	if c.ca, err = ca.Open(ca.Config{Dir: filepath.Join(s.cfg.DataDir, "ca"), Clock: clock}); err != nil {
+		c.close()
+		return nil, err
+	}
+	key := c.store.Key()
+	c.audit = audit.New(c.store.Audit(), key.Derive("audit"), clock)
+	c.directory = access.NewDirectory(access.DirectoryConfig{Tenants: c.store.Access(), Applications: c.store.Access(),
+		People: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
+	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), TokenKey: key.Derive("enrolment-token"), Clock: clock})
+	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Audit: c.audit, Created: c.raised, Clock: clock, Atomic: c.store.Atomic})
+	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
+		Self: func(d *device.Device) bool { return s.where.own(d.ExternalIP) }}
+	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
+	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Now: clock})
+	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
+		Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Now: clock})
+	if err := c.start(ctx); err != nil {
+		c.close()
+		return nil, err
+	}
+	s.health.Add("control store", func(ctx context.Context) health.Report {
+		if err := c.store.Ping(ctx); err != nil {
+			s.cfg.Log.Error("control store", "err", err)
+			return health.Report{State: health.Failed, Detail: "The control store cannot be written; see the log."}
+		}
+		return health.OK()
+	})
+	return c, nil
+}
+
+// start makes the first tenant where there is none, and loads what is kept in memory.
+func (c *control) start(ctx context.Context) error {
+	if err := c.store.Atomic(ctx, c.bootstrap); err != nil {
+		return err
+	}
+	var err error
+	if c.authority, err = access.OpenAuthority(ctx, access.AuthorityConfig{Keys: c.store.Access(), Applications: c.store.Access(),
+		People: c.store.Access(), URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
+		return err
+	}
+	return c.indicators.Load(ctx)
+}
+
+// bootstrap is the content of bootstrap.json, which is also a profile of the command line.
+type bootstrap struct {
+	PortalURL       string         `json:"portal_url"`
+	APIURL          string         `json:"api_url"`
+	TokenURL        string         `json:"token_url"`
+	TenantID        ident.TenantID `json:"tenant_id"`
+	ClientID        ident.AppID    `json:"client_id"`
+	ClientSecret    string         `json:"client_secret"`
+	AdminUser       string         `json:"admin_user"`
+	AdminPassword   string         `json:"admin_password"`
+	EnrollmentToken string         `json:"enrollment_token"`
+	CAFile          string         `json:"ca_file"`
+}
+
+func (c *control) bootstrap(ctx context.Context) error {
+	first, err := c.directory.Bootstrap(ctx, "Vedette")
+	if err != nil || first == nil {
+		return err
+	}
+	tenant := first.Tenant.ID
+	token, _, err := c.devices.NewToken(ctx, tenant, device.TokenRequest{Name: "bootstrap", Life: enrolmentLife})
+	if err != nil {
+		return err
+	}
+	url := c.server.where.url
+	raw, err := json.MarshalIndent(bootstrap{
+		PortalURL: url + "/", APIURL: url, TokenURL: url + "/" + string(tenant) + "/oauth2/v2.0/token", TenantID: tenant,
+		ClientID: first.Application.ID, ClientSecret: first.Secret, AdminUser: first.Admin.Login, AdminPassword: first.Password,
+		EnrollmentToken: token, CAFile: c.ca.File(),
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(c.server.cfg.DataDir, "bootstrap.json")
+	if err := writeSecret(path, append(raw, '\n')); err != nil {
+		return err
+	}
+	c.server.cfg.Log.Info("first start: wrote credentials", "file", path)
+	return nil
+}
+
+// writeSecret writes a file for its owner alone, whole or not at all.
+func writeSecret(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".bootstrap-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data) // CreateTemp gives mode 0600
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func (c *control) run(ctx context.Context, g *errgroup.Group) {
+	log := c.server.cfg.Log
+	g.Go(func() error {
+		return every(ctx, sweepEvery, func(ctx context.Context) {
+			tenants, err := c.store.Access().Tenants(ctx)
+			for _, t := range tenants {
+				if e := c.dispatch.Sweep(ctx, t.ID); err == nil {
+					err = e
+				}
+			}
+			if err != nil && ctx.Err() == nil {
+				log.Error("looking for actions whose time is over", "err", err)
+			}
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, time.Hour, func(ctx context.Context) {
+			if err := c.authority.Maintain(ctx); err != nil && ctx.Err() == nil {
+				log.Error("keeping the signing keys", "err", err)
+			}
+		})
+	})
+}
+
+func (c *control) close() {
+	if c.matcher != nil {
+		c.matcher.Close()
+	}
+	if c.store != nil {
+		c.store.Close()
+	}
+}
+
+// sinks shows changed indicators to the matcher, then tells devices to fetch them.
+type sinks struct {
+	matcher *ioc.Matcher
+	nudges  *nudges
+}
+
+// Apply implements indicator.Sink.
+func (s sinks) Apply(ctx context.Context, tenant ident.TenantID, p *indicator.Page) error {
+	if err := s.matcher.Apply(ctx, tenant, p); err != nil {
+		return err
+	}
+	if g := s.nudges.gateway.Load(); g != nil {
+		g.NudgeIndicators(tenant, p.Revision)
+	}
+	return nil
+}
+
+// nudges passes nudges to the gateway, which is built after those who nudge.
+type nudges struct {
+	gateway atomic.Pointer[gateway.Gateway]
+}
+
+// Nudge implements action.Nudger.
+func (n *nudges) Nudge(id ident.DeviceID) {
+	if g := n.gateway.Load(); g != nil {
+		g.Nudge(id)
+	}
+}

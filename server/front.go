@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/mde"
+	"github.com/vedette-edr/vedette/server/api/oauth"
+	"github.com/vedette-edr/vedette/server/api/portal"
+	"github.com/vedette-edr/vedette/server/api/ti"
+	"github.com/vedette-edr/vedette/server/audit"
+)
+
+// front is what clients see: the listeners and the handlers behind them.
+type front struct {
+	server *Server
+	tls    net.Listener
+	plain  net.Listener // nil without --listen-http
+	https  *http.Server
+	http   *http.Server
+}
+
+// shutdownGrace is how long requests may go on when the server stops.
+const shutdownGrace = 10 * time.Second
+
+func newFront(s *Server) (*front, error) {
+	router, err := newRouter(s)
+	if err != nil {
+		return nil, err
+	}
+	public := publicHandler(s, router)
+	conf, err := s.gateway.TLSConfig(s.where.hosts, tls.Certificate{})
+	if err != nil {
+		return nil, err
+	}
+	f := &front{server: s}
+	f.https = newHTTP(s, s.gateway.Handler(public))
+	f.https.TLSConfig = conf
+	if f.tls, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+		return nil, err
+	}
+	if s.cfg.ListenHTTP != "" {
+		host, _, err := net.SplitHostPort(s.cfg.ListenHTTP)
+		if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			f.close()
+			return nil, fmt.Errorf("listen-http %q: without TLS the API is served on loopback addresses alone", s.cfg.ListenHTTP)
+		}
+		f.http = newHTTP(s, public)
+		if f.plain, err = net.Listen("tcp", s.cfg.ListenHTTP); err != nil {
+			f.close()
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func newHTTP(s *Server, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// routes is the route table of every API.
+func routes(s *Server) []api.Route {
+	c := s.control
+	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
+		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+	return append(published.Routes(), ti.Routes(c.indicators)...)
+}
+
+func newRouter(s *Server) (*api.Router, error) {
+	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock}, routes(s))
+}
+
+// verifier lets the router authenticate by the authority, which knows its own audiences.
+type verifier struct{ authority *access.Authority }
+
+// Authenticate implements api.Authenticator.
+func (v verifier) Authenticate(ctx context.Context, token, _ string) (*access.Principal, error) {
+	return v.authority.Verify(ctx, token)
+}
+
+// publicHandler serves everything that is not an agent's.
+func publicHandler(s *Server, router http.Handler) http.Handler {
+	c := s.control
+	tokens := oauth.New(oauth.Config{Directory: c.directory, Authority: c.authority, Clock: s.cfg.Clock,
+		Attempted: func(ctx context.Context, a oauth.Attempt) {
+			e := audit.Entry{Tenant: a.Tenant, Actor: a.Actor, Verb: "token.issue", Object: a.Client, Detail: a.From, Outcome: audit.Done}
+			if a.Error != "" {
+				e.Detail, e.Outcome = a.From+": "+a.Error, audit.Denied
+			}
+			if err := c.audit.Record(ctx, e); err != nil {
+				s.cfg.Log.Error("audit record", "verb", e.Verb, "err", err)
+			}
+		}})
+	page := portal.Handler(portal.Config{Version: s.cfg.Version, Health: s.health})
+	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		switch path := r.URL.Path; {
+		case path == "/healthz":
+			s.health.Live(w, r)
+		case path == "/readyz":
+			s.health.Ready(w, r)
+		case path == "/metrics":
+			if host, _, err := net.SplitHostPort(r.RemoteAddr); err != nil || !s.where.own(host) {
+				http.Error(w, "metrics are served to this machine alone", http.StatusForbidden)
+				return
+			}
+			metrics.ServeHTTP(w, r)
+		case oauth.Owns(path):
+			tokens.ServeHTTP(w, r)
+		case isAPI(path):
+			router.ServeHTTP(w, r)
+		default:
+			page.ServeHTTP(w, r)
+		}
+	})
+}
+
+// isAPI reports whether a path is below the root of the published API or of the custom
+// TI API, in any case, with or without a doubled slash in front.
+func isAPI(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
+	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0")
+}
+
+func (f *front) run(ctx context.Context, g *errgroup.Group) {
+	serve := func(h *http.Server, serve func() error) {
+		g.Go(func() error {
+			if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+		g.Go(func() error {
+			<-ctx.Done()
+			f.server.gateway.Close()
+			grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+			defer cancel()
+			if err := h.Shutdown(grace); err != nil {
+				h.Close()
+			}
+			return nil
+		})
+	}
+	serve(f.https, func() error { return f.https.ServeTLS(f.tls, "", "") })
+	if f.plain != nil {
+		serve(f.http, func() error { return f.http.Serve(f.plain) })
+	}
+}
+
+func (f *front) close() {
+	for _, l := range []net.Listener{f.tls, f.plain} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package hunt
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vedette-edr/vedette/kql"
+	"github.com/vedette-edr/vedette/kql/plan"
+	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/schema/event"
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/telemetry"
+)
+
+// Published limits of one request (advanced hunting API).
+const (
+	maxRows    = 100_000
+	maxBytes   = 124 << 20
+	maxElapsed = 200 * time.Second
+	maxText    = 1 << 20
+)
+
+// Config is what a Service works with.
+type Config struct {
+	Store      telemetry.Querier
+	Audit      audit.Log
+	Clock      func() time.Time // nil for time.Now
+	Concurrent int              // queries running at once; 0 for 8
+}
+
+// Service runs queries. It is safe for concurrent use.
+type Service struct {
+	store telemetry.Querier
+	audit audit.Log
+	now   func() time.Time
+	slots chan struct{}
+}
+
+// New returns the service.
+func New(c Config) *Service {
+	s := &Service{store: c.Store, audit: c.Audit, now: c.Clock}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.audit == nil {
+		s.audit = audit.Discard
+	}
+	n := c.Concurrent
+	if n <= 0 {
+		n = 8
+	}
+	s.slots = make(chan struct{}, n)
+	return s
+}
+
+// Run answers one query for the caller of ctx. What is wrong with the text is errs.Invalid
+// with one line for each error, which names line and column; what is too much is
+// errs.Limited or errs.Timeout in the published words.
+func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
+	const op = "hunt.Run"
+	caller, err := access.FromContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := caller.Require(op, access.AdvancedQueryRead, access.AdvancedHuntRead, access.ThreatHuntingRead); err != nil {
+		return nil, err
+	}
+	start := s.now()
+	q, err := compile(op, r.Query, start)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return nil, errs.Wrap(op, ctx.Err())
+	}
+	window := window(q.Root)
+	rows, err := telemetry.Collect(ctx, s.store, &telemetry.Query{
+		Tenant: caller.Tenant,
+		Plan:   q.Root,
+		Limits: telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed},
+	})
+	s.record(ctx, caller, r.Query, err)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	out := &Result{Rows: rows.Rows, Stats: Stats{
+		Elapsed: s.now().Sub(start), CPU: rows.Stats.CPUUser + rows.Stats.CPUKernel,
+		Memory: rows.Stats.Memory, Bytes: rows.Stats.Bytes,
+	}}
+	for _, c := range q.Columns {
+		out.Columns = append(out.Columns, Column{Name: c.Name, Type: c.Type, JSON: c.JSONString})
+	}
+	if q.Render != nil {
+		out.Render, out.Properties = q.Render.Kind, q.Render.Props
+	}
+	out.Completeness, err = s.completeness(ctx, caller, window)
+	return out, errs.Wrap(op, err)
+}
+
+// compile turns text into a plan, or its errors into one that a person can act on.
+func compile(op, text string, now time.Time) (*kql.Query, error) {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query is empty")
+	case len(text) > maxText:
+		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query has %d bytes, at most %d are allowed", len(text), maxText)
+	case !utf8.ValidString(text):
+		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query is not UTF-8")
+	}
+	q, err := kql.Compile(text, Catalog(), kql.Options{Now: event.Ticks(now)})
+	if err != nil {
+		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "%s", err)
+	}
+	return q, nil
+}
+
+func (s *Service) record(ctx context.Context, p *access.Principal, text string, err error) {
+	e := audit.Entry{Tenant: p.Tenant, Actor: p.Actor, Verb: "hunt.run", Detail: text, Outcome: audit.Done}
+	if len(e.Detail) > 4096 {
+		e.Detail = strings.ToValidUTF8(e.Detail[:4096], "") + "…"
+	}
+	if err != nil {
+		e.Outcome = audit.Failed
+	}
+	// The rows were read whether or not the record could be kept; its failure shows in
+	// the health of the control store.
+	_ = s.audit.Record(context.WithoutCancel(ctx), e)
+}
+
+// window returns the range of Timestamp that a plan looks at in all of its scans together;
+// Min above Max when it looks at none.
+func window(root plan.Node) plan.TimeRange {
+	w := plan.TimeRange{Min: types.MaxDatetime, Max: 0}
+	plan.Walk(root, func(n plan.Node) {
+		if s, ok := n.(*plan.Scan); ok {
+			r := s.Time("Timestamp")
+			w.Min, w.Max = min(w.Min, r.Min), max(w.Max, r.Max)
+		}
+	})
+	return w
+}
+
+// completeness lists the gaps that overlap the window, a range of Timestamp.
+func (s *Service) completeness(ctx context.Context, p *access.Principal, window plan.TimeRange) (Completeness, error) {
+	const op = "hunt.completeness"
+	if window.Min > window.Max {
+		return Completeness{Complete: true}, nil
+	}
+	q, err := compile(op, fmt.Sprintf(`VedetteTelemetryGaps
+		| where GapEnd >= datetime(%s) and GapStart <= datetime(%s)
+		| top %d by GapEnd desc
+		| project DeviceId, Source, Reason, EventsLost, GapStart, GapEnd`,
+		types.FormatDatetime(window.Min), types.FormatDatetime(window.Max), MaxGaps+1), s.now())
+	if err != nil {
+		return Completeness{}, errs.Wrap(op, err)
+	}
+	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: q.Root})
+	if err != nil {
+		return Completeness{}, errs.Wrap(op, err)
+	}
+	c := Completeness{Complete: len(r.Rows) == 0, More: len(r.Rows) > MaxGaps}
+	for i, row := range r.Rows {
+		if i == MaxGaps {
+			break
+		}
+		c.Gaps = append(c.Gaps, Gap{Device: row[0].S, Source: row[1].S, Reason: row[2].S, Lost: row[3].I,
+			From: event.FromTicks(row[4].I), To: event.FromTicks(row[5].I)})
+	}
+	return c, nil
+}

@@ -1,0 +1,183 @@
+// Package server builds the server out of its parts and runs it. It is the only package
+// that knows every other; it holds wiring and nothing else.
+//
+// New opens what is on disk and connects the parts in the order in which they stand on
+// each other; Run serves until its context ends and closes them in reverse. control.go
+// wires the control plane, stream.go the way of telemetry, front.go what clients see.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vedette-edr/vedette/server/gateway"
+	"github.com/vedette-edr/vedette/server/health"
+)
+
+// Server is a server that is ready to run.
+type Server struct {
+	cfg     Config
+	metrics *prometheus.Registry
+	health  *health.Registry
+	where   *whereabouts
+	control *control
+	stream  *stream
+	gateway *gateway.Gateway
+	front   *front
+}
+
+// New opens the data directory and builds the server. On an empty directory it makes the
+// first tenant and its credentials and writes bootstrap.json. The caller must Run what it
+// got, which also closes it.
+func New(ctx context.Context, c Config) (*Server, error) {
+	c.defaults()
+	if c.DataDir == "" || c.Listen == "" {
+		return nil, errors.New("a data directory and an address to listen on are needed")
+	}
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	c.DataDir = dir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: c, metrics: prometheus.NewRegistry(), health: health.New(c.Clock())}
+	s.metrics.MustRegister(collectors.NewGoCollector(), s.health,
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if s.where, err = locate(c); err != nil {
+		return nil, err
+	}
+	if err := s.build(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) build(ctx context.Context) error {
+	var err error
+	if s.control, err = newControl(ctx, s); err != nil {
+		return err
+	}
+	if s.stream, err = newStream(ctx, s); err != nil {
+		return err
+	}
+	s.gateway = gateway.New(gateway.Config{
+		CA: s.control.ca, Devices: s.control.devices, Ingest: s.stream.pipeline,
+		Commands: s.control.dispatch, Indicators: s.control.indicators, Metrics: s.metrics, Clock: s.cfg.Clock,
+	})
+	s.control.nudges.gateway.Store(s.gateway)
+	s.front, err = newFront(s)
+	return err
+}
+
+// Run serves until ctx ends or a part fails, then closes the server.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	s.control.run(ctx, g)
+	s.stream.run(ctx, g)
+	s.front.run(ctx, g)
+	s.cfg.Log.Info("serving", "address", s.front.tls.Addr().String(), "url", s.where.url, "data", s.cfg.DataDir, "version", s.cfg.Version)
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	s.cfg.Log.Info("stopped", "err", err)
+	return err
+}
+
+func (s *Server) close() {
+	if s.front != nil {
+		s.front.close()
+	}
+	if s.stream != nil {
+		s.stream.close()
+	}
+	if s.control != nil {
+		s.control.close()
+	}
+}
+
+// whereabouts is where the server can be reached.
+type whereabouts struct {
+	url   string   // shown to clients
+	urls  []string // all that tokens may be asked for
+	hosts []string // names and addresses for the certificate
+	addrs []net.IP // of this machine, when the server started
+}
+
+func locate(c Config) (*whereabouts, error) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen %q: %w", c.Listen, err)
+	}
+	w := &whereabouts{hosts: append([]string{}, c.Names...)}
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		w.hosts = append(w.hosts, host)
+	}
+	w.hosts = append(w.hosts, "localhost")
+	if name, err := os.Hostname(); err == nil {
+		w.hosts = append(w.hosts, name)
+	}
+	ifs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range ifs {
+		if n, ok := a.(*net.IPNet); ok {
+			w.addrs = append(w.addrs, n.IP)
+			if !n.IP.IsLinkLocalUnicast() {
+				w.hosts = append(w.hosts, n.IP.String())
+			}
+		}
+	}
+	for _, h := range w.hosts {
+		w.urls = append(w.urls, "https://"+net.JoinHostPort(h, port))
+	}
+	if c.ListenHTTP != "" {
+		w.urls = append(w.urls, "http://"+c.ListenHTTP)
+	}
+	w.url = w.urls[0]
+	return w, nil
+}
+
+// own reports whether the address is one of this machine's.
+func (w *whereabouts) own(addr string) bool {
+	ip := net.ParseIP(addr)
+	if ip == nil {
+		return false
+	}
+	for _, a := range w.addrs {
+		if a.Equal(ip) {
+			return true
+		}
+	}
+	return ip.IsLoopback()
+}
+
+// every calls f at once and then each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, f func(context.Context)) error {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		f(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
