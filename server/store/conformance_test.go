@@ -33,3 +33,7 @@ func TestThreats(t *testing.T) {
 func TestAudit(t *testing.T) {
 	storetest.Audit(t, func(t testing.TB) audit.Store { return open(t, t.TempDir()).Audit() })
 }
+
+func TestAccess(t *testing.T) {
+	storetest.Access(t, func(t testing.TB) storetest.AccessStore { return open(t, t.TempDir()).Access() })
+}

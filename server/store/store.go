@@ -16,6 +16,7 @@ import (
 	"context"
 	"database/sql"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -51,6 +52,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
+	if err := private(path); err != nil {
+		return nil, errs.Wrap(op, err)
+	}
 	s := &Store{key: key, now: c.Clock, keepDeletions: keptDeletions}
 	if s.now == nil {
 		s.now = time.Now
@@ -63,6 +67,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, errs.Wrap(op, err)
 	}
 	return s, nil
+}
+
+// private creates the database's file for its owner alone; SQLite would leave the mode to
+// the umask, and gives the files beside it the mode of this one.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func (s *Store) prepare(ctx context.Context, path string) error {

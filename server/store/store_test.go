@@ -49,10 +49,22 @@ func count(t testing.TB, s *store.Store) int64 {
 }
 
 func TestReopen(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "a b?c%20d#e&mode=ro")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s := open(t, dir)
 	if err := create(t.Context(), s, "da1_1"); err != nil {
 		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 4 {
+		t.Fatalf("files %v, %v: want key, database, log and its index", files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", f.Name(), info.Mode(), err)
+		}
 	}
 	sealed, err := s.Key().Seal("x", []byte("secret"))
 	if err != nil {
