@@ -15,6 +15,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -63,7 +64,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, errs.Wrap(op, err)
 	}
 	if err := s.prepare(ctx, path); err != nil {
-		s.Close()
+		_ = s.Close()
 		return nil, errs.Wrap(op, err)
 	}
 	return s, nil
@@ -118,7 +119,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func meta(ctx context.Context, q querier, name string) (string, error) {
 	var v string
 	err := q.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, name).Scan(&v)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
 	return v, err

@@ -38,7 +38,7 @@ func openWriter(ctx context.Context, path string) (*writer, error) {
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		db.Close()
+		_ = db.Close()
 		return nil, err
 	}
 	w := &writer{db: db, conn: conn, sql: newStatements(conn), jobs: make(chan *job), quit: make(chan struct{})}
@@ -115,15 +115,20 @@ func (w *writer) transact(batch []*job) error {
 		j.run(ctx, w.sql)
 		var lost errTxnLost
 		if errors.As(j.err, &lost) {
-			w.sql.ExecContext(ctx, "ROLLBACK")
+			w.rollback()
 			return j.err
 		}
 	}
 	if _, err := w.sql.ExecContext(ctx, "COMMIT"); err != nil {
-		w.sql.ExecContext(ctx, "ROLLBACK")
+		w.rollback()
 		return err
 	}
 	return nil
+}
+
+// rollback ends a transaction that may have ended by itself, which is then an error.
+func (w *writer) rollback() {
+	_, _ = w.sql.ExecContext(context.Background(), "ROLLBACK")
 }
 
 func (j *job) run(ctx context.Context, q querier) {
