@@ -33,6 +33,7 @@ type platform struct {
 	conf      Config
 	inventory *inventory.Collector
 	sensors   []sensor.Sensor
+	kernel    *ebpf.Sensor
 	isolator  *isolate.Isolator
 	responder *responder.Responder
 	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
@@ -59,6 +60,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	host := p.inventory.Collect().Hostname
 	table := process.New(process.Config{})
 	kernel := ebpf.New(ebpf.Config{Table: table, ExcludePaths: append([]string{c.StateDir}, c.Exclude...)})
+	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
 		kernel,
 		audit.New(audit.Config{Host: host, Lookup: table.Lookup, Mark: auditMark}),
@@ -137,6 +139,26 @@ func (p *platform) facilities() []sensor.Facility {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append(out, slices.Clone(p.failed)...)
+}
+
+// ready reports whether every sensor has found out what it can watch, and watches it.
+func (p *platform) ready() bool {
+	p.mu.Lock()
+	failed := len(p.failed)
+	p.mu.Unlock()
+	select {
+	case <-p.kernel.Ready():
+	default:
+		if failed == 0 {
+			return false
+		}
+	}
+	for _, s := range p.sensors {
+		if len(s.Facilities()) == 0 && failed == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *platform) isolated() bool {

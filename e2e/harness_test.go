@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,7 +95,7 @@ func start(t testing.TB, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...), out: &buffer{}, end: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -105,7 +106,9 @@ func start(t testing.TB, name string, args ...string) *process {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			lines := strings.Split(p.out.String(), "\n")
+			lines := slices.DeleteFunc(strings.Split(p.out.String(), "\n"), func(l string) bool {
+				return strings.Contains(l, "msg=request") && strings.Contains(l, "status=20")
+			})
 			t.Logf("%s %s said:\n%s", filepath.Base(name), strings.Join(args, " "), strings.Join(lines[max(0, len(lines)-60):], "\n"))
 		}
 	})
@@ -251,9 +254,27 @@ func startAgent(t testing.TB, s *server, ns string) *agentRun {
 	return a
 }
 
+// restart starts the agent (again) and waits until its sensors watch.
 func (a *agentRun) restart(t testing.TB) {
 	t.Helper()
 	a.process = start(t, a.args[0], a.args[1:]...)
+	await(t, "the sensors", func() error {
+		if !a.running() {
+			t.Fatalf("vedette-agent ended: %v\n%s", a.err, a.out)
+		}
+		out, err := exec.Command(bin("vedette-agent"), "status", "--json", "--state-dir", a.state).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%v: %s", err, out)
+		}
+		var st struct{ Ready bool }
+		if err := json.Unmarshal(out, &st); err != nil {
+			return err
+		}
+		if st.Ready {
+			return nil
+		}
+		return fmt.Errorf("not yet: %s", out)
+	})
 }
 
 // onlyDevice waits until exactly one device reports as active and returns it.
