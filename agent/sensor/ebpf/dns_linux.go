@@ -17,7 +17,7 @@ func (n *normaliser) dns(b []byte) bool {
 	kept := min(e.PayloadLen, uint32(len(e.Payload)-1))
 	m, ok := parseDNS(e.Payload[:kept])
 	if !ok || m.response == (e.Egress != 0) {
-		n.undecoded++ // something else on port 53
+		n.undecoded.Add(1) // something else on port 53
 		return true
 	}
 	s := &e.Socket

@@ -57,7 +57,7 @@ func (n *normaliser) emit(ev *event.Event) {
 }
 
 func (n *normaliser) deliver(ev *event.Event) {
-	n.emitted++
+	n.emitted.Add(1)
 	n.sink.Emit(ev)
 }
 
@@ -65,6 +65,7 @@ func (n *normaliser) deliver(ev *event.Event) {
 func (n *normaliser) await(p *event.Process) *pending {
 	pend := &pending{proc: p, deadline: time.Now().Add(patience)}
 	n.pending[p.Key] = pend
+	n.unhashed.Add(1)
 	return pend
 }
 
@@ -81,6 +82,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		return
 	}
 	delete(n.pending, key)
+	n.unhashed.Add(-1)
 	if err == nil {
 		img := pend.proc.Image
 		img.SHA1, img.SHA256, img.MD5 = sums.SHA1, sums.SHA256, sums.MD5
@@ -144,6 +146,29 @@ func (n *normaliser) release(now time.Time) (next time.Time) {
 		pend.waiting = creations
 	}
 	return next
+}
+
+// drain waits a moment for the hashes that events still wait for, and then lets all go.
+func (n *normaliser) drain(limit time.Duration) {
+	for end := time.Now().Add(limit); n.anyWaiting() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key := range n.pending {
+		n.settle(key, hash.Sums{}, hash.ErrClosed)
+	}
+}
+
+func (n *normaliser) anyWaiting() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, pend := range n.pending {
+		if len(pend.waiting) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func reason(err error) string {

@@ -90,6 +90,9 @@ func (o *objects) close() {
 
 // prepare creates the maps as cfg wants them.
 func prepare(cfg Config) (*objects, error) {
+	if page := os.Getpagesize(); cfg.RingBytes < page || cfg.RingBytes&(cfg.RingBytes-1) != 0 {
+		return nil, fmt.Errorf("RingBytes is %d: must be a power of two of at least %d", cfg.RingBytes, page)
+	}
 	spec, err := loadBpf()
 	if err != nil {
 		return nil, err

@@ -38,7 +38,8 @@ type Config struct {
 	Now          func() time.Time // the wall clock; nil means time.Now
 }
 
-// Sensor watches the device with kernel programs.
+// Sensor watches the device with kernel programs. Its methods may be called from any
+// goroutine, but not from within the Sink's.
 type Sensor struct {
 	cfg     Config
 	ownPool bool
@@ -133,6 +134,7 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	s.norm, s.objects, s.progs = norm, obj, progs
 	s.mu.Unlock()
 	defer s.finish()
+	defer norm.drain(time.Second)
 	defer detach(progs)
 
 	// The programs run already, so a process born from here on is in the ring, and one born
