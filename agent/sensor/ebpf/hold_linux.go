@@ -9,7 +9,8 @@ import (
 )
 
 // patience is how long an event waits for the hash of the process that caused it. The
-// creation of a process itself waits until the hash is there or is known not to come.
+// creation of a process itself waits until the hash is there or is known not to come, and
+// its end waits for the same, so as not to come before the creation.
 const patience = 20 * time.Millisecond
 
 // pending is a process whose image is being read. All of it is guarded by normaliser.mu.
@@ -23,7 +24,7 @@ type pending struct {
 
 type waiter struct {
 	*held
-	creation bool
+	patient bool // waits beyond the deadline
 }
 
 // held is an event that waits for waits hashes.
@@ -35,21 +36,21 @@ type held struct {
 // emit hands ev to the sink, now or when the hashes of its processes are known.
 func (n *normaliser) emit(ev *event.Event) {
 	var h *held
-	wait := func(p *event.Process, creation bool) {
+	wait := func(p *event.Process, patient bool) {
 		if p == nil {
 			return
 		}
 		pend := n.pending[p.Key]
-		if pend == nil || pend.given && !creation {
+		if pend == nil || pend.given && !patient {
 			return
 		}
 		if h == nil {
 			h = &held{ev: ev}
 		}
 		h.waits++
-		pend.waiting = append(pend.waiting, waiter{h, creation})
+		pend.waiting = append(pend.waiting, waiter{h, patient})
 	}
-	wait(ev.Process, ev.Table == event.ProcessEvents)
+	wait(ev.Process, ev.Table == event.ProcessEvents || ev.Action == terminated)
 	wait(ev.Initiating, false)
 	if h == nil {
 		n.deliver(ev)
@@ -107,7 +108,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		}
 	}
 	for _, w := range pend.waiting {
-		if w.creation && err != nil {
+		if err != nil && w.patient && w.ev.Table == event.ProcessEvents {
 			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", reason(err))
 		}
 		if w.waits--; w.waits == 0 {
@@ -133,17 +134,17 @@ func (n *normaliser) release(now time.Time) (next time.Time) {
 			continue
 		}
 		pend.given = true
-		creations := pend.waiting[:0]
+		patient := pend.waiting[:0]
 		for _, w := range pend.waiting {
-			if w.creation {
-				creations = append(creations, w)
+			if w.patient {
+				patient = append(patient, w)
 				continue
 			}
 			if w.waits--; w.waits == 0 {
 				n.deliver(w.ev)
 			}
 		}
-		pend.waiting = creations
+		pend.waiting = patient
 	}
 	return next
 }

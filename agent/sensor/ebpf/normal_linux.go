@@ -122,6 +122,9 @@ func (n *normaliser) fork(b []byte) bool {
 	return true
 }
 
+// terminated is the ActionType of a process's end.
+const terminated = "ProcessTerminated"
+
 func (n *normaliser) exit(b []byte) bool {
 	e, _ := view[bpfExitEvent](b)
 	if e == nil {
@@ -139,7 +142,7 @@ func (n *normaliser) exit(b []byte) bool {
 		f.num("ExitCode", uint64(status.ExitStatus()))
 	}
 	n.emit(&event.Event{
-		Table: event.DeviceEvents, Action: "ProcessTerminated",
+		Table: event.DeviceEvents, Action: terminated,
 		Time: n.clock.wall(e.Header.Time), Boot: int64(e.Header.Time),
 		Initiating: p, Process: p, Additional: f.String(),
 	})
