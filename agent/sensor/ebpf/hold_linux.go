@@ -9,7 +9,8 @@ import (
 )
 
 // patience is how long an event waits for the hash of the process that caused it. The
-// creation of a process itself waits until the hash is there or is known not to come.
+// creation of a process itself waits until the hash is there or is known not to come, and
+// its end waits for the same, so as not to come before the creation.
 const patience = 20 * time.Millisecond
 
 // pending is a process whose image is being read. All of it is guarded by normaliser.mu.
@@ -23,7 +24,7 @@ type pending struct {
 
 type waiter struct {
 	*held
-	creation bool
+	patient bool // waits beyond the deadline
 }
 
 // held is an event that waits for waits hashes.
@@ -35,21 +36,21 @@ type held struct {
 // emit hands ev to the sink, now or when the hashes of its processes are known.
 func (n *normaliser) emit(ev *event.Event) {
 	var h *held
-	wait := func(p *event.Process, creation bool) {
+	wait := func(p *event.Process, patient bool) {
 		if p == nil {
 			return
 		}
 		pend := n.pending[p.Key]
-		if pend == nil || pend.given && !creation {
+		if pend == nil || pend.given && !patient {
 			return
 		}
 		if h == nil {
 			h = &held{ev: ev}
 		}
 		h.waits++
-		pend.waiting = append(pend.waiting, waiter{h, creation})
+		pend.waiting = append(pend.waiting, waiter{h, patient})
 	}
-	wait(ev.Process, ev.Table == event.ProcessEvents)
+	wait(ev.Process, ev.Table == event.ProcessEvents || ev.Action == terminated)
 	wait(ev.Initiating, false)
 	if h == nil {
 		n.deliver(ev)
@@ -57,7 +58,7 @@ func (n *normaliser) emit(ev *event.Event) {
 }
 
 func (n *normaliser) deliver(ev *event.Event) {
-	n.emitted++
+	n.emitted.Add(1)
 	n.sink.Emit(ev)
 }
 
@@ -65,6 +66,7 @@ func (n *normaliser) deliver(ev *event.Event) {
 func (n *normaliser) await(p *event.Process) *pending {
 	pend := &pending{proc: p, deadline: time.Now().Add(patience)}
 	n.pending[p.Key] = pend
+	n.unhashed.Add(1)
 	return pend
 }
 
@@ -81,6 +83,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		return
 	}
 	delete(n.pending, key)
+	n.unhashed.Add(-1)
 	if err == nil {
 		img := pend.proc.Image
 		img.SHA1, img.SHA256, img.MD5 = sums.SHA1, sums.SHA256, sums.MD5
@@ -105,7 +108,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		}
 	}
 	for _, w := range pend.waiting {
-		if w.creation && err != nil {
+		if err != nil && w.patient && w.ev.Table == event.ProcessEvents {
 			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", reason(err))
 		}
 		if w.waits--; w.waits == 0 {
@@ -131,19 +134,42 @@ func (n *normaliser) release(now time.Time) (next time.Time) {
 			continue
 		}
 		pend.given = true
-		creations := pend.waiting[:0]
+		patient := pend.waiting[:0]
 		for _, w := range pend.waiting {
-			if w.creation {
-				creations = append(creations, w)
+			if w.patient {
+				patient = append(patient, w)
 				continue
 			}
 			if w.waits--; w.waits == 0 {
 				n.deliver(w.ev)
 			}
 		}
-		pend.waiting = creations
+		pend.waiting = patient
 	}
 	return next
+}
+
+// drain waits a moment for the hashes that events still wait for, and then lets all go.
+func (n *normaliser) drain(limit time.Duration) {
+	for end := time.Now().Add(limit); n.anyWaiting() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key := range n.pending {
+		n.settle(key, hash.Sums{}, hash.ErrClosed)
+	}
+}
+
+func (n *normaliser) anyWaiting() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, pend := range n.pending {
+		if len(pend.waiting) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func reason(err error) string {

@@ -144,7 +144,7 @@ func TestWhatTheRingCannotHoldIsCounted(t *testing.T) {
 			t.Errorf("gap %+v", g)
 		}
 	}
-	got := len(s.all(created(0, "true"))) + len(s.all(created(0, "dash"))) + len(s.all(created(0, "bash")))
+	got := len(s.all(created(0, "true"))) + len(s.all(created(0, shellName(t))))
 	if lost == 0 || uint64(got)+lost != n+1 {
 		t.Errorf("%d execs reported and %d lost, of %d", got, lost, n+1)
 	}
@@ -172,13 +172,14 @@ func TestConnectionDoesNotWaitForABigHash(t *testing.T) {
 	if want := sha256sum(t, big); e.Process.Image.SHA256 != want {
 		t.Errorf("sha256 %q, want %q: %s", e.Process.Image.SHA256, want, e.Additional)
 	}
+	s.wait("exit", func(e *event.Event) bool { return e.Action == terminated && e.Process.PID == pid })
 	var order []string
 	for _, e := range s.all(func(e *event.Event) bool {
-		return e.Action == "ConnectionAttempt" || e.Action == "ProcessCreated" && e.Process.PID == pid
+		return e.Action == "ConnectionAttempt" || e.Process != nil && e.Process.PID == pid
 	}) {
 		order = append(order, e.Action)
 	}
-	if got := strings.Join(order, " "); got != "ConnectionAttempt ConnectionAttempt ProcessCreated" {
+	if got := strings.Join(order, " "); got != "ConnectionAttempt ConnectionAttempt ProcessCreated ProcessTerminated" {
 		t.Errorf("order: %s", got)
 	}
 }
