@@ -345,28 +345,29 @@ func Sequence(from, to, step types.Value, limit int) (out []types.Value, ok bool
 	if from.Null || to.Null || step.Null {
 		return nil, true
 	}
-	if from.Type == types.Real || step.Type == types.Real || to.Type == types.Real {
-		f, t, s := from.Float(), to.Float(), step.Float()
-		if s == 0 || (t-f)/s > float64(limit) {
-			return nil, false
-		}
-		for i := 0; ; i++ {
-			v := f + float64(i)*s
-			if s > 0 && v > t || s < 0 && v < t || v != v {
-				return out, true
-			}
-			out = append(out, types.NewReal(v))
-		}
-	}
-	if step.I == 0 || (to.I-from.I)/step.I > int64(limit) {
+	f, t, s := from.Float(), to.Float(), step.Float()
+	steps := (t - f) / s
+	if s == 0 || !(steps <= float64(limit)) {
 		return nil, false
+	}
+	if from.Type == types.Real || step.Type == types.Real || to.Type == types.Real {
+		for i := 0; float64(i) <= steps; i++ {
+			out = append(out, types.NewReal(f+float64(i)*s))
+		}
+		return out, true
 	}
 	typ := from.Type
 	if typ.Integral() {
 		typ = types.Long
 	}
-	for v := from.I; step.I > 0 && v <= to.I || step.I < 0 && v >= to.I; v += step.I {
+	// Counted, not compared alone: near the ends of int64 the next value wraps around.
+	for v, i := from.I, 0; i <= limit && (step.I > 0 && v <= to.I || step.I < 0 && v >= to.I); i++ {
 		out = append(out, types.Value{Type: typ, I: v})
+		next := v + step.I
+		if (next > v) != (step.I > 0) {
+			break
+		}
+		v = next
 	}
 	return out, true
 }
