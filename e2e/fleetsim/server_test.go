@@ -133,6 +133,7 @@ type server struct {
 	cancel    context.CancelFunc
 	ended     chan error
 	heartbeat time.Duration
+	commands  gateway.Commands // nil for the dispatcher of actions
 }
 
 func start(t testing.TB) *server {
@@ -164,7 +165,11 @@ func (s *server) up() {
 	pipeline := ingest.New(ingest.Config{Appender: s.memory, Detector: byAction{"Suspicious"}, Alerts: s.alerts, Devices: s.devices, Metrics: s.registry})
 	dispatch := action.Config{Store: s.store.Actions(), Devices: s.devices, Nudger: nudger{s}}
 	s.actions = action.NewService(dispatch)
-	s.gateway = gateway.New(gateway.Config{CA: s.ca, Devices: s.devices, Ingest: pipeline, Commands: action.NewDispatcher(dispatch),
+	var commands gateway.Commands = action.NewDispatcher(dispatch)
+	if s.commands != nil {
+		commands = s.commands
+	}
+	s.gateway = gateway.New(gateway.Config{CA: s.ca, Devices: s.devices, Ingest: pipeline, Commands: commands,
 		Metrics: s.registry, Heartbeat: s.heartbeat})
 	conf, err := s.gateway.TLSConfig([]string{"localhost", "127.0.0.1"}, tls.Certificate{})
 	if err != nil {
