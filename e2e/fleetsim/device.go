@@ -25,6 +25,8 @@ type Device struct {
 	dir   string
 	name  string
 
+	enforced enforced
+
 	mu       sync.Mutex
 	rand     *rand.Rand
 	identity *link.Identity
@@ -96,7 +98,7 @@ func (d *Device) config() link.Config {
 		Server: c.Server, StateDir: d.dir, CA: c.CA, Token: c.Token, Name: d.name, Platform: "Linux",
 		AgentVersion: "0.0.0-sim", Fingerprint: sha256.Sum256([]byte(d.name)),
 		MinBackoff: c.Backoff, MaxBackoff: 10 * c.Backoff, Clock: d.Now,
-		Respond: d.respond,
+		Respond: d.respond, Indicators: &d.enforced,
 		Health: func(context.Context) link.Health {
 			inv := d.inventory()
 			return link.Health{Inventory: inv, Digest: sha256.Sum256(inv), Facilities: []*wirepb.Facility{{Name: "sim", State: "working"}}}

@@ -134,11 +134,12 @@ type server struct {
 	ended     chan error
 	heartbeat time.Duration
 	commands  gateway.Commands // nil for the dispatcher of actions
+	feed      *feed
 }
 
 func start(t testing.TB) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), heartbeat: time.Second, memory: &memory{kept: map[key]*telemetry.Batch{}, rows: map[string][]telemetry.Row{}}}
+	s := &server{t: t, dir: t.TempDir(), heartbeat: time.Second, feed: &feed{}, memory: &memory{kept: map[key]*telemetry.Batch{}, rows: map[string][]telemetry.Row{}}}
 	var err error
 	if s.store, err = store.Open(t.Context(), store.Config{Dir: s.dir}); err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func (s *server) up() {
 		commands = s.commands
 	}
 	s.gateway = gateway.New(gateway.Config{CA: s.ca, Devices: s.devices, Ingest: pipeline, Commands: commands,
-		Metrics: s.registry, Heartbeat: s.heartbeat})
+		Indicators: s.feed, Metrics: s.registry, Heartbeat: s.heartbeat})
 	conf, err := s.gateway.TLSConfig([]string{"localhost", "127.0.0.1"}, tls.Certificate{})
 	if err != nil {
 		s.t.Fatal(err)
