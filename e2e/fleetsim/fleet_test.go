@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
+	"github.com/vedette-edr/vedette/server/ca"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -413,4 +415,61 @@ func mustFrame(t *testing.T, d *fleetsim.Device) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func TestACertificateThatIsAboutToEndIsRenewed(t *testing.T) {
+	s := start(t, func(c *ca.Config) {
+		// What this CA issues ends two months from now.
+		c.Clock = func() time.Time { return time.Now().Add(60*24*time.Hour - ca.DeviceLife) }
+	})
+	f := s.enrolled(1, nil)
+	d := f.Devices()[0]
+	first := d.Identity()
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a second certificate", func() bool { return len(s.device(d.ID()).Certificates) >= 2 })
+	d.Emit(d.Execs(10)...)
+	eventually(t, "events", func() bool { return len(s.memory.events(d.ID())) == 10 })
+	eventually(t, "the stream", func() bool { return s.gateway.Connected(ident.DeviceID(d.ID())) })
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now := d.Identity()
+	if bytes.Equal(now.Certificate, first.Certificate) || bytes.Equal(now.Key, first.Key) {
+		t.Error("certificate or key are still the first ones")
+	}
+	if now.Incarnation != 1 || now.Device != first.Device {
+		t.Errorf("the device is %s/%d now", now.Device, now.Incarnation)
+	}
+}
+
+func BenchmarkFleet(b *testing.B) {
+	s := start(b)
+	f := s.enrolled(20, nil)
+	frames := make(chan func() error, 64)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for send := range frames {
+				if err := send(); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	const size = 500
+	i := 0
+	for b.Loop() {
+		d := f.Devices()[i%20]
+		i++
+		frame, err := d.Frame(d.Execs(size))
+		if err != nil {
+			b.Fatal(err)
+		}
+		frames <- func() error { _, err := d.Send(b.Context(), frame); return err }
+	}
+	close(frames)
+	wg.Wait()
+	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
 }

@@ -137,7 +137,7 @@ type server struct {
 	feed      *feed
 }
 
-func start(t testing.TB) *server {
+func start(t testing.TB, change ...func(*ca.Config)) *server {
 	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), heartbeat: time.Second, feed: &feed{}, memory: &memory{kept: map[key]*telemetry.Batch{}, rows: map[string][]telemetry.Row{}}}
 	var err error
@@ -145,7 +145,11 @@ func start(t testing.TB) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
-	if s.ca, err = ca.Open(ca.Config{Dir: filepath.Join(s.dir, "ca")}); err != nil {
+	conf := ca.Config{Dir: filepath.Join(s.dir, "ca")}
+	for _, c := range change {
+		c(&conf)
+	}
+	if s.ca, err = ca.Open(conf); err != nil {
 		t.Fatal(err)
 	}
 	s.devices = device.New(device.Config{Store: s.store.Devices(), Tokens: s.store.Tokens(), TokenKey: []byte("a key of thirty-two bytes, or so")})
