@@ -86,7 +86,7 @@ func (b *binder) mvApply(r rel, x *syntax.MvOp, p *pipe) rel {
 		}
 	}
 	sub := in
-	sp := &pipe{q: x.On, sc: newScope(p.sc), base: &in}
+	sp := &pipe{q: x.On, sc: newScope(p.sc)}
 	for i, op := range x.On.Ops {
 		sp.at = i
 		sub = b.operator(sub, op, sp)

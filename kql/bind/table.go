@@ -261,6 +261,9 @@ func (b *binder) query(q *syntax.Query, sc *scope) rel {
 			}
 		}
 	}
+	if r.node == nil {
+		b.fail(q.Pos(), CodeSupport, "an operator inside a subquery cannot name what stands before it")
+	}
 	return r
 }
 
@@ -269,8 +272,6 @@ type pipe struct {
 	q  *syntax.Query
 	at int
 	sc *scope
-	// base is the input of a subpipeline, which has no source expression.
-	base *rel
 }
 
 // prefix is what stands before the current operator, bound anew at each call.

@@ -378,6 +378,7 @@ func internalFuncs() []entry {
 		{sig: "mv_rows(asArray:bool, value:any...) dynamic", in: true, nulls: true, eval: func(_ *Ctx, a []types.Value) types.Value {
 			return dyn(MvRows(a[1:], a[0].True()))
 		}},
+		{sig: "series_build(bins:dynamic, values:dynamic, from:long, to:long, step:long, default:dynamic) dynamic", in: true, nulls: true, eval: seriesBuild},
 		{sig: "set_of(values:dynamic, limit:long) dynamic", in: true, eval: arrays(func(_ *Ctx, arr []any, a []types.Value) types.Value {
 			acc := &listAcc{seen: map[string]bool{}}
 			for _, e := range arr {
@@ -393,6 +394,27 @@ func internalFuncs() []entry {
 			return acc.Result()[0]
 		})},
 	}
+}
+
+// seriesBuild lays values out over the axis of make-series.
+func seriesBuild(c *Ctx, a []types.Value) types.Value {
+	bins, _ := a[0].D.([]any)
+	vals, _ := a[1].D.([]any)
+	from, to, step := a[2].I, a[3].I, a[4].I
+	if a[2].Null || a[3].Null || step <= 0 || to < from || float64(to-from)/float64(step) > MaxArray {
+		return c.null()
+	}
+	out := make([]any, (to-from+step-1)/step)
+	for i := range out {
+		out[i] = a[5].D
+	}
+	for i, b := range bins {
+		at, ok := b.(int64)
+		if j := (at - from) / step; ok && j >= 0 && j < int64(len(out)) && i < len(vals) && vals[i] != nil {
+			out[j] = vals[i]
+		}
+	}
+	return dyn(out)
 }
 
 // MvRows is the expansion of mv-expand: one array of the items' elements per row, at

@@ -10,8 +10,8 @@ import (
 	"github.com/vedette-edr/vedette/kql/types"
 )
 
-// evalFloor is the number of exact cases that pass on eval; it only ever grows.
-const evalFloor = 0
+// evalFloor is the number of cases that pass on eval; it only ever grows.
+const evalFloor = 264
 
 func TestOracleOnEval(t *testing.T) {
 	path := "../../../shared/oracle/kql-emulator-cases.json"

@@ -169,6 +169,18 @@ func prune(n Node, need map[int]bool) Node {
 		x.Items = kept
 		x.In = prune(x.In, below)
 	case *Aggregate:
+		kept := x.Aggs[:0:0]
+		for i, a := range x.Aggs {
+			used := false
+			for _, c := range a.Cols {
+				used = used || need[c.ID]
+			}
+			// Without keys an aggregate makes one row of any input: one must stay.
+			if used || len(x.Keys) == 0 && len(kept) == 0 && i == len(x.Aggs)-1 {
+				kept = append(kept, a)
+			}
+		}
+		x.Aggs = kept
 		for _, e := range Exprs(x) {
 			reads(e, below)
 		}
