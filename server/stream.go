@@ -33,7 +33,8 @@ type stream struct {
 func newStream(ctx context.Context, s *Server) (*stream, error) {
 	clock := s.cfg.Clock
 	st, err := duckdb.Open(duckdb.Config{
-		Dir: filepath.Join(s.cfg.DataDir, "telemetry"), Tables: tables(), Clock: clock, Retention: s.cfg.Retention,
+		Dir: filepath.Join(s.cfg.DataDir, "telemetry"), Tables: tables(), Clock: clock,
+		Retention: s.cfg.Retention, Reserve: s.cfg.DiskReserve,
 		Decode: func(raw []byte) ([]*event.Event, []event.Gap, error) {
 			b, err := wire.DecodeBatch(raw, wire.Limits{})
 			if err != nil {
@@ -57,6 +58,13 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 			return health.Report{State: health.Degraded, Detail: why}
 		}
 		return health.OK()
+	})
+	s.health.Add("query sandbox", func(context.Context) health.Report {
+		rep := health.OK()
+		if lacks := st.Status().Sandbox; lacks != "" {
+			rep.Detail = "Queries run, but their sandbox lacks " + lacks
+		}
+		return rep
 	})
 	s.metrics.MustRegister(storeMetrics{st})
 	return t, nil
