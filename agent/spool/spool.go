@@ -89,6 +89,8 @@ type Spool struct {
 	mu        sync.Mutex
 	telemetry *queue // replaced by the flusher alone
 	closed    bool
+	opened    time.Time      // constant
+	fresh     bool           // constant: there was no spool before
 	events    []*event.Event // emitted, not yet taken by the flusher
 	first     time.Time      // when events[0] came; monotonic
 	gaps      []event.Gap    // to go with the next batch
@@ -174,8 +176,13 @@ func (s *Spool) open() error {
 			return err
 		}
 	}
-	s.state.BootID, s.state.Clean = s.conf.BootID, false
-	return s.saveState()
+	s.state.BootID, s.state.Clean, s.state.Opened = s.conf.BootID, false, s.conf.Clock().UTC()
+	s.opened, s.fresh = s.state.Opened, fresh
+	if err := s.saveState(); err != nil {
+		return err
+	}
+	s.counter.watch(false)
+	return nil
 }
 
 // account compares what was emitted with what is on disk and makes up gaps for the rest.
@@ -195,6 +202,11 @@ func (s *Spool) account() {
 	if from.IsZero() || from.After(now) {
 		from = s.state.Saved
 	}
+	// What happened shortly before was still in sensors, and before they watched nobody saw.
+	from = from.Add(-s.counter.slack())
+	if !s.counter.watching() && !s.state.Opened.IsZero() {
+		from = earliest(from, s.state.Opened)
+	}
 	switch sameBoot := s.conf.BootID == s.state.BootID; {
 	case s.state.Clean && emitted == known:
 		s.addGap(event.Gap{Source: "agent", Reason: "the agent was stopped", From: from, To: now})
@@ -212,9 +224,18 @@ func (s *Spool) account() {
 
 func (s *Spool) lastSpooled(or time.Time) time.Time {
 	if s.telemetry.last != nil && !s.telemetry.last.Created.After(or) {
-		return s.telemetry.last.Created
+		return s.telemetry.last.Created.Add(-s.counter.slack())
 	}
 	return or
+}
+
+// Watching says that the sensors watch from now on: whoever opened the spool says so once.
+// Until then nothing is seen, and when the device was enrolled before, that is a gap.
+func (s *Spool) Watching() {
+	if !s.fresh {
+		s.Lost(event.Gap{Source: "agent", Reason: "the agent was starting", From: s.opened, To: s.conf.Clock()})
+	}
+	s.counter.watch(true)
 }
 
 // maxGaps bounds the gaps that wait for a batch; further ones of one source are merged.
@@ -263,6 +284,7 @@ func (s *Spool) Emit(e *event.Event) {
 		return
 	}
 	s.counter.add(1, now)
+	s.counter.delayed(now.Sub(e.Time))
 	s.stats.Emitted++
 	full := len(s.events) >= s.conf.QueueEvents
 	if full {

@@ -141,6 +141,7 @@ func (d *Device) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.Watching()
 	l, err := link.New(d.config(), d.identity, s)
 	if err != nil {
 		return errors.Join(err, s.Close())
