@@ -162,6 +162,9 @@ func (d *Device) Emit(events ...*event.Event) {
 	}
 }
 
+// Dir is the device's state directory.
+func (d *Device) Dir() string { return d.dir }
+
 // Spool returns how a started device's spool fares.
 func (d *Device) Spool() spool.Stats {
 	d.mu.Lock()
@@ -232,6 +235,10 @@ func (d *Device) Send(ctx context.Context, frame []byte) (*wirepb.PushResponse, 
 	}
 	return r.Msg, nil
 }
+
+// Refusal is the code that the server gave with an error of Send or Push; "" when the
+// error is not the server's.
+func Refusal(err error) string { return link.FaultOf(err).Code }
 
 // Push sends events as one batch by hand, again and again while the server asks to come
 // back later.
