@@ -120,7 +120,7 @@ func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
 func (a *Agent) run(ctx context.Context) error {
 	defer a.close()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.platform.run(ctx, a.spool, a.spool.Watching) })
+	g.Go(func() error { return a.platform.run(ctx, a.spool, a.watching) })
 	g.Go(func() error { return a.serveStatus(ctx) })
 	g.Go(func() error {
 		err := a.link.Run(ctx)
@@ -137,6 +137,12 @@ func (a *Agent) run(ctx context.Context) error {
 	}
 	a.conf.Log.Info("stopped", "err", err)
 	return err
+}
+
+// watching is called when the sensors have found out what they can watch.
+func (a *Agent) watching() {
+	a.spool.Watching()
+	a.link.Report()
 }
 
 func (a *Agent) close() {

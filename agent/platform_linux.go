@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -132,20 +131,23 @@ func (p *platform) tampered(detail string) {
 }
 
 func (p *platform) facilities() []sensor.Facility {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var out []sensor.Facility
 	for _, s := range p.sensors {
-		out = append(out, s.Facilities()...)
+		own := s.Facilities()
+		out = append(out, own...)
+		// Most sensors that could not work say themselves what they lack, and how to get it.
+		failed, ok := p.failed[s.Name()]
+		if ok && !slices.ContainsFunc(own, func(f sensor.Facility) bool { return f.State == sensor.Missing }) {
+			out = append(out, failed)
+		}
 	}
 	if _, err := p.isolator.Status(); err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(),
 			Remedy: "isolation needs nftables in the kernel and CAP_NET_ADMIN"})
 	} else {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Working})
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(p.failed)) {
-		out = append(out, p.failed[name])
 	}
 	return out
 }

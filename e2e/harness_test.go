@@ -143,10 +143,11 @@ func (p *process) running() bool {
 // server is a running vedetted with a client of its API.
 type server struct {
 	*process
-	dir   string   // its data directory
-	addr  string   // host:port of its HTTPS listener
-	ns    string   // network namespace, "" for the host's
-	flags []string // further flags
+	dir     string   // its data directory
+	addr    string   // host:port of its HTTPS listener
+	ns      string   // network namespace, "" for the host's
+	flags   []string // further flags
+	program []string // what starts it; nil for vedetted itself
 	*client.Client
 	profile *client.Profile
 }
@@ -173,7 +174,7 @@ func startServer(t testing.TB) *server {
 // start starts (again) the server on its directory and address.
 func (s *server) start(t testing.TB) {
 	t.Helper()
-	s.process = start(t, bin("vedetted"), append([]string{"serve", "--data-dir", s.dir, "--listen", s.addr}, s.flags...)...)
+	s.process = s.launch(t)
 	s.awaitProfile(t)
 	hc := s.httpClient(t)
 	await(t, "the server to be ready", func() error {
@@ -213,6 +214,17 @@ func (s *server) part(t testing.TB, name string) (p struct{ Part, State, Detail 
 	}
 	t.Fatalf("/readyz knows no part %q: %v", name, sum)
 	return p
+}
+
+// launch starts the program and waits for nothing.
+func (s *server) launch(t testing.TB) *process {
+	t.Helper()
+	args := s.program
+	if args == nil {
+		args = []string{bin("vedetted")}
+	}
+	args = slices.Concat(args, []string{"serve", "--data-dir", s.dir, "--listen", s.addr}, s.flags)
+	return start(t, args[0], args[1:]...)
 }
 
 func (s *server) awaitProfile(t testing.TB) {

@@ -42,6 +42,9 @@ func (l *Link) heartbeatLoop(ctx context.Context) error {
 	}
 }
 
+// Report asks for a heartbeat now, because something worth saying changed.
+func (l *Link) Report() { signal(l.beat) }
+
 // Bounds of what a server may ask for.
 const (
 	minHeartbeat = time.Second

@@ -173,6 +173,7 @@ func (w *watcher) report(c *scan) {
 		acc.State, acc.Detail = sensor.Missing, w.accounts.Error()
 	} else if w.identity.shadow == nil {
 		acc.State, acc.Detail = sensor.Degraded, "shadow cannot be read: password changes are not seen"
+		acc.Remedy = "run the agent as root"
 	}
 	svc := sensor.Facility{Name: "account:units", State: sensor.Working}
 	switch {
