@@ -13,11 +13,16 @@ import (
 // its end waits for the same, so as not to come before the creation.
 const patience = 20 * time.Millisecond
 
+// lateness bounds that longer wait: whoever fills the pool's queue with big files must not
+// thereby hide what is started meanwhile.
+const lateness = 5 * time.Second
+
 // pending is a process whose image is being read. All of it is guarded by normaliser.mu.
 type pending struct {
 	proc     *event.Process
 	deadline time.Time // when the events that only mention proc go without its hash
 	given    bool      // the deadline has passed
+	late     time.Time // when those go that are patient
 	waiting  []waiter
 	children []uint64 // keys of what it forked meanwhile: the same image
 }
@@ -62,11 +67,16 @@ func (n *normaliser) deliver(ev *event.Event) {
 	n.sink.Emit(ev)
 }
 
-// await makes p pending.
+// await makes p pending. It may be already: a process born while the sensor starts is found
+// in /proc and in the ring.
 func (n *normaliser) await(p *event.Process) *pending {
-	pend := &pending{proc: p, deadline: time.Now().Add(patience)}
+	if pend := n.pending[p.Key]; pend != nil {
+		return pend
+	}
+	now := time.Now()
+	pend := &pending{proc: p, deadline: now.Add(patience), late: now.Add(lateness)}
 	n.pending[p.Key] = pend
-	n.unhashed.Add(1)
+	n.unhashed.Store(int64(len(n.pending)))
 	return pend
 }
 
@@ -83,7 +93,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		return
 	}
 	delete(n.pending, key)
-	n.unhashed.Add(-1)
+	n.unhashed.Store(int64(len(n.pending)))
 	if err == nil {
 		img := pend.proc.Image
 		img.SHA1, img.SHA256, img.MD5 = sums.SHA1, sums.SHA256, sums.MD5
@@ -124,29 +134,42 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 // will, the zero time when none waits.
 func (n *normaliser) release(now time.Time) (next time.Time) {
 	for _, pend := range n.pending {
+		due := pend.deadline
 		if pend.given {
+			due = pend.late
+		}
+		if pend.given && len(pend.waiting) == 0 {
 			continue
 		}
-		if now.Before(pend.deadline) {
-			if next.IsZero() || pend.deadline.Before(next) {
-				next = pend.deadline
+		if now.Before(due) {
+			if next.IsZero() || due.Before(next) {
+				next = due
 			}
 			continue
 		}
+		n.letGo(pend, pend.given)
 		pend.given = true
-		patient := pend.waiting[:0]
-		for _, w := range pend.waiting {
-			if w.patient {
-				patient = append(patient, w)
-				continue
-			}
-			if w.waits--; w.waits == 0 {
-				n.deliver(w.ev)
-			}
-		}
-		pend.waiting = patient
 	}
 	return next
+}
+
+// letGo ends the wait for pend: of all, or of all but the patient.
+func (n *normaliser) letGo(pend *pending, all bool) {
+	stay := pend.waiting[:0]
+	for _, w := range pend.waiting {
+		if w.patient && !all {
+			stay = append(stay, w)
+			continue
+		}
+		if w.patient && w.ev.Table == event.ProcessEvents {
+			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", "Late")
+		}
+		if w.waits--; w.waits == 0 {
+			n.deliver(w.ev)
+		}
+	}
+	clear(pend.waiting[len(stay):])
+	pend.waiting = stay
 }
 
 // drain waits a moment for the hashes that events still wait for, and then lets all go.
