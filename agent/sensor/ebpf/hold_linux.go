@@ -9,8 +9,8 @@ import (
 )
 
 // patience is how long an event waits for the hash of the process that caused it. The
-// creation of a process itself waits until the hash is there or is known not to come, and
-// its end waits for the same, so as not to come before the creation.
+// creation of a process waits until its own hash and its creator's are there or are known
+// not to come, and its end waits for the same, so as not to come before the creation.
 const patience = 20 * time.Millisecond
 
 // lateness bounds that longer wait: whoever fills the pool's queue with big files must not
@@ -38,6 +38,11 @@ type held struct {
 	waits int
 }
 
+// creates reports whether the event is the creation of the process with that key.
+func (h *held) creates(key uint64) bool {
+	return h.ev.Table == event.ProcessEvents && h.ev.Process != nil && h.ev.Process.Key == key
+}
+
 // emit hands ev to the sink, now or when the hashes of its processes are known.
 func (n *normaliser) emit(ev *event.Event) {
 	var h *held
@@ -55,8 +60,9 @@ func (n *normaliser) emit(ev *event.Event) {
 		h.waits++
 		pend.waiting = append(pend.waiting, waiter{h, patient})
 	}
-	wait(ev.Process, ev.Table == event.ProcessEvents || ev.Action == terminated)
-	wait(ev.Initiating, false)
+	creation := ev.Table == event.ProcessEvents
+	wait(ev.Process, creation || ev.Action == terminated)
+	wait(ev.Initiating, creation)
 	if h == nil {
 		n.deliver(ev)
 	}
@@ -118,7 +124,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		}
 	}
 	for _, w := range pend.waiting {
-		if err != nil && w.patient && w.ev.Table == event.ProcessEvents {
+		if err != nil && w.creates(key) {
 			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", reason(err))
 		}
 		if w.waits--; w.waits == 0 {
@@ -161,7 +167,7 @@ func (n *normaliser) letGo(pend *pending, all bool) {
 			stay = append(stay, w)
 			continue
 		}
-		if w.patient && w.ev.Table == event.ProcessEvents {
+		if w.creates(pend.proc.Key) {
 			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", "Late")
 		}
 		if w.waits--; w.waits == 0 {
