@@ -120,7 +120,7 @@ func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
 func (a *Agent) run(ctx context.Context) error {
 	defer a.close()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.platform.run(ctx, a.spool) })
+	g.Go(func() error { return a.platform.run(ctx, a.spool, a.spool.Watching) })
 	g.Go(func() error { return a.serveStatus(ctx) })
 	g.Go(func() error {
 		err := a.link.Run(ctx)

@@ -143,9 +143,10 @@ func (p *process) running() bool {
 // server is a running vedetted with a client of its API.
 type server struct {
 	*process
-	dir  string // its data directory
-	addr string // host:port of its HTTPS listener
-	ns   string // network namespace, "" for the host's
+	dir   string   // its data directory
+	addr  string   // host:port of its HTTPS listener
+	ns    string   // network namespace, "" for the host's
+	flags []string // further flags
 	*client.Client
 	profile *client.Profile
 }
@@ -172,7 +173,7 @@ func startServer(t testing.TB) *server {
 // start starts (again) the server on its directory and address.
 func (s *server) start(t testing.TB) {
 	t.Helper()
-	s.process = start(t, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", s.addr)
+	s.process = start(t, bin("vedetted"), append([]string{"serve", "--data-dir", s.dir, "--listen", s.addr}, s.flags...)...)
 	s.awaitProfile(t)
 	hc := s.httpClient(t)
 	await(t, "the server to be ready", func() error {
@@ -189,6 +190,29 @@ func (s *server) start(t testing.TB) {
 		}
 		return nil
 	})
+}
+
+// part asks /readyz for the state of one part.
+func (s *server) part(t testing.TB, name string) (p struct{ Part, State, Detail string }) {
+	t.Helper()
+	resp, err := s.httpClient(t).Get("https://" + s.addr + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var sum struct {
+		Parts []struct{ Part, State, Detail string }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&sum); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range sum.Parts {
+		if p.Part == name {
+			return p
+		}
+	}
+	t.Fatalf("/readyz knows no part %q: %v", name, sum)
+	return p
 }
 
 func (s *server) awaitProfile(t testing.TB) {

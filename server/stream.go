@@ -31,8 +31,8 @@ type stream struct {
 func newStream(ctx context.Context, s *Server) (*stream, error) {
 	clock := s.cfg.Clock
 	st, err := duckdb.Open(duckdb.Config{
-		Dir: filepath.Join(s.cfg.DataDir, "telemetry"), Tables: tables(), Clock: clock, Retention: s.cfg.Retention,
-		Decode:  ingest.Decode,
+		Dir: filepath.Join(s.cfg.DataDir, "telemetry"), Tables: tables(), Clock: clock,
+		Retention: s.cfg.Retention, Reserve: s.cfg.DiskReserve, Decode: ingest.Decode,
 		Workers: duckdb.WorkerConfig{Command: s.cfg.Worker},
 	})
 	if err != nil {
@@ -49,6 +49,13 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 			return health.Report{State: health.Degraded, Detail: why}
 		}
 		return health.OK()
+	})
+	s.health.Add("query sandbox", func(context.Context) health.Report {
+		rep := health.OK()
+		if lacks := st.Status().Sandbox; lacks != "" {
+			rep.Detail = "Queries run, but their sandbox lacks " + lacks
+		}
+		return rep
 	})
 	s.metrics.MustRegister(storeMetrics{st})
 	return t, nil

@@ -23,6 +23,11 @@ func (s *Spool) account() {
 	if from.IsZero() || from.After(now) {
 		from = s.state.Saved
 	}
+	// What happened shortly before was still in sensors, and before they watched nobody saw.
+	from = from.Add(-s.counter.slack())
+	if !s.counter.watching() && !s.state.Opened.IsZero() {
+		from = earliest(from, s.state.Opened)
+	}
 	switch sameBoot := s.conf.BootID == s.state.BootID; {
 	case s.state.Clean && emitted == known:
 		s.addGap(event.Gap{Source: "agent", Reason: "the agent was stopped", From: from, To: now})
@@ -40,9 +45,18 @@ func (s *Spool) account() {
 
 func (s *Spool) lastSpooled(or time.Time) time.Time {
 	if s.telemetry.last != nil && !s.telemetry.last.Created.After(or) {
-		return s.telemetry.last.Created
+		return s.telemetry.last.Created.Add(-s.counter.slack())
 	}
 	return or
+}
+
+// Watching says that the sensors watch from now on: whoever opened the spool says so once.
+// Until then nothing is seen, and when the device was enrolled before, that is a gap.
+func (s *Spool) Watching() {
+	if !s.fresh {
+		s.Lost(event.Gap{Source: "agent", Reason: "the agent was starting", From: s.opened, To: s.conf.Clock()})
+	}
+	s.counter.watch(true)
 }
 
 // maxGaps bounds the gaps that wait for a batch; further ones of one source are merged.

@@ -89,6 +89,8 @@ type Spool struct {
 	mu        sync.Mutex
 	telemetry *queue // replaced by the flusher alone
 	closed    bool
+	opened    time.Time      // constant
+	fresh     bool           // constant: there was no spool before
 	events    []*event.Event // emitted, not yet taken by the flusher
 	first     time.Time      // when events[0] came; monotonic
 	gaps      []event.Gap    // to go with the next batch
@@ -174,8 +176,13 @@ func (s *Spool) open() error {
 			return err
 		}
 	}
-	s.state.BootID, s.state.Clean = s.conf.BootID, false
-	return s.saveState()
+	s.state.BootID, s.state.Clean, s.state.Opened = s.conf.BootID, false, s.conf.Clock().UTC()
+	s.opened, s.fresh = s.state.Opened, fresh
+	if err := s.saveState(); err != nil {
+		return err
+	}
+	s.counter.watch(false)
+	return nil
 }
 
 // Emit takes an event in. It never blocks on the disk: when the queue in memory is full
@@ -188,6 +195,7 @@ func (s *Spool) Emit(e *event.Event) {
 		return
 	}
 	s.counter.add(1, now)
+	s.counter.delayed(now.Sub(e.Time))
 	s.stats.Emitted++
 	full := len(s.events) >= s.conf.QueueEvents
 	if full {

@@ -105,6 +105,10 @@ func printStatus(w io.Writer, s *agent.Status) {
 	switch {
 	case s.Problem != "":
 		line("Connection", "%s", s.Problem)
+		if !s.LastContact.IsZero() {
+			line("", "the last contact was %s ago", time.Since(s.LastContact).Round(time.Second))
+		}
+		line("", "everything is kept on this device until the server takes it")
 	case s.LastContact.IsZero():
 		line("Connection", "not yet")
 	default:

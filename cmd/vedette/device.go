@@ -13,6 +13,7 @@ import (
 type deviceCommand struct {
 	List      deviceList    `cmd:"" help:"List devices."`
 	Get       deviceGet     `cmd:"" help:"Show one device."`
+	Health    deviceHealth  `cmd:"" help:"Show how well a device is watched: sensors, clock, spool, copies."`
 	Tag       deviceTag     `cmd:"" help:"Add a tag to devices, or remove it."`
 	Isolate   deviceIsolate `cmd:"" help:"Cut a device off from everything but this server."`
 	Unisolate deviceRelease `cmd:"" help:"Release a device from isolation."`
@@ -48,6 +49,30 @@ func printMachine(s *session, m *client.Machine) error {
 		{"Agent", m.AgentVersion}, {"Address", m.LastIP}, {"Risk", m.RiskScore}, {"Exposure", m.ExposureLevel},
 		{"First seen", when(m.FirstSeen)}, {"Last seen", when(m.LastSeen)}, {"Tags", strings.Join(m.Tags, ", ")},
 	})
+}
+
+type deviceHealth struct {
+	Device string `arg:"" help:"Device id or computer name."`
+}
+
+func (d *deviceHealth) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	h, err := c.Health(s.ctx, d.Device)
+	if err != nil {
+		return err
+	}
+	fields := [][2]string{
+		{"Id", h.ID}, {"Name", h.Name}, {"Health", h.HealthStatus}, {"Last report", when(h.LastReport)}, {"Last telemetry", when(h.LastData)},
+		{"Clock", fmt.Sprintf("%+.1f s to the server's", -h.ClockOffset)},
+		{"Spool", fmt.Sprintf("%d batches waiting, %d of %d MiB, %d events dropped", h.Spool.Batches, h.Spool.Bytes>>20, h.Spool.Limit>>20, h.Spool.Dropped)},
+	}
+	for _, p := range h.Problems {
+		fields = append(fields, [2]string{"Problem", p})
+	}
+	return s.out.one(h, fields)
 }
 
 type deviceTag struct {

@@ -141,6 +141,7 @@ func (d *Device) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.Watching()
 	l, err := link.New(d.config(), d.identity, s)
 	if err != nil {
 		return errors.Join(err, s.Close())
@@ -160,6 +161,9 @@ func (d *Device) Emit(events ...*event.Event) {
 		s.Emit(e)
 	}
 }
+
+// Dir is the device's state directory.
+func (d *Device) Dir() string { return d.dir }
 
 // Spool returns how a started device's spool fares.
 func (d *Device) Spool() spool.Stats {
@@ -231,6 +235,10 @@ func (d *Device) Send(ctx context.Context, frame []byte) (*wirepb.PushResponse, 
 	}
 	return r.Msg, nil
 }
+
+// Refusal is the code that the server gave with an error of Send or Push; "" when the
+// error is not the server's.
+func Refusal(err error) string { return link.FaultOf(err).Code }
 
 // Push sends events as one batch by hand, again and again while the server asks to come
 // back later.

@@ -64,6 +64,15 @@ func New(c Config) (*Fleet, error) {
 // Devices returns the devices in order.
 func (f *Fleet) Devices() []*Device { return f.devices }
 
+// Again returns a device that is enrolled as d is and was not driven yet, on d's state
+// directory: the agent on that device begins anew. The caller closes it; d is not used
+// any more.
+func (f *Fleet) Again(d *Device) *Device {
+	n := newDevice(f, d.index)
+	n.identity = d.Identity()
+	return n
+}
+
 // enrolling is how many devices enrol at a time.
 const enrolling = 8
 

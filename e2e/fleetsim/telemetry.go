@@ -18,6 +18,19 @@ func (d *Device) Execs(n int) []*event.Event {
 	return retimed(wiretest.Shell(seed, n), d.Now().Sub(wiretest.Start))
 }
 
+// Numbered returns n executions, now, whose command lines are marker and the numbers from
+// first on: what a test counts afterwards.
+func (d *Device) Numbered(marker string, first, n int) []*event.Event {
+	events := d.Execs(n)
+	for i, e := range events {
+		p := *e.Process
+		p.CommandLine = fmt.Sprint(marker, " ", first+i)
+		e.Process = &p
+		e.Time = d.Now()
+	}
+	return events
+}
+
 // retimed moves events in time. Parts are shared as before.
 func retimed(events []*event.Event, by time.Duration) []*event.Event {
 	moved := map[*event.Process]*event.Process{}
