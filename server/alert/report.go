@@ -151,12 +151,17 @@ func (s *Service) openLike(ctx context.Context, tenant ident.TenantID, r *Report
 	}
 }
 
+// reportSource is the DetectionSource of reports. The published page of the call names
+// none; of the published words it is the one for what a customer's own logic found in
+// events, as a custom detection rule does.
+const reportSource = "CustomDetection"
+
 // create keeps a new alert. The same event may be reported again after its alert was
 // resolved, so the id tells the time of the report as well.
 func (s *Service) create(ctx context.Context, tenant ident.TenantID, r *Report, now time.Time) (*Alert, error) {
 	a := &Alert{
 		Tenant: tenant, Device: r.Device, DeviceName: r.DeviceName, Title: r.Title, Description: r.Description, Recommended: r.Recommended,
-		Category: r.Category, Severity: r.Severity, Status: New, DetectionSource: "CustomDetection",
+		Category: r.Category, Severity: r.Severity, Status: New, DetectionSource: reportSource,
 		Source:  Source{Rule: RuleReport, ReportID: r.ReportID},
 		Created: now, Updated: now, FirstEvent: r.At, LastEvent: r.At, Evidence: r.Evidence, User: r.User,
 	}

@@ -151,7 +151,7 @@ func TestHuntingOverTheRealEngine(t *testing.T) {
 	}
 
 	t.Run("tenants", func(t *testing.T) {
-		for _, query := range []string{"DeviceProcessEvents", "ProcessCreationEvents", "union *", "search 'curl'", "union withsource=T Device* | take 100",
+		for _, query := range []string{"DeviceProcessEvents", "ProcessCreationEvents", "union *", "search in (DeviceProcessEvents, DeviceEvents) 'curl'", "union withsource=T Device* | take 100",
 			"DeviceProcessEvents | join kind=leftouter DeviceProcessEvents on FileName", "let x = DeviceProcessEvents; x | union x"} {
 			w := e.hunt("all", query)
 			if w.Code != 200 || strings.Contains(w.Body.String(), "another tenant") || strings.Contains(w.Body.String(), e.vars["foreign"]) || !strings.Contains(w.Body.String(), "curl 1") {
