@@ -111,15 +111,11 @@ type actionFlags struct {
 
 type deviceIsolate struct {
 	actionFlags
-	Selective bool `help:"Selective isolation instead of full."`
 	ForceSelf bool `help:"Isolate the host that runs the server itself. It will be cut off from everybody else."`
 }
 
 func (d *deviceIsolate) Run(s *session) error {
 	body := map[string]any{"Comment": d.Comment, "IsolationType": "Full"}
-	if d.Selective {
-		body["IsolationType"] = "Selective"
-	}
 	if d.ForceSelf {
 		body["ForceSelf"] = true
 	}
