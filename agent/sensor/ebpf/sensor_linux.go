@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/schema/event"
@@ -191,13 +192,13 @@ func (s *Sensor) read(ctx context.Context, rd *ringbuf.Reader, norm *normaliser,
 // attachAll loads and attaches every program on its own.
 func (s *Sensor) attachAll(obj *objects) []attached {
 	var at places
-	if trace := s.place("tracefs", "mount tracefs at /sys/kernel/tracing", traceFS); trace != nil {
-		defer trace.close()
-		at.trace = trace.path
+	if trace := s.place("tracefs", "mount tracefs at /sys/kernel/tracing", kernfs.Trace); trace != nil {
+		defer trace.Close()
+		at.trace = trace.Path
 	}
-	if cg := s.place("cgroup2", "mount cgroup2 at /sys/fs/cgroup", cgroupFS); cg != nil {
-		defer cg.close()
-		at.cgroup = cg.path
+	if cg := s.place("cgroup2", "mount cgroup2 at /sys/fs/cgroup", kernfs.Cgroup); cg != nil {
+		defer cg.Close()
+		at.cgroup = cg.Path
 		if s.cfg.CgroupPath != "" {
 			at.cgroup = s.cfg.CgroupPath
 		}
@@ -206,7 +207,7 @@ func (s *Sensor) attachAll(obj *objects) []attached {
 }
 
 // place finds a file system that programs are attached through, nil when there is none.
-func (s *Sensor) place(name, remedy string, find func() (*mounted, error)) *mounted {
+func (s *Sensor) place(name, remedy string, find func() (*kernfs.Mount, error)) *kernfs.Mount {
 	if slices.Contains(s.cfg.Disable, name) {
 		s.found.missing(name, "enable it in the agent's configuration", errDisabled)
 		return nil
