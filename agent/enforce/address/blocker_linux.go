@@ -116,6 +116,15 @@ func (b *Blocker) Close() error {
 	return b.events.Close()
 }
 
+// detach stops the blocking, and leaves the tables for what is still to be read.
+func (b *Blocker) detach() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.kernel != nil {
+		b.kernel.detach()
+	}
+}
+
 // maxFloor leaves room in the kernel's table for the builtin floor.
 const maxFloor = 250
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -216,8 +217,8 @@ func TestATableThatFillsGrows(t *testing.T) {
 		a = a.Next()
 		rules = append(rules, single(a, Block, int64(i)))
 	}
-	for _, r := range rules {
-		s.change(r)
+	for some := range slices.Chunk(rules, 100) {
+		s.change(some...)
 	}
 	if st := s.Stats(); st.Hosts != len(rules) {
 		t.Errorf("stats %+v", st)

@@ -30,27 +30,29 @@ func (b *Blocker) Run(ctx context.Context, sink sensor.Sink) error {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { b.events.SetDeadline(time.Unix(1, 0)) })
+	// What the kernel noted until then is still read: the read after it says ErrFlushed. A
+	// deadline would not do, it waits for the read that it is to end.
+	stop := context.AfterFunc(ctx, func() {
+		b.detach()
+		_ = b.events.Flush()
+	})
 	defer stop()
 	wg.Go(func() { b.protectServers(ctx) })
 	r := reporter{b: b, sink: sink, since: b.cfg.Now()}
 	var rec ringbuf.Record
 	var next time.Time
-	for ctx.Err() == nil {
+	for done := false; !done; {
 		if now := time.Now(); !now.Before(next) {
 			r.losses()
 			next = now.Add(refresh)
 		}
 		b.events.SetDeadline(r.deadline(next))
-		if ctx.Err() != nil {
-			break // its deadline may have been overwritten just now
-		}
 		err := b.events.ReadInto(&rec)
 		switch {
 		case err == nil:
 			r.take(rec.RawSample)
-		case errors.Is(err, ringbuf.ErrClosed):
-			return nil
+		case errors.Is(err, ringbuf.ErrClosed), errors.Is(err, ringbuf.ErrFlushed):
+			done = true
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
 		}
