@@ -71,14 +71,17 @@ func (s *Set) enforce(touched []entry) error {
 	var rules []address.Rule
 	for i := range touched {
 		e := &touched[i]
-		if e.kind != kindAddress || seen[e.key] {
+		if e.kind != kindAddress {
+			continue
+		}
+		s.clock.came(e)
+		if seen[e.key] {
 			continue
 		}
 		seen[e.key] = true
 		if _, ok := keyPrefix(e.key); ok {
 			rules = append(rules, s.rule(e.key, now))
 		}
-		s.clock.came(e)
 	}
 	if len(rules) == 0 {
 		return nil

@@ -135,6 +135,9 @@ func keyOf(k kind, value string) (string, error) {
 			if aerr != nil {
 				return "", aerr
 			}
+			if a.Zone() != "" {
+				return "", errors.New("its value has a zone")
+			}
 			a = a.Unmap()
 			p = netip.PrefixFrom(a, a.BitLen())
 		}

@@ -303,7 +303,7 @@ func TestOwnConnectionsPass(t *testing.T) {
 }
 
 // join moves this process into a cgroup until the test ends.
-func join(t *testing.T, path string) {
+func join(t testing.TB, path string) {
 	t.Helper()
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
