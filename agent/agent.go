@@ -120,7 +120,7 @@ func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
 func (a *Agent) run(ctx context.Context) error {
 	defer a.close()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.platform.run(ctx, a.spool) })
+	g.Go(func() error { return a.platform.run(ctx, a.spool, a.spool.Watching) })
 	g.Go(func() error { return a.serveStatus(ctx) })
 	g.Go(func() error {
 		err := a.link.Run(ctx)
@@ -173,6 +173,7 @@ type Status struct {
 	Started    time.Time     `json:"started"`
 	Spool      spool.Stats   `json:"spool"`
 	Facilities []Facility    `json:"facilities"`
+	Ready      bool          `json:"ready"` // the sensors watch
 	Isolated   bool          `json:"isolated"`
 	Uptime     time.Duration `json:"uptime"`
 }
@@ -187,7 +188,7 @@ type Facility struct {
 
 func (a *Agent) status(started time.Time) Status {
 	s := Status{Status: a.link.Status(), Version: a.conf.Version, Started: started.UTC(), Spool: a.spool.Stats(),
-		Isolated: a.platform.isolated(), Uptime: time.Since(started).Round(time.Second)}
+		Ready: a.platform.ready(), Isolated: a.platform.isolated(), Uptime: time.Since(started).Round(time.Second)}
 	for _, f := range a.platform.facilities() {
 		s.Facilities = append(s.Facilities, Facility{f.Name, string(f.State), f.Detail, f.Remedy})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,16 +34,17 @@ type platform struct {
 	conf      Config
 	inventory *inventory.Collector
 	sensors   []sensor.Sensor
+	kernel    *ebpf.Sensor
 	isolator  *isolate.Isolator
 	responder *responder.Responder
 	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
-	failed []sensor.Facility // sensors that could not work at all
+	failed map[string]sensor.Facility // sensors that could not work at all, by name
 }
 
 func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
-	p := &platform{conf: c, inventory: inventory.New(inventory.Config{})}
+	p := &platform{conf: c, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{})}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
 	if err != nil {
@@ -59,6 +61,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	host := p.inventory.Collect().Hostname
 	table := process.New(process.Config{})
 	kernel := ebpf.New(ebpf.Config{Table: table, ExcludePaths: append([]string{c.StateDir}, c.Exclude...)})
+	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
 		kernel,
 		audit.New(audit.Config{Host: host, Lookup: table.Lookup, Mark: auditMark}),
@@ -76,8 +79,8 @@ func (p *platform) host() machine {
 }
 
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
-// not the end of the others.
-func (p *platform) run(ctx context.Context, sink sensor.Sink) error {
+// not the end of the others. It calls watching once, when all have begun or failed.
+func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) error {
 	p.sink.Store(&sink)
 	var wg sync.WaitGroup
 	for _, s := range p.sensors {
@@ -86,7 +89,7 @@ func (p *platform) run(ctx context.Context, sink sensor.Sink) error {
 				p.conf.Log.Error("sensor", "name", s.Name(), "err", err)
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				p.failed = append(p.failed, sensor.Facility{Name: s.Name(), State: sensor.Missing, Detail: err.Error()})
+				p.failed[s.Name()] = sensor.Facility{Name: s.Name(), State: sensor.Missing, Detail: err.Error()}
 			}
 		})
 	}
@@ -95,18 +98,23 @@ func (p *platform) run(ctx context.Context, sink sensor.Sink) error {
 			p.conf.Log.Error("watching isolation", "err", err)
 		}
 	})
-	wg.Go(func() { p.announce(ctx) })
+	wg.Go(func() { p.announce(ctx, watching) })
 	wg.Wait()
 	return nil
 }
 
-// announce logs, once the sensors had time to start, what they lack.
-func (p *platform) announce(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(3 * time.Second):
+// announce waits until the sensors watch, says so, and logs what they lack.
+func (p *platform) announce(ctx context.Context, watching func()) {
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for !p.ready() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
 	}
+	watching()
 	for _, f := range p.facilities() {
 		if f.State != sensor.Working {
 			p.conf.Log.Warn("not everything can be seen on this device", "facility", f.Name, "state", f.State, "why", f.Detail, "remedy", f.Remedy)
@@ -136,7 +144,32 @@ func (p *platform) facilities() []sensor.Facility {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append(out, slices.Clone(p.failed)...)
+	for _, name := range slices.Sorted(maps.Keys(p.failed)) {
+		out = append(out, p.failed[name])
+	}
+	return out
+}
+
+// ready reports whether every sensor has found out what it can watch, and watches it.
+func (p *platform) ready() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.sensors {
+		if _, failed := p.failed[s.Name()]; failed {
+			continue
+		}
+		if len(s.Facilities()) == 0 {
+			return false
+		}
+		if s == sensor.Sensor(p.kernel) {
+			select {
+			case <-p.kernel.Ready():
+			default:
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (p *platform) isolated() bool {

@@ -23,8 +23,9 @@ func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPor
 }
 
 func (*platform) host() machine                                      { return machine{} }
-func (*platform) run(context.Context, sensor.Sink) error             { return errPlatform }
+func (*platform) run(context.Context, sensor.Sink, func()) error     { return errPlatform }
 func (*platform) facilities() []sensor.Facility                      { return nil }
+func (*platform) ready() bool                                        { return false }
 func (*platform) isolated() bool                                     { return false }
 func (*platform) respond(context.Context, *wire.Command) link.Result { return link.Result{} }
 func (*platform) health(context.Context) link.Health                 { return link.Health{} }

@@ -113,6 +113,46 @@ type IOC struct {
 	Bind     string     `json:"AlertDefinition@odata.bind,omitempty"`
 }
 
+// Application is an API application. Secret is there in the answer to its creation alone.
+type Application struct {
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	Roles    []string   `json:"roles"`
+	Created  *time.Time `json:"createdDateTimeUtc"`
+	Disabled *time.Time `json:"disabledDateTimeUtc"`
+	Secret   string     `json:"clientSecret,omitempty"`
+}
+
+// DeviceHealth is how well a device is watched.
+type DeviceHealth struct {
+	ID           string     `json:"id"`
+	Name         string     `json:"computerDnsName"`
+	HealthStatus string     `json:"healthStatus"`
+	Incarnation  uint64     `json:"incarnation"`
+	LastReport   *time.Time `json:"lastReport"`
+	LastData     *time.Time `json:"lastTelemetry"`
+	ClockOffset  float64    `json:"clockOffsetSeconds"` // server clock minus device clock
+	ClockWrong   bool       `json:"clockWrong"`
+	Cloned       *time.Time `json:"cloned"` // when copies were noticed
+	Spool        struct {
+		Bytes   int64      `json:"bytes"`
+		Limit   int64      `json:"limit"`
+		Batches int64      `json:"batches"`
+		Oldest  *time.Time `json:"oldest"`
+		Dropped uint64     `json:"dropped"`
+	} `json:"spool"`
+	Facilities []Facility `json:"facilities"`
+	Problems   []string   `json:"problems"` // in words for people
+}
+
+// Facility is one thing a sensor needs of the device; State is working, degraded or missing.
+type Facility struct {
+	Name   string `json:"name"`
+	State  string `json:"state"`
+	Detail string `json:"detail"`
+	Remedy string `json:"remedy"`
+}
+
 // HuntResult is the answer to a hunting query.
 type HuntResult struct {
 	Stats struct {
@@ -211,6 +251,13 @@ func (c *Client) Machine(ctx context.Context, id string) (*Machine, error) {
 	var m Machine
 	err := c.Do(ctx, http.MethodGet, "/api/machines/"+url.PathEscape(id), nil, &m)
 	return &m, err
+}
+
+// Health returns how well a device is watched, by its id or computer name.
+func (c *Client) Health(ctx context.Context, id string) (*DeviceHealth, error) {
+	var h DeviceHealth
+	err := c.Do(ctx, http.MethodGet, "/api/vedette/machines/"+url.PathEscape(id)+"/health", nil, &h)
+	return &h, err
 }
 
 // Tag adds (or, with action "Remove", removes) one tag of a device.

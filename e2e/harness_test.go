@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,7 +95,7 @@ func start(t testing.TB, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...), out: &buffer{}, end: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -105,7 +106,9 @@ func start(t testing.TB, name string, args ...string) *process {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			lines := strings.Split(p.out.String(), "\n")
+			lines := slices.DeleteFunc(strings.Split(p.out.String(), "\n"), func(l string) bool {
+				return strings.Contains(l, "msg=request") && strings.Contains(l, "status=20")
+			})
 			t.Logf("%s %s said:\n%s", filepath.Base(name), strings.Join(args, " "), strings.Join(lines[max(0, len(lines)-60):], "\n"))
 		}
 	})
@@ -140,9 +143,10 @@ func (p *process) running() bool {
 // server is a running vedetted with a client of its API.
 type server struct {
 	*process
-	dir  string // its data directory
-	addr string // host:port of its HTTPS listener
-	ns   string // network namespace, "" for the host's
+	dir   string   // its data directory
+	addr  string   // host:port of its HTTPS listener
+	ns    string   // network namespace, "" for the host's
+	flags []string // further flags
 	*client.Client
 	profile *client.Profile
 }
@@ -169,7 +173,7 @@ func startServer(t testing.TB) *server {
 // start starts (again) the server on its directory and address.
 func (s *server) start(t testing.TB) {
 	t.Helper()
-	s.process = start(t, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", s.addr)
+	s.process = start(t, bin("vedetted"), append([]string{"serve", "--data-dir", s.dir, "--listen", s.addr}, s.flags...)...)
 	s.awaitProfile(t)
 	hc := s.httpClient(t)
 	await(t, "the server to be ready", func() error {
@@ -186,6 +190,29 @@ func (s *server) start(t testing.TB) {
 		}
 		return nil
 	})
+}
+
+// part asks /readyz for the state of one part.
+func (s *server) part(t testing.TB, name string) (p struct{ Part, State, Detail string }) {
+	t.Helper()
+	resp, err := s.httpClient(t).Get("https://" + s.addr + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var sum struct {
+		Parts []struct{ Part, State, Detail string }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&sum); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range sum.Parts {
+		if p.Part == name {
+			return p
+		}
+	}
+	t.Fatalf("/readyz knows no part %q: %v", name, sum)
+	return p
 }
 
 func (s *server) awaitProfile(t testing.TB) {
@@ -251,9 +278,27 @@ func startAgent(t testing.TB, s *server, ns string) *agentRun {
 	return a
 }
 
+// restart starts the agent (again) and waits until its sensors watch.
 func (a *agentRun) restart(t testing.TB) {
 	t.Helper()
 	a.process = start(t, a.args[0], a.args[1:]...)
+	await(t, "the sensors", func() error {
+		if !a.running() {
+			t.Fatalf("vedette-agent ended: %v\n%s", a.err, a.out)
+		}
+		out, err := exec.Command(bin("vedette-agent"), "status", "--json", "--state-dir", a.state).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%v: %s", err, out)
+		}
+		var st struct{ Ready bool }
+		if err := json.Unmarshal(out, &st); err != nil {
+			return err
+		}
+		if st.Ready {
+			return nil
+		}
+		return fmt.Errorf("not yet: %s", out)
+	})
 }
 
 // onlyDevice waits until exactly one device reports as active and returns it.

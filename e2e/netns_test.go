@@ -61,8 +61,13 @@ func newNetwork(t testing.TB) *network {
 func within(ns string, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		// The thread is not unlocked: it ends with the goroutine and never serves another.
 		runtime.LockOSThread()
+		home, err := netns.Get()
+		if err != nil {
+			done <- err
+			return
+		}
+		defer home.Close()
 		h, err := netns.GetFromName(ns)
 		if err == nil {
 			err = netns.Set(h)
@@ -70,6 +75,12 @@ func within(ns string, f func() error) error {
 		}
 		if err == nil {
 			err = f()
+		}
+		// A thread that cannot go home stays locked and ends with the goroutine.
+		if back := netns.Set(home); back == nil {
+			runtime.UnlockOSThread()
+		} else if err == nil {
+			err = back
 		}
 		done <- err
 	}()

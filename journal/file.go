@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // files is the directory of a journal; tests replace it to make the disk fail.
@@ -52,8 +53,12 @@ func (f osFile) Size() (int64, error) {
 	return st.Size(), nil
 }
 
+// lockWait is how long Open waits for the lock. A process that was killed while it started
+// another one leaves the lock to that one until it has become its new program.
+const lockWait = 5 * time.Second
+
 // openDir makes dir and takes the lock that keeps other processes out.
-func openDir(dir string) (files, func() error, error) {
+func openDir(dir string, wait time.Duration) (files, func() error, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
@@ -64,9 +69,15 @@ func openDir(dir string) (files, func() error, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := lockFile(f); err != nil {
-		_ = f.Close()
-		return nil, nil, fmt.Errorf("%w: %s: %w", ErrLocked, dir, err)
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		err := lockFile(f)
+		if err == nil {
+			break
+		}
+		if time.Since(begin) >= wait {
+			_ = f.Close()
+			return nil, nil, fmt.Errorf("%w: %s: %w", ErrLocked, dir, err)
+		}
 	}
 	return osDir(dir), f.Close, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -63,7 +64,7 @@ func TestReopen(t *testing.T) {
 	j := open(t, dir, Options{})
 	first := appendText(t, j, "one")
 	appendText(t, j, "", "three")
-	if _, err := Open(dir, Options{}); !errors.Is(err, ErrLocked) {
+	if _, err := Open(dir, Options{lockWait: 50 * time.Millisecond}); !errors.Is(err, ErrLocked) {
 		t.Errorf("second Open: %v, want ErrLocked", err)
 	}
 	end := j.End()
@@ -244,4 +245,11 @@ func TestMissingSegment(t *testing.T) {
 	if j.Recovery().Missing != 1 {
 		t.Errorf("Recovery %+v, want one segment missing", j.Recovery())
 	}
+}
+
+func TestLockIsAwaited(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, Options{})
+	time.AfterFunc(100*time.Millisecond, func() { _ = j.Close() })
+	open(t, dir, Options{})
 }

@@ -12,10 +12,13 @@ type Config struct {
 	ListenHTTP string        // loopback host:port of a listener without TLS; "" for none
 	Names      []string      // further DNS names and addresses of the server; the first is shown to clients
 	Retention  time.Duration // of telemetry; 0 for the store's default
-	Version    string
-	Log        *slog.Logger     // nil discards
-	Clock      func() time.Time // nil for time.Now
-	Worker     []string         // command that starts a query worker; nil for this program with "worker"
+	// DiskReserve is the free space of the data directory's file system, in bytes, below
+	// which no telemetry is taken in; 0 for the store's default.
+	DiskReserve int64
+	Version     string
+	Log         *slog.Logger     // nil discards
+	Clock       func() time.Time // nil for time.Now
+	Worker      []string         // command that starts a query worker; nil for this program with "worker"
 }
 
 func (c *Config) defaults() {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/admin"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/portal"
@@ -78,7 +80,8 @@ func routes(s *Server) []api.Route {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
-	return append(published.Routes(), ti.Routes(c.indicators)...)
+	own := admin.New(admin.Config{Applications: c.directory, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
+	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes())
 }
 
 func newRouter(s *Server) (*api.Router, error) {

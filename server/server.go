@@ -33,6 +33,7 @@ type Server struct {
 	stream  *stream
 	gateway *gateway.Gateway
 	front   *front
+	unlock  func()
 }
 
 // New opens the data directory and builds the server. On an empty directory it makes the
@@ -51,13 +52,17 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: c, metrics: prometheus.NewRegistry(), health: health.New(c.Clock())}
-	s.metrics.MustRegister(collectors.NewGoCollector(), s.health,
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if s.where, err = locate(c); err != nil {
+	unlock, err := lock(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.build(ctx); err != nil {
+	s := &Server{cfg: c, unlock: unlock, metrics: prometheus.NewRegistry(), health: health.New(c.Clock())}
+	s.metrics.MustRegister(collectors.NewGoCollector(), s.health,
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if s.where, err = locate(c); err == nil {
+		err = s.build(ctx)
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
@@ -109,6 +114,7 @@ func (s *Server) close() {
 	if s.control != nil {
 		s.control.close()
 	}
+	s.unlock()
 }
 
 // whereabouts is where the server can be reached.

@@ -45,7 +45,7 @@ Vedette runs.
   Logs          $data/server.log  $data/agent.log
 TXT
 for _ in $(seq 100); do
-	if status=$(bin/vedette-agent status --state-dir "$data/agent" 2>/dev/null) && grep -q '^Device ' <<<"$status"; then
+	if status=$(bin/vedette-agent status --state-dir "$data/agent" 2>/dev/null) && grep -q "^Sensors .*facilities work" <<<"$status" && ! grep -q "^Sensors *0 " <<<"$status"; then
 		break
 	fi
 	kill -0 $agent 2>/dev/null || break

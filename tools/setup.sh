@@ -5,11 +5,11 @@ set -euo pipefail
 declare -A package=(
 	[gcc]=gcc [g++]=g++ [git]=git [curl]=curl
 	[ip]=iproute2 [nft]=nftables [sshd]=openssh-server [ssh]=openssh-client
-	[auditctl]=auditd [tcpdump]=tcpdump [useradd]=passwd [su]=util-linux
+	[auditctl]=auditd [tcpdump]=tcpdump [useradd]=passwd [su]=util-linux [script]=bsdutils [pkill]=procps
 )
 case "${1:-}" in
 run) need=(gcc g++ curl) ;;
-test) need=(gcc g++ git curl ip nft ssh sshd auditctl tcpdump useradd su) ;;
+test) need=(gcc g++ git curl ip nft ssh sshd auditctl tcpdump useradd su script pkill) ;;
 *) echo "usage: $0 run|test" >&2; exit 2 ;;
 esac
 

@@ -41,6 +41,10 @@ func newDialer(server, dir string) (*dialer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
+	// One that was there already may be open to others; the key goes into it.
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("link: %w", err)
+	}
 	d := &dialer{host: host, port: port, file: filepath.Join(dir, "addresses.json")}
 	if a, err := netip.ParseAddr(host); err == nil {
 		d.known = []netip.Addr{a.Unmap()}

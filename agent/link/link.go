@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vedette-edr/vedette/agent/spool"
@@ -237,7 +238,19 @@ func (l *Link) heard(serverTime int64) {
 func (l *Link) trouble(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.Problem = err.Error()
+	l.status.Problem = words(err)
+}
+
+// words says an error so that a person knows whether the server refused or was not there.
+func words(err error) string {
+	var c *connect.Error
+	if errors.As(err, &c) && !connect.IsWireError(err) {
+		switch c.Code() {
+		case connect.CodeUnavailable, connect.CodeDeadlineExceeded:
+			return "the server cannot be reached: " + c.Message()
+		}
+	}
+	return err.Error()
 }
 
 // refused deals with an error that says the server does not know this device: it enrols

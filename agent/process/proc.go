@@ -141,8 +141,8 @@ func readRef(pid uint32, boot time.Time) (Ref, bool) {
 }
 
 // readProc fills in of p what /proc says of the running process r: image, arguments and
-// directory. It changes nothing when the pid belongs to another process by now.
-func readProc(r Ref, p *event.Process) {
+// directory. It reports false, and changes nothing, when r does not run any more.
+func readProc(r Ref, p *event.Process) bool {
 	base := "/proc/" + strconv.FormatUint(uint64(r.PID), 10)
 	var got event.Process
 	if exe, err := os.Readlink(base + "/exe"); err == nil {
@@ -159,13 +159,17 @@ func readProc(r Ref, p *event.Process) {
 		got.WorkingDir = Text(cwd)
 	}
 	again, ok := readRef(r.PID, time.Time{})
-	if !ok || !sameStart(again.Start, r.Start) || got.Image.Path == "" {
-		return
+	if !ok || !sameStart(again.Start, r.Start) {
+		return false
+	}
+	if got.Image.Path == "" {
+		return true // a kernel thread
 	}
 	p.Image, p.CommandLine, p.WorkingDir = got.Image, got.CommandLine, got.WorkingDir
 	if p.Parent.PID == 0 {
 		p.Parent.PID = again.PPID
 	}
+	return true
 }
 
 // SplitArgs splits the kernel's form of an argument list: each ended by a NUL.

@@ -129,11 +129,22 @@ func (t *Table) find(r Ref) *entry {
 		return e
 	}
 	p := t.describe(r)
-	if p.Image.Path == "" {
-		readProc(r, p)
-	}
+	running := readProc(r, p)
 	t.stats.Adopted++
-	return t.put(r, p)
+	e := t.put(r, p)
+	if !running {
+		t.end(e) // its exit was reported before, if at all
+	}
+	return e
+}
+
+// end moves e to the processes that ended.
+func (t *Table) end(e *entry) {
+	if e.endedAt.IsZero() {
+		t.order.Remove(e.at)
+		e.endedAt = t.cfg.Now()
+		e.at = t.ended.PushBack(e)
+	}
 }
 
 // change notes that a process took on another user without an exec, as a login daemon does.
@@ -205,11 +216,7 @@ func (t *Table) Exit(r Ref) *event.Process {
 	defer t.mu.Unlock()
 	t.expire()
 	e := t.find(r)
-	if e.endedAt.IsZero() {
-		t.order.Remove(e.at)
-		e.endedAt = t.cfg.Now()
-		e.at = t.ended.PushBack(e)
-	}
+	t.end(e)
 	return e.proc
 }
 

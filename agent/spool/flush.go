@@ -29,6 +29,7 @@ func (s *Spool) run() {
 			return
 		case <-tick.C:
 			s.counter.alive(s.conf.Clock())
+			s.counter.forget()
 			s.housekeep()
 			continue
 		case r := <-s.rebinds:

@@ -89,6 +89,8 @@ type Spool struct {
 	mu        sync.Mutex
 	telemetry *queue // replaced by the flusher alone
 	closed    bool
+	opened    time.Time      // constant
+	fresh     bool           // constant: there was no spool before
 	events    []*event.Event // emitted, not yet taken by the flusher
 	first     time.Time      // when events[0] came; monotonic
 	gaps      []event.Gap    // to go with the next batch
@@ -174,83 +176,13 @@ func (s *Spool) open() error {
 			return err
 		}
 	}
-	s.state.BootID, s.state.Clean = s.conf.BootID, false
-	return s.saveState()
-}
-
-// account compares what was emitted with what is on disk and makes up gaps for the rest.
-// Afterwards what was emitted is what is covered and what the waiting gaps count.
-func (s *Spool) account() {
-	now := s.conf.Clock()
-	s.covered = s.state.Covered
-	if s.telemetry.last != nil {
-		s.covered = max(s.covered, s.telemetry.last.Covered)
+	s.state.BootID, s.state.Clean, s.state.Opened = s.conf.BootID, false, s.conf.Clock().UTC()
+	s.opened, s.fresh = s.state.Opened, fresh
+	if err := s.saveState(); err != nil {
+		return err
 	}
-	known := s.covered
-	for _, g := range s.gaps {
-		known += g.Count
-	}
-	emitted := s.counter.emitted()
-	from := s.counter.last()
-	if from.IsZero() || from.After(now) {
-		from = s.state.Saved
-	}
-	switch sameBoot := s.conf.BootID == s.state.BootID; {
-	case s.state.Clean && emitted == known:
-		s.addGap(event.Gap{Source: "agent", Reason: "the agent was stopped", From: from, To: now})
-		return
-	case emitted < known || !sameBoot:
-		s.addGap(event.Gap{Source: "spool", Reason: "the machine went down before these events were on disk",
-			From: s.lastSpooled(from), To: from})
-		s.counter.set(known)
-	case emitted > known:
-		s.addGap(event.Gap{Source: "spool", Reason: "the agent ended before these events were on disk", Count: emitted - known,
-			From: s.lastSpooled(from), To: from})
-	}
-	s.addGap(event.Gap{Source: "agent", Reason: "the agent did not run", From: from, To: now})
-}
-
-func (s *Spool) lastSpooled(or time.Time) time.Time {
-	if s.telemetry.last != nil && !s.telemetry.last.Created.After(or) {
-		return s.telemetry.last.Created
-	}
-	return or
-}
-
-// maxGaps bounds the gaps that wait for a batch; further ones of one source are merged.
-const maxGaps = 200
-
-func (s *Spool) addGap(g event.Gap) {
-	for i := range s.gaps {
-		p := &s.gaps[i]
-		if p.Source == g.Source && (p.Reason == g.Reason || len(s.gaps) >= maxGaps) && (p.Count == 0) == (g.Count == 0) {
-			p.Count += g.Count
-			p.From, p.To = earliest(p.From, g.From), latest(p.To, g.To)
-			return
-		}
-	}
-	if len(s.gaps) < 2*maxGaps {
-		s.gaps = append(s.gaps, g)
-		return
-	}
-	p := &s.gaps[len(s.gaps)-1]
-	p.Source, p.Reason = "spool", "more losses than can be told apart"
-	p.Count += g.Count
-	p.From, p.To = earliest(p.From, g.From), latest(p.To, g.To)
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) && !b.IsZero() {
-		return b
-	}
-	return a
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
+	s.counter.watch(false)
+	return nil
 }
 
 // Emit takes an event in. It never blocks on the disk: when the queue in memory is full
@@ -263,6 +195,7 @@ func (s *Spool) Emit(e *event.Event) {
 		return
 	}
 	s.counter.add(1, now)
+	s.counter.delayed(now.Sub(e.Time))
 	s.stats.Emitted++
 	full := len(s.events) >= s.conf.QueueEvents
 	if full {

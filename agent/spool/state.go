@@ -33,6 +33,7 @@ type state struct {
 	GapsSequence uint64      `json:"gapsSequence"`
 	Clean        bool        `json:"clean"` // nothing was emitted after this was written
 	Saved        time.Time   `json:"saved"`
+	Opened       time.Time   `json:"opened"` // by the process that wrote this
 }
 
 func loadState(dir string) (*state, error) {

@@ -13,6 +13,7 @@ import (
 type deviceCommand struct {
 	List      deviceList    `cmd:"" help:"List devices."`
 	Get       deviceGet     `cmd:"" help:"Show one device."`
+	Health    deviceHealth  `cmd:"" help:"Show how well a device is watched: sensors, clock, spool, copies."`
 	Tag       deviceTag     `cmd:"" help:"Add a tag to devices, or remove it."`
 	Isolate   deviceIsolate `cmd:"" help:"Cut a device off from everything but this server."`
 	Unisolate deviceRelease `cmd:"" help:"Release a device from isolation."`
@@ -21,20 +22,9 @@ type deviceCommand struct {
 type deviceList struct{ listFlags }
 
 func (d *deviceList) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	machines, err := client.All[client.Machine](s.ctx, c, "/api/machines", d.list())
-	// The published API answers 404 when there is no device yet; to a person that is an empty list.
-	if err != nil && !notFound(err) {
-		return err
-	}
-	cells := make([][]string, len(machines))
-	for i, m := range machines {
-		cells[i] = []string{m.Name, m.HealthStatus, m.OSPlatform, m.LastIP, when(m.LastSeen), strings.Join(m.Tags, ","), m.ID}
-	}
-	return s.out.rows(machines, []string{"NAME", "HEALTH", "OS", "ADDRESS", "LAST SEEN", "TAGS", "ID"}, cells)
+	return list(s, "/api/machines", d.list(), []string{"NAME", "HEALTH", "OS", "ADDRESS", "LAST SEEN", "TAGS", "ID"}, func(m client.Machine) []string {
+		return []string{m.Name, m.HealthStatus, m.OSPlatform, m.LastIP, when(m.LastSeen), strings.Join(m.Tags, ","), m.ID}
+	})
 }
 
 type deviceGet struct {
@@ -59,6 +49,30 @@ func printMachine(s *session, m *client.Machine) error {
 		{"Agent", m.AgentVersion}, {"Address", m.LastIP}, {"Risk", m.RiskScore}, {"Exposure", m.ExposureLevel},
 		{"First seen", when(m.FirstSeen)}, {"Last seen", when(m.LastSeen)}, {"Tags", strings.Join(m.Tags, ", ")},
 	})
+}
+
+type deviceHealth struct {
+	Device string `arg:"" help:"Device id or computer name."`
+}
+
+func (d *deviceHealth) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	h, err := c.Health(s.ctx, d.Device)
+	if err != nil {
+		return err
+	}
+	fields := [][2]string{
+		{"Id", h.ID}, {"Name", h.Name}, {"Health", h.HealthStatus}, {"Last report", when(h.LastReport)}, {"Last telemetry", when(h.LastData)},
+		{"Clock", fmt.Sprintf("%+.1f s to the server's", -h.ClockOffset)},
+		{"Spool", fmt.Sprintf("%d batches waiting, %d of %d MiB, %d events dropped", h.Spool.Batches, h.Spool.Bytes>>20, h.Spool.Limit>>20, h.Spool.Dropped)},
+	}
+	for _, p := range h.Problems {
+		fields = append(fields, [2]string{"Problem", p})
+	}
+	return s.out.one(h, fields)
 }
 
 type deviceTag struct {
@@ -164,19 +178,9 @@ type actionCommand struct {
 type actionList struct{ listFlags }
 
 func (a *actionList) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	actions, err := client.All[client.Action](s.ctx, c, "/api/machineactions", a.list())
-	if err != nil {
-		return err
-	}
-	cells := make([][]string, len(actions))
-	for i, a := range actions {
-		cells[i] = []string{when(a.Created), a.Type, a.Status, a.Machine, a.Requestor, a.Comment, a.ID}
-	}
-	return s.out.rows(actions, []string{"CREATED", "TYPE", "STATUS", "DEVICE", "REQUESTOR", "COMMENT", "ID"}, cells)
+	return list(s, "/api/machineactions", a.list(), []string{"CREATED", "TYPE", "STATUS", "DEVICE", "REQUESTOR", "COMMENT", "ID"}, func(a client.Action) []string {
+		return []string{when(a.Created), a.Type, a.Status, a.Machine, a.Requestor, a.Comment, a.ID}
+	})
 }
 
 type actionGet struct {

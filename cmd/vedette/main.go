@@ -35,6 +35,7 @@ type commands struct {
 	Definition definitionCommand `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
 	IOC        iocCommand        `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`
 	Schema     schemaCommand     `cmd:"" help:"The hunting tables and their columns."`
+	App        appCommand        `cmd:"" help:"API applications and their permissions."`
 	Token      tokenCommand      `cmd:"" help:"Print an access token, for curl and scripts."`
 }
 

@@ -35,15 +35,19 @@ type serveCommand struct {
 	ListenHTTP string          `help:"Loopback address that serves the API without TLS." name:"listen-http"`
 	Name       []string        `help:"Further DNS names and IP addresses of this server, for its certificate and addresses shown."`
 	Retention  time.Duration   `help:"How long telemetry is kept." default:"720h"`
+	Reserve    int64           `help:"MiB that stay free on the disk: below that, devices keep their telemetry." name:"disk-reserve" default:"256"`
 	LogLevel   string          `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat  string          `help:"${enum}." enum:"text,json" default:"text"`
 }
 
 func (c *serveCommand) Run(ctx context.Context) error {
+	if c.Reserve <= 0 || c.Reserve > 1<<20 {
+		return fmt.Errorf("disk-reserve %d: it is a number of MiB between 1 and %d", c.Reserve, 1<<20)
+	}
 	log := logger(os.Stderr, c.LogLevel, c.LogFormat)
 	s, err := server.New(ctx, server.Config{
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
-		Retention: c.Retention, Version: version, Log: log,
+		Retention: c.Retention, DiskReserve: c.Reserve << 20, Version: version, Log: log,
 	})
 	if err != nil {
 		return err

@@ -120,6 +120,12 @@ func (b *binder) resultType(f *funcs.Func, args []plan.Expr, x *syntax.Call) typ
 			args[0] = b.convert(args[0], types.Real, x.Pos())
 		}
 		return args[0].Type()
+	case "datetime_diff":
+		// Weeks, of all periods, come as a real.
+		if v, ok := firstConst(args); ok && strings.EqualFold(v.Text(), "week") {
+			return types.Real
+		}
+		return types.Long
 	case "rand":
 		if len(args) > 0 {
 			return types.Long
@@ -234,6 +240,9 @@ func (b *binder) special(x *syntax.Call, ev *env) (plan.Expr, bool) {
 			a = append(a, constant(types.NewString(c.Name)), c.Ref())
 		}
 		name := "bag_pack"
+		if v, ok := firstConst(args(0, 1)); ok && v.True() {
+			name = "bag_pack_nonempty"
+		}
 		return call(name, types.Dynamic, a...), true
 	case "isnull", "isnotnull", "notnull":
 		a := args(1, 1)
@@ -257,6 +266,17 @@ func (b *binder) special(x *syntax.Call, ev *env) (plan.Expr, bool) {
 		b.fail(x.Pos(), CodeSupport, "bin_auto is not supported; use bin")
 	}
 	return nil, false
+}
+
+func firstConst(list []plan.Expr) (types.Value, bool) {
+	if len(list) == 0 {
+		return types.Value{}, false
+	}
+	c, ok := list[0].(*plan.Const)
+	if !ok {
+		return types.Value{}, false
+	}
+	return c.V, true
 }
 
 // callUser substitutes the arguments into a scalar function of the query.

@@ -86,7 +86,7 @@ func (b *binder) mvApply(r rel, x *syntax.MvOp, p *pipe) rel {
 		}
 	}
 	sub := in
-	sp := &pipe{q: x.On, sc: newScope(p.sc), base: &in}
+	sp := &pipe{q: x.On, sc: newScope(p.sc)}
 	for i, op := range x.On.Ops {
 		sp.at = i
 		sub = b.operator(sub, op, sp)
@@ -110,12 +110,13 @@ func (b *binder) parse(r rel, x *syntax.ParseOp, p *pipe) rel {
 	kind, _ := propText(x.Props, "kind")
 	flags, _ := propText(x.Props, "flags")
 	re := strings.Builder{}
-	re.WriteString("(?s" + strings.Trim(strings.ReplaceAll(flags, "i", "i"), "()") + ")")
 	if strings.Trim(flags, "imsU") != "" {
 		b.fail(x.Pos(), CodeArguments, "unknown regex flags %q", flags)
 	}
 	if kind != "regex" {
-		re.WriteString("^")
+		re.WriteString("(?s)^")
+	} else if flags != "" {
+		re.WriteString("(?" + flags + ")")
 	}
 	type group struct {
 		col plan.Column
@@ -155,6 +156,10 @@ func (b *binder) parse(r rel, x *syntax.ParseOp, p *pipe) rel {
 			n++
 			groups = append(groups, group{b.column(part.Name.Name, t), n})
 			switch {
+			case kind == "regex" && !t.Integral():
+				re.WriteString("(.*)")
+			case kind == "relaxed":
+				re.WriteString("(" + lazy + ")")
 			case t == types.Long || t == types.Int:
 				re.WriteString(`([-+]?\d+)`)
 			case t == types.Real || t == types.Decimal:

@@ -48,10 +48,16 @@ func fold(c *plan.Call) plan.Expr {
 		vals[i] = k.V
 	}
 	v := c.Fn.Call(&funcs.Ctx{Result: c.T}, vals)
-	if v.Type != c.T {
+	if v.Type != c.T || large(v) {
 		return c
 	}
 	return constant(v)
+}
+
+// large tells values that are better made when the query runs than written into it.
+func large(v types.Value) bool {
+	arr, _ := v.D.([]any)
+	return len(arr) > 4096 || len(v.S) > 1<<16
 }
 
 // convert brings e to type t by the conversion function where it has another one.

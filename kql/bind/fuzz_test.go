@@ -40,6 +40,9 @@ func FuzzParse(f *testing.F) {
 		"let X = T; let Y = X | union X; Y | summarize arg_max(t, *) by s | where j has 'q'",
 		"T | parse s with 'k=' v:long * | extend p = prev(v), q = toscalar(T | count)",
 		"T | mv-apply e = d to typeof(long) on (top 1 by e) | where s in~ ('a', 'b') or s in ((T | project s))",
+		"T | make-series n = count() default = 0 on t step 1h by s | mv-expand n to typeof(long), t to typeof(datetime)",
+		"externaldata(x:string)['https://h/f.csv'] with (format='csv') | as Q | union (Q | where x has 'a')",
+		"T | mv-apply e = d on (make-series count() on a step 1) | search 'x' | distinct *",
 	} {
 		f.Add(s)
 	}

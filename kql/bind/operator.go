@@ -72,6 +72,8 @@ func (b *binder) operator(r rel, op syntax.Operator, p *pipe) rel {
 		return b.mvExpand(r, x, p)
 	case *syntax.ParseOp:
 		return b.parse(r, x, p)
+	case *syntax.MakeSeriesOp:
+		return b.makeSeries(r, x, p)
 	case *syntax.ParseKVOp:
 		return b.parseKV(r, x, p)
 	case *syntax.RenderOp:

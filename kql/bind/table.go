@@ -81,7 +81,7 @@ func (b *binder) table(e syntax.Expr, sc *scope) rel {
 	case *syntax.DataTable:
 		return b.dataTable(x, sc)
 	case *syntax.ExternalData:
-		b.fail(x.Pos(), CodeSupport, "externaldata is not supported")
+		return b.external(x, sc)
 	case *syntax.Ident:
 		if sym := sc.lookup(x.Name); sym != nil {
 			switch {
@@ -170,6 +170,37 @@ func (b *binder) scan(x *syntax.Ident) rel {
 	return r
 }
 
+// external reads files by address; the plan carries the addresses, nothing is fetched here.
+func (b *binder) external(x *syntax.ExternalData, sc *scope) rel {
+	s := &plan.Scan{Table: "externaldata", External: &plan.External{Props: map[string]string{}}}
+	r := rel{node: b.node(s, x.Pos()), name: s.Table}
+	for _, c := range x.Cols {
+		col := b.column(c.Name.Name, c.Type)
+		s.Cols = append(s.Cols, plan.ScanColumn{Column: col, Source: col.Name, BaseType: col.Type})
+		r.cols = append(r.cols, col)
+	}
+	s.External.Cols = r.cols
+	for _, u := range x.URIs {
+		v, ok := b.expr(u, &env{sc: sc}).(*plan.Const)
+		if !ok || v.V.Type != types.String {
+			b.fail(u.Pos(), CodeArguments, "an address of externaldata is a constant text")
+		}
+		s.External.URIs = append(s.External.URIs, v.V.S)
+	}
+	for _, p := range x.Props {
+		if id, ok := p.Value.(*syntax.Ident); ok {
+			s.External.Props[p.Name] = id.Name
+			continue
+		}
+		v, ok := b.expr(p.Value, &env{sc: sc}).(*plan.Const)
+		if !ok {
+			b.fail(x.Pos(), CodeArguments, "the property %s of externaldata is a constant", p.Name)
+		}
+		s.External.Props[p.Name] = v.V.Text()
+	}
+	return r
+}
+
 func (b *binder) dataTable(x *syntax.DataTable, sc *scope) rel {
 	v := &plan.Values{}
 	n := len(x.Cols)
@@ -230,6 +261,9 @@ func (b *binder) query(q *syntax.Query, sc *scope) rel {
 			}
 		}
 	}
+	if r.node == nil {
+		b.fail(q.Pos(), CodeSupport, "an operator inside a subquery cannot name what stands before it")
+	}
 	return r
 }
 
@@ -238,8 +272,6 @@ type pipe struct {
 	q  *syntax.Query
 	at int
 	sc *scope
-	// base is the input of a subpipeline, which has no source expression.
-	base *rel
 }
 
 // prefix is what stands before the current operator, bound anew at each call.

@@ -11,6 +11,7 @@ package eval
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
@@ -145,7 +146,15 @@ func (x *exec) node(n plan.Node) (rows, error) {
 		if err != nil {
 			return nil, err
 		}
-		return in[:min(int64(len(in)), y.N)], nil
+		n := min(int64(len(in)), y.N)
+		if y.Sample {
+			out := make(rows, n)
+			for i, j := range rand.Perm(len(in))[:n] {
+				out[i] = in[j]
+			}
+			return out, nil
+		}
+		return in[:n], nil
 	case *plan.MvExpand:
 		in, err := x.run(y.In)
 		if err != nil {

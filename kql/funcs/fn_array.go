@@ -127,8 +127,8 @@ func arrayFuncs() []entry {
 			}
 			return types.NewReal(s)
 		})},
-		{sig: "array_sort_asc(array:dynamic, nullsLast:bool?) dynamic", doc: "Elements in ascending order.", eval: arrays(arraySort(1))},
-		{sig: "array_sort_desc(array:dynamic, nullsLast:bool?) dynamic", doc: "Elements in descending order.", eval: arrays(arraySort(-1))},
+		{sig: "array_sort_asc(array:dynamic, more:any...?) dynamic", doc: "Elements in ascending order; further arrays are ordered alike, a last bool says whether nulls come last.", eval: arrays(arraySort(1))},
+		{sig: "array_sort_desc(array:dynamic, more:any...?) dynamic", doc: "Elements in descending order; further arrays are ordered alike, a last bool says whether nulls come last.", eval: arrays(arraySort(-1))},
 		{sig: "range(start:same, stop:same, step:any?) dynamic", doc: "Array of evenly spaced values, bounded in length.", eval: rangeArray},
 		{sig: "zip(array:dynamic...) dynamic", doc: "Array of the arrays of elements at one position.", eval: func(c *Ctx, a []types.Value) types.Value {
 			n := 0
@@ -277,9 +277,16 @@ func arraySplit(c *Ctx, arr []any, a []types.Value) types.Value {
 
 func arraySort(sign int) func(*Ctx, []any, []types.Value) types.Value {
 	return func(_ *Ctx, arr []any, a []types.Value) types.Value {
-		last := len(a) < 2 || a[1].True()
-		out := slices.Clone(arr)
-		slices.SortStableFunc(out, func(x, y any) int {
+		last, more := true, a[1:]
+		if n := len(more); n > 0 && more[n-1].Type == types.Bool {
+			last, more = more[n-1].True(), more[:n-1]
+		}
+		order := make([]int, len(arr))
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortStableFunc(order, func(i, j int) int {
+			x, y := arr[i], arr[j]
 			if x == nil || y == nil {
 				switch {
 				case x == nil && y == nil:
@@ -291,7 +298,25 @@ func arraySort(sign int) func(*Ctx, []any, []types.Value) types.Value {
 			}
 			return sign * types.ComparePayload(x, y)
 		})
-		return dyn(out)
+		by := func(list []any) any {
+			if len(list) != len(arr) {
+				return nil
+			}
+			out := make([]any, len(list))
+			for i, j := range order {
+				out[i] = list[j]
+			}
+			return out
+		}
+		if len(more) == 0 {
+			return dyn(by(arr))
+		}
+		all := []any{by(arr)}
+		for _, m := range more {
+			list, _ := m.D.([]any)
+			all = append(all, by(list))
+		}
+		return dyn(all)
 	}
 }
 
@@ -320,28 +345,29 @@ func Sequence(from, to, step types.Value, limit int) (out []types.Value, ok bool
 	if from.Null || to.Null || step.Null {
 		return nil, true
 	}
-	if from.Type == types.Real || step.Type == types.Real || to.Type == types.Real {
-		f, t, s := from.Float(), to.Float(), step.Float()
-		if s == 0 || (t-f)/s > float64(limit) {
-			return nil, false
-		}
-		for i := 0; ; i++ {
-			v := f + float64(i)*s
-			if s > 0 && v > t || s < 0 && v < t || v != v {
-				return out, true
-			}
-			out = append(out, types.NewReal(v))
-		}
-	}
-	if step.I == 0 || (to.I-from.I)/step.I > int64(limit) {
+	f, t, s := from.Float(), to.Float(), step.Float()
+	steps := (t - f) / s
+	if s == 0 || !(steps <= float64(limit)) {
 		return nil, false
+	}
+	if from.Type == types.Real || step.Type == types.Real || to.Type == types.Real {
+		for i := 0; float64(i) <= steps; i++ {
+			out = append(out, types.NewReal(f+float64(i)*s))
+		}
+		return out, true
 	}
 	typ := from.Type
 	if typ.Integral() {
 		typ = types.Long
 	}
-	for v := from.I; step.I > 0 && v <= to.I || step.I < 0 && v >= to.I; v += step.I {
+	// Counted, not compared alone: near the ends of int64 the next value wraps around.
+	for v, i := from.I, 0; i <= limit && (step.I > 0 && v <= to.I || step.I < 0 && v >= to.I); i++ {
 		out = append(out, types.Value{Type: typ, I: v})
+		next := v + step.I
+		if (next > v) != (step.I > 0) {
+			break
+		}
+		v = next
 	}
 	return out, true
 }
@@ -352,6 +378,7 @@ func internalFuncs() []entry {
 		{sig: "mv_rows(asArray:bool, value:any...) dynamic", in: true, nulls: true, eval: func(_ *Ctx, a []types.Value) types.Value {
 			return dyn(MvRows(a[1:], a[0].True()))
 		}},
+		{sig: "series_build(bins:dynamic, values:dynamic, from:long, to:long, step:long, default:dynamic) dynamic", in: true, nulls: true, eval: seriesBuild},
 		{sig: "set_of(values:dynamic, limit:long) dynamic", in: true, eval: arrays(func(_ *Ctx, arr []any, a []types.Value) types.Value {
 			acc := &listAcc{seen: map[string]bool{}}
 			for _, e := range arr {
@@ -369,6 +396,27 @@ func internalFuncs() []entry {
 	}
 }
 
+// seriesBuild lays values out over the axis of make-series.
+func seriesBuild(c *Ctx, a []types.Value) types.Value {
+	bins, _ := a[0].D.([]any)
+	vals, _ := a[1].D.([]any)
+	from, to, step := a[2].I, a[3].I, a[4].I
+	if a[2].Null || a[3].Null || step <= 0 || to < from || float64(to-from)/float64(step) > MaxArray {
+		return c.null()
+	}
+	out := make([]any, (to-from+step-1)/step)
+	for i := range out {
+		out[i] = a[5].D
+	}
+	for i, b := range bins {
+		at, ok := b.(int64)
+		if j := (at - from) / step; ok && j >= 0 && j < int64(len(out)) && i < len(vals) && vals[i] != nil {
+			out[j] = vals[i]
+		}
+	}
+	return dyn(out)
+}
+
 // MvRows is the expansion of mv-expand: one array of the items' elements per row, at
 // least one row.
 func MvRows(items []types.Value, asArray bool) []any {
@@ -381,11 +429,8 @@ func MvRows(items []types.Value, asArray bool) []any {
 	for i := range out {
 		row := make([]any, len(items))
 		for j, l := range lists {
-			switch {
-			case i < len(l):
+			if i < len(l) {
 				row[j] = l[i]
-			case len(l) == 1 && len(items) > 1:
-				row[j] = l[0]
 			}
 		}
 		out[i] = row

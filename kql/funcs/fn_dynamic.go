@@ -28,6 +28,15 @@ func dynamicFuncs() []entry {
 			}
 			return dyn(b)
 		}},
+		{sig: "bag_pack_nonempty(keyValue:any...) dynamic", in: true, nulls: true, doc: "bag_pack without nulls and empty texts.", eval: func(_ *Ctx, a []types.Value) types.Value {
+			b := types.NewBag()
+			for i := 0; i+1 < len(a); i += 2 {
+				if !empty(a[i+1]) {
+					b.Set(a[i].Text(), types.Payload(a[i+1]))
+				}
+			}
+			return dyn(b)
+		}},
 		{sig: "bag_keys(bag:dynamic) dynamic", doc: "Array of a bag's keys.", eval: func(c *Ctx, a []types.Value) types.Value {
 			b, ok := a[0].D.(*types.Bag)
 			if !ok {

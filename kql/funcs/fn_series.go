@@ -201,5 +201,7 @@ func seriesStats(c *Ctx, a []types.Value) types.Value {
 	b.Set("avg", avg)
 	b.Set("stdev", math.Sqrt(sq/(n-1)))
 	b.Set("variance", sq/(n-1))
+	b.Set("sum", sum)
+	b.Set("len", int64(len(x)))
 	return dyn(b)
 }

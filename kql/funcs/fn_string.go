@@ -62,7 +62,7 @@ func stringFuncs() []entry {
 			}
 			return str(strings.ReplaceAll(a[0].S, a[1].S, a[2].S))
 		}},
-		{sig: "replace_strings(text:string, lookups:dynamic, rewrites:dynamic) string", doc: "Several texts replaced in order.", eval: replaceStrings},
+		{sig: "replace_strings(text:string, lookups:dynamic, rewrites:dynamic) string", doc: "Several texts replaced at once.", eval: replaceStrings},
 		{sig: "replace_regex(text:string, lookup:string, rewrite:string) string", alias: []string{"replace"}, doc: "All matches of a pattern replaced; \\1 is the first group.", eval: replaceRegex},
 		{sig: "reverse(value:any) string", doc: "Characters in reverse order.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			r := []rune(a[0].Text())
@@ -179,68 +179,75 @@ func substring(_ *Ctx, a []types.Value) types.Value {
 	return str(string(r[start:end]))
 }
 
-// window cuts the part of source that start and length name; ok is false for a bad start.
-func window(a []types.Value) (r []rune, start, occurrence int64, ok bool) {
-	r = []rune(a[0].Text())
-	n, occurrence, end := int64(len(r)), int64(1), int64(len(r))
+// found picks the wanted occurrence among byte offsets of matches in source: start and
+// length bound where a match may begin. next finds the first match at or behind an offset
+// and where the search goes on.
+func found(c *Ctx, source string, a []types.Value, next func(s string) (at, end int)) types.Value {
+	n := int64(utf8.RuneCountInString(source))
+	start, end, occ := int64(0), n, int64(1)
 	if len(a) > 2 {
-		start = a[2].I
+		if start = a[2].I; start < 0 {
+			start += n
+		}
 	}
 	if start < 0 {
-		start += n
-		if start < 0 {
-			return nil, 0, 0, false
-		}
+		return c.null()
 	}
 	start = min(start, n)
 	if len(a) > 3 && a[3].I >= 0 && a[3].I < n-start {
 		end = start + a[3].I
 	}
 	if len(a) > 4 {
-		occurrence = a[4].I
+		occ = a[4].I
 	}
-	return r[start:end], start, occurrence, true
+	if occ < 1 {
+		return c.null()
+	}
+	rest := string([]rune(source)[start:])
+	for pos := start; ; occ-- {
+		at, stop := next(rest)
+		if at < 0 {
+			return long(-1)
+		}
+		hit := pos + int64(utf8.RuneCountInString(rest[:at]))
+		if hit >= end && hit > start {
+			return long(-1)
+		}
+		if occ == 1 {
+			return types.NewLong(hit)
+		}
+		if stop == at {
+			_, w := utf8.DecodeRuneInString(rest[at:])
+			if stop += w; w == 0 {
+				return long(-1)
+			}
+		}
+		pos += int64(utf8.RuneCountInString(rest[:stop]))
+		rest = rest[stop:]
+	}
 }
 
 func indexOf(c *Ctx, a []types.Value) types.Value {
-	r, start, occ, ok := window(a)
-	if !ok || occ < 1 {
-		return c.null()
-	}
-	s, find, pos := string(r), a[1].Text(), start
-	for ; ; occ-- {
+	find := a[1].Text()
+	return found(c, a[0].Text(), a, func(s string) (int, int) {
 		i := strings.Index(s, find)
-		if i < 0 {
-			return long(-1)
-		}
-		pos += int64(utf8.RuneCountInString(s[:i]))
-		if occ == 1 {
-			return types.NewLong(pos)
-		}
-		_, n := utf8.DecodeRuneInString(s[i:])
-		if n == 0 {
-			return long(-1)
-		}
-		s = s[i+n:]
-		pos++
-	}
+		_, w := utf8.DecodeRuneInString(s[max(i, 0):])
+		return i, i + w
+	})
 }
 
 func indexOfRegex(c *Ctx, a []types.Value) types.Value {
-	if len(a) > 2 && a[2].I < 0 {
-		return c.null()
-	}
 	re := c.Regexp(a[1].S)
-	r, start, occ, ok := window(a)
-	if !ok || re == nil || occ < 1 {
+	if re == nil || len(a) > 2 && a[2].I < 0 {
 		return c.null()
 	}
-	s := string(r)
-	all := re.FindAllStringIndex(s, int(min(occ, 1<<20)))
-	if int64(len(all)) < occ {
-		return long(-1)
-	}
-	return types.NewLong(start + int64(utf8.RuneCountInString(s[:all[occ-1][0]])))
+	return found(c, a[0].Text(), a, func(s string) (int, int) {
+		loc := re.FindStringIndex(s)
+		if loc == nil {
+			return -1, 0
+		}
+		return loc[0], loc[1]
+	})
 }
 
 func countOf(c *Ctx, a []types.Value) types.Value {
@@ -272,14 +279,18 @@ func replaceStrings(_ *Ctx, a []types.Value) types.Value {
 	if !ok || !ok2 || len(from) != len(to) {
 		return str("")
 	}
-	s := a[0].S
+	// All texts are looked for at once: what one replacement wrote no other reads.
+	pairs, longest := make([]string, 0, 2*len(from)), 0
 	for i := range from {
-		f, t := dyn(from[i]).Text(), dyn(to[i]).Text()
-		if f != "" && strings.Count(s, f)*len(t) <= MaxString {
-			s = strings.ReplaceAll(s, f, t)
+		if f, t := dyn(from[i]).Text(), dyn(to[i]).Text(); f != "" {
+			pairs = append(pairs, f, t)
+			longest = max(longest, len(t)/len(f))
 		}
 	}
-	return str(s)
+	if len(a[0].S)*(longest+1) > 4*MaxString {
+		return a[0]
+	}
+	return str(strings.NewReplacer(pairs...).Replace(a[0].S))
 }
 
 // GoRewrite turns the backslash groups of a rewrite text into those of Go.

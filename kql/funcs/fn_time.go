@@ -50,7 +50,7 @@ func timeFuncs() []entry {
 	out := []entry{
 		{sig: "datetime_add(period:string, amount:long, datetime:datetime) datetime", doc: "Datetime moved by whole calendar units.", eval: datetimeAdd},
 		{sig: "datetime_part(part:string, date:datetime) long", alias: []string{"datepart"}, doc: "Calendar part of a datetime.", eval: datetimePart},
-		{sig: "datetime_diff(period:string, datetime1:datetime, datetime2:datetime) long", doc: "Calendar boundaries between two datetimes.", eval: datetimeDiff},
+		{sig: "datetime_diff(period:string, datetime1:datetime, datetime2:datetime)", doc: "Calendar boundaries between two datetimes.", eval: datetimeDiff},
 		{sig: "make_datetime(year:long, month:long?, day:long?, hour:long?, minute:long?, second:real?) datetime", doc: "Datetime of its parts.", eval: makeDatetime},
 		{sig: "make_timespan(hour:long, minute:long, second:real?, days:real?) timespan", doc: "Timespan of its parts.", eval: makeTimespan},
 		{sig: "format_datetime(date:datetime, format:string) string", doc: "Datetime printed by a format such as yyyy-MM-dd HH:mm:ss.", eval: func(_ *Ctx, a []types.Value) types.Value {
@@ -210,7 +210,8 @@ func datetimeDiff(c *Ctx, a []types.Value) types.Value {
 	case "month":
 		return long(months(x) - months(y))
 	case "week":
-		return types.NewLong((types.FromTime(StartOf("week", x, 0)) - types.FromTime(StartOf("week", y, 0))) / (7 * types.TicksPerDay))
+		n := (types.FromTime(StartOf("week", x, 0)) - types.FromTime(StartOf("week", y, 0))) / (7 * types.TicksPerDay)
+		return types.Convert(types.NewLong(n), c.Result)
 	case "nanosecond":
 		return types.NewLong((a[1].I - a[2].I) * 100)
 	default:

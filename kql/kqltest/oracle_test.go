@@ -10,8 +10,8 @@ import (
 	"github.com/vedette-edr/vedette/kql/types"
 )
 
-// evalFloor is the number of exact cases that pass on eval; it only ever grows.
-const evalFloor = 0
+// evalFloor is the number of cases that pass on eval; it only ever grows.
+const evalFloor = 264
 
 func TestOracleOnEval(t *testing.T) {
 	path := "../../../shared/oracle/kql-emulator-cases.json"
@@ -22,7 +22,8 @@ func TestOracleOnEval(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := types.FromTime(time.Date(2024, 6, 1, 0, 0, 0, 0, time.UTC))
+	// The instant at which the emulator's answers were recorded.
+	now := types.FromTime(time.Date(2026, 8, 2, 22, 0, 0, 0, time.UTC))
 	passed, total := 0, 0
 	for _, o := range kqltest.RunCases(context.Background(), cases, kqltest.Eval{}, now) {
 		if o.Class == "geometry" {

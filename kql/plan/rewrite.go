@@ -98,7 +98,8 @@ func Exprs(n Node) []Expr {
 
 // RestrictScans puts a predicate on every scan of the plan, those under joins, unions,
 // lets and nested queries included; f answers nil for a scan that needs none. The
-// predicate reads columns that it gets from Scan.Read.
+// predicate reads columns that it gets from Scan.Read. Scans of External files come too;
+// they have no columns but the declared ones.
 func RestrictScans(root Node, f func(*Scan) Expr) {
 	Walk(root, func(n Node) {
 		if s, ok := n.(*Scan); ok {
@@ -168,6 +169,18 @@ func prune(n Node, need map[int]bool) Node {
 		x.Items = kept
 		x.In = prune(x.In, below)
 	case *Aggregate:
+		kept := x.Aggs[:0:0]
+		for i, a := range x.Aggs {
+			used := false
+			for _, c := range a.Cols {
+				used = used || need[c.ID]
+			}
+			// Without keys an aggregate makes one row of any input: one must stay.
+			if used || len(x.Keys) == 0 && len(kept) == 0 && i == len(x.Aggs)-1 {
+				kept = append(kept, a)
+			}
+		}
+		x.Aggs = kept
 		for _, e := range Exprs(x) {
 			reads(e, below)
 		}

@@ -5,8 +5,11 @@ import "github.com/vedette-edr/vedette/kql/types"
 // Scan reads a table of the catalogue.
 type Scan struct {
 	Table string // as the query names it
-	Base  string // the physical table
-	Cols  []ScanColumn
+	Base  string // the physical table; "" for External
+	// External is set when the rows come from files that the query names by address; who
+	// fetches them, and whether at all, is the affair of the source that answers the scan.
+	External *External
+	Cols     []ScanColumn
 	// Pred is a filter that the query did not write, such as a device-group scope; nil
 	// when there is none. It reads Cols and Extra.
 	Pred Expr
@@ -15,6 +18,14 @@ type Scan struct {
 	// Ranges bounds datetime columns by what the query's filters demand of every row;
 	// it serves pruning only, the filters themselves stay in the plan.
 	Ranges []ColumnRange
+}
+
+// External is externaldata: addresses and properties such as format and ignoreFirstRecord.
+// Cols are the declared columns in the order of the files' fields, whether read or not.
+type External struct {
+	Cols  []Column
+	URIs  []string
+	Props map[string]string
 }
 
 // ScanColumn is a column of a scan and where it comes from.

@@ -156,12 +156,7 @@ func (g *gen) rangeRows(r *plan.Range) rel {
 	if r.From.Null || r.To.Null || r.Step.Null {
 		return rel{name: g.define("SELECT CAST(NULL AS " + g.d.types(r.Col.Type) + ") AS " + name + " WHERE false")}
 	}
-	n := 0.0
-	if r.Col.Type == types.Real {
-		n = (r.To.Float() - r.From.Float()) / r.Step.Float()
-	} else {
-		n = float64(r.To.I-r.From.I) / float64(r.Step.I)
-	}
+	n := (r.To.Float() - r.From.Float()) / r.Step.Float()
 	if n != n || n > maxRange {
 		g.fail("range %s has no end or more than %d rows", r.Col.Name, maxRange)
 	}

@@ -164,12 +164,7 @@ func FormatReal(f float64) string {
 		return "-Infinity"
 	}
 	if a := math.Abs(f); a != 0 && (a >= 1e15 || a < 1e-5) {
-		s := strconv.FormatFloat(f, 'E', -1, 64)
-		m, e, _ := strings.Cut(s, "E")
-		if len(e) == 3 {
-			e = e[:1] + "0" + e[1:]
-		}
-		return m + "E" + e
+		return strconv.FormatFloat(f, 'E', -1, 64)
 	}
 	s := strconv.FormatFloat(f, 'f', -1, 64)
 	if !strings.Contains(s, ".") {

@@ -160,6 +160,12 @@ func (d *Directory) AddSecret(ctx context.Context, tenant ident.TenantID, id ide
 	return text, nil
 }
 
+// ListApplications returns the applications of a tenant, oldest first.
+func (d *Directory) ListApplications(ctx context.Context, tenant ident.TenantID) ([]*Application, error) {
+	as, err := d.apps.Applications(ctx, tenant)
+	return as, errs.Wrap("access.ListApplications", err)
+}
+
 // Disable keeps an application from signing in and makes its tokens invalid.
 func (d *Directory) Disable(ctx context.Context, tenant ident.TenantID, id ident.AppID) error {
 	_, err := d.apps.UpdateApplication(ctx, tenant, id, func(a *Application) error {

@@ -38,6 +38,9 @@ func (s *agent) Renew(ctx context.Context, r *connect.Request[wirepb.RenewReques
 // Push takes one batch; its answer is the acknowledgement.
 func (s *agent) Push(ctx context.Context, r *connect.Request[wirepb.PushRequest]) (*connect.Response[wirepb.PushResponse], error) {
 	d := peerOf(ctx).device
+	if err := checkSent(r.Msg.Sent); err != nil {
+		return nil, err
+	}
 	ack, err := s.g.cfg.Ingest.Push(ctx, d, r.Msg.Batch, time.Unix(0, r.Msg.Sent))
 	if err != nil {
 		if errs.Is(err, errs.Conflict) {
@@ -48,10 +51,25 @@ func (s *agent) Push(ctx context.Context, r *connect.Request[wirepb.PushRequest]
 	return connect.NewResponse(&wirepb.PushResponse{Duplicate: ack == telemetry.Duplicate, ServerTime: s.now()}), nil
 }
 
+// checkSent bounds a device's word on its own clock: it may be wrong by decades, but the
+// offset must fit a duration.
+func checkSent(n int64) error {
+	if n <= 0 || n > maxSent {
+		return errs.New("gateway.checkSent", errs.Invalid, errs.BadRequest, "the time of sending is missing or out of range")
+	}
+	return nil
+}
+
+// maxSent is in the year 2116.
+const maxSent = 1 << 62
+
 // Heartbeat records how a device fares and tells it what it should know.
 func (s *agent) Heartbeat(ctx context.Context, r *connect.Request[wirepb.HeartbeatRequest]) (*connect.Response[wirepb.HeartbeatResponse], error) {
 	const op = "gateway.Heartbeat"
 	g, m, p := s.g, r.Msg, peerOf(ctx)
+	if err := checkSent(m.Sent); err != nil {
+		return nil, err
+	}
 	received := g.cfg.Clock()
 	rep := device.Report{AgentVersion: m.AgentVersion, Protocol: p.protocol, Indicators: m.Indicators, ExternalIP: p.address,
 		Offset: g.cfg.Ingest.Offset(p.device, time.Unix(0, m.Sent), received)}

@@ -30,7 +30,7 @@ const (
 type Report struct {
 	Part   string `json:"part"`
 	State  State  `json:"state"`
-	Detail string `json:"detail,omitempty"` // why it is not Working and what to do, for people
+	Detail string `json:"detail,omitempty"` // for people: why it is not Working and what to do, or what could be better
 }
 
 // Check asks a part. It sets State and Detail; the Registry adds Part.

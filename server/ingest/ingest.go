@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/detect"
 	"github.com/vedette-edr/vedette/server/device"
@@ -46,8 +47,8 @@ type Config struct {
 	Devices  Devices
 	Metrics  prometheus.Registerer // nil for none
 	Clock    func() time.Time      // nil for time.Now
-	Limits   wire.Limits
-	InFlight int // batches worked on at a time; 0 for 256
+	Limits   wire.Limits           // tighter than the format's own; the zero value is those
+	InFlight int                   // batches worked on at a time; 0 for 256
 }
 
 // storeRetry is when a device tries again after the store could not take a batch and did
@@ -188,6 +189,16 @@ func (p *Pipeline) refused(ctx context.Context, d *device.Device, err error) err
 		out.Retry = storeRetry
 	}
 	return &out
+}
+
+// Decode turns the bytes that a store kept of a batch into its events and gaps again. The
+// batch was accepted once, so the format alone bounds it.
+func Decode(raw []byte) ([]*event.Event, []event.Gap, error) {
+	b, err := wire.DecodeBatch(raw, wire.Limits{})
+	if err != nil {
+		return nil, nil, errs.Wrap("ingest.Decode", err)
+	}
+	return b.Events, b.Gaps, nil
 }
 
 func detail(err error) string {

@@ -125,10 +125,10 @@ func (v Threats) DeleteDefinitions(ctx context.Context, tenant ident.TenantID, w
 			return err
 		}
 		bound := "tenant = ? AND definition IN (SELECT id FROM definition WHERE " + where + ")"
-		if err := removeIOCs(ctx, q, tenant, rev, bound, append([]any{string(tenant)}, args...)); err != nil {
+		if err := v.removeIOCs(ctx, q, tenant, rev, bound, append([]any{string(tenant)}, args...)); err != nil {
 			return err
 		}
-		return definitions.remove(ctx, q, tenant, rev, where, args)
+		return v.remove(ctx, q, &definitions, tenant, rev, where, args)
 	})
 	if err != nil {
 		return 0, err

@@ -147,7 +147,7 @@ func (v Threats) DeleteIndicators(ctx context.Context, tenant ident.TenantID, w 
 		if rev, err = bump(ctx, q, tenant); err != nil {
 			return err
 		}
-		return indicators.remove(ctx, q, tenant, rev, where, args)
+		return v.remove(ctx, q, &indicators, tenant, rev, where, args)
 	})
 	if err != nil {
 		return 0, err

@@ -157,7 +157,7 @@ func (v Threats) DeleteIOCs(ctx context.Context, tenant ident.TenantID, w indica
 		if rev, err = bump(ctx, q, tenant); err != nil {
 			return err
 		}
-		return removeIOCs(ctx, q, tenant, rev, where, args)
+		return v.removeIOCs(ctx, q, tenant, rev, where, args)
 	})
 	if err != nil {
 		return 0, err
@@ -166,7 +166,7 @@ func (v Threats) DeleteIOCs(ctx context.Context, tenant ident.TenantID, w indica
 }
 
 // removeIOCs deletes IOCs and takes those that are patterns off their total too.
-func removeIOCs(ctx context.Context, q querier, tenant ident.TenantID, rev indicator.Revision, where string, args []any) error {
+func (v Threats) removeIOCs(ctx context.Context, q querier, tenant ident.TenantID, rev indicator.Revision, where string, args []any) error {
 	var pattern int64
 	if err := q.QueryRowContext(ctx, "SELECT coalesce(sum(pattern), 0) FROM ioc WHERE "+where, args...).Scan(&pattern); err != nil {
 		return err
@@ -174,5 +174,5 @@ func removeIOCs(ctx context.Context, q querier, tenant ident.TenantID, rev indic
 	if err := uncount(ctx, q, tenant, "patterns", pattern); err != nil {
 		return err
 	}
-	return iocs.remove(ctx, q, tenant, rev, where, args)
+	return v.remove(ctx, q, &iocs, tenant, rev, where, args)
 }

@@ -15,7 +15,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -38,6 +40,8 @@ type Store struct {
 	read  *sql.DB
 	key   *Key
 	now   func() time.Time
+
+	keepDeletions int64 // see keptDeletions
 }
 
 // Open opens the database of c.Dir, creating it with its key file when the directory
@@ -49,7 +53,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
-	s := &Store{key: key, now: c.Clock}
+	if err := private(path); err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	s := &Store{key: key, now: c.Clock, keepDeletions: keptDeletions}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -57,10 +64,20 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, errs.Wrap(op, err)
 	}
 	if err := s.prepare(ctx, path); err != nil {
-		s.Close()
+		_ = s.Close()
 		return nil, errs.Wrap(op, err)
 	}
 	return s, nil
+}
+
+// private creates the database's file for its owner alone; SQLite would leave the mode to
+// the umask, and gives the files beside it the mode of this one.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func (s *Store) prepare(ctx context.Context, path string) error {
@@ -102,7 +119,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func meta(ctx context.Context, q querier, name string) (string, error) {
 	var v string
 	err := q.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, name).Scan(&v)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
 	return v, err

@@ -120,7 +120,7 @@ func (t *threat) selected(ctx context.Context, q querier, tenant ident.TenantID,
 }
 
 // remove deletes the rows that where selects and notes their ids under the revision.
-func (t *threat) remove(ctx context.Context, q querier, tenant ident.TenantID, rev indicator.Revision, where string, args []any) error {
+func (v Threats) remove(ctx context.Context, q querier, t *threat, tenant ident.TenantID, rev indicator.Revision, where string, args []any) error {
 	r, err := q.ExecContext(ctx, "INSERT INTO ti_deletion (tenant, revision, noun, id) SELECT tenant, "+
 		fmt.Sprintf("%d, %d", rev, t.noun)+", id FROM "+t.name+" WHERE "+where, args...)
 	if err != nil {
@@ -136,17 +136,17 @@ func (t *threat) remove(ctx context.Context, q querier, tenant ident.TenantID, r
 	if err := uncount(ctx, q, tenant, t.total, n); err != nil {
 		return err
 	}
-	return forget(ctx, q, tenant, n)
+	return v.forget(ctx, q, tenant, n)
 }
 
 // keptDeletions bounds ti_deletion per tenant. When it is exceeded all are forgotten, and
 // readers that are behind start over.
 const keptDeletions = 1_000_000
 
-func forget(ctx context.Context, q querier, tenant ident.TenantID, n int64) error {
+func (v Threats) forget(ctx context.Context, q querier, tenant ident.TenantID, n int64) error {
 	var have int64
 	err := q.QueryRowContext(ctx, `UPDATE ti_counter SET deletions = deletions + ? WHERE tenant = ? RETURNING deletions`, n, string(tenant)).Scan(&have)
-	if err != nil || have <= keptDeletions {
+	if err != nil || have <= v.s.keepDeletions {
 		return err
 	}
 	if _, err := q.ExecContext(ctx, `DELETE FROM ti_deletion WHERE tenant = ?`, string(tenant)); err != nil {
@@ -182,7 +182,7 @@ func updateRow(table, names string) string {
 	return "UPDATE " + table + " SET revision = ?, " + strings.ReplaceAll(names, ",", " = ?,") + " = ? WHERE tenant = ? AND id = ?"
 }
 
-// now is the time by which a quota counts.
+// quotaNow is the time by which a quota counts.
 func quotaNow(q indicator.Quota, clock func() time.Time) int64 {
 	if q.Now.IsZero() {
 		return nanos(clock())

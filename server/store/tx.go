@@ -59,7 +59,7 @@ func (s *Store) view(ctx context.Context, op string, do func(context.Context, qu
 	if err != nil {
 		return classify(op, err)
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // it wrote nothing
 	return classify(op, do(ctx, tx))
 }
 

@@ -17,6 +17,7 @@ const maxBatch = 256
 type writer struct {
 	db   *sql.DB
 	conn *sql.Conn
+	sql  *statements // on conn
 	jobs chan *job
 	quit chan struct{}
 	once sync.Once
@@ -37,10 +38,10 @@ func openWriter(ctx context.Context, path string) (*writer, error) {
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		db.Close()
+		_ = db.Close()
 		return nil, err
 	}
-	w := &writer{db: db, conn: conn, jobs: make(chan *job), quit: make(chan struct{})}
+	w := &writer{db: db, conn: conn, sql: newStatements(conn), jobs: make(chan *job), quit: make(chan struct{})}
 	w.done.Go(w.run)
 	return w, nil
 }
@@ -107,22 +108,27 @@ func (w *writer) commit(batch []*job) {
 // result is the failure of the transaction, which is everybody's.
 func (w *writer) transact(batch []*job) error {
 	ctx := context.Background()
-	if _, err := w.conn.ExecContext(ctx, beginWrite); err != nil {
+	if _, err := w.sql.ExecContext(ctx, beginWrite); err != nil {
 		return err
 	}
 	for _, j := range batch {
-		j.run(ctx, w.conn)
+		j.run(ctx, w.sql)
 		var lost errTxnLost
 		if errors.As(j.err, &lost) {
-			w.conn.ExecContext(ctx, "ROLLBACK")
+			w.rollback()
 			return j.err
 		}
 	}
-	if _, err := w.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		w.conn.ExecContext(ctx, "ROLLBACK")
+	if _, err := w.sql.ExecContext(ctx, "COMMIT"); err != nil {
+		w.rollback()
 		return err
 	}
 	return nil
+}
+
+// rollback ends a transaction that may have ended by itself, which is then an error.
+func (w *writer) rollback() {
+	_, _ = w.sql.ExecContext(context.Background(), "ROLLBACK")
 }
 
 func (j *job) run(ctx context.Context, q querier) {
@@ -134,6 +140,7 @@ func (j *job) run(ctx context.Context, q querier) {
 func (w *writer) close() error {
 	w.once.Do(func() { close(w.quit) })
 	w.done.Wait()
+	w.sql.close()
 	err := w.conn.Close()
 	if e := w.db.Close(); err == nil {
 		err = e

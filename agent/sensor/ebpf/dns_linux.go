@@ -14,9 +14,10 @@ func (n *normaliser) dns(b []byte) bool {
 	if e == nil {
 		return false
 	}
-	m, ok := parseDNS(e.Payload[:min(e.PayloadLen, uint32(len(e.Payload)))])
+	kept := min(e.PayloadLen, uint32(len(e.Payload)-1))
+	m, ok := parseDNS(e.Payload[:kept])
 	if !ok || m.response == (e.Egress != 0) {
-		n.undecoded++ // something else on port 53
+		n.undecoded.Add(1) // something else on port 53
 		return true
 	}
 	s := &e.Socket
@@ -57,7 +58,7 @@ func (n *normaliser) dns(b []byte) bool {
 			f.yes("Unsolicited")
 		}
 	}
-	if e.PayloadLen > uint32(len(e.Payload)) {
+	if e.PayloadLen > kept {
 		f.yes("Truncated")
 	}
 	ev.Additional = f.String()

@@ -6,7 +6,8 @@
 // attached on its own, and what the kernel refuses becomes a sensor.Facility. What the
 // kernel could not hand over is counted there and reported as a Gap.
 //
-// The package blocks nothing and decides nothing about what is suspicious.
+// The package blocks nothing and decides nothing about what is suspicious. events.md lists
+// what it reports under which names, and what it is known not to see.
 package ebpf
 
 //go:generate sh -c "clang --version | head -n1 > bpf/CLANG"

@@ -94,9 +94,10 @@ func pidsIn(path string) (map[uint32]bool, error) {
 	return pids, err
 }
 
-// inInitialPIDNamespace reports whether pids mean here what they mean to the kernel.
-func inInitialPIDNamespace() bool {
-	const initial = "4026531836" // PROC_PID_INIT_INO, the same on every kernel
-	l, err := os.Readlink("/proc/self/ns/pid")
-	return err != nil || strings.Contains(l, initial)
+// inInitial reports whether the agent is in the machine's own namespace of a kind. The
+// inode numbers of these are the same on every kernel (include/linux/proc_ns.h).
+func inInitial(kind string) bool {
+	numbers := map[string]string{"pid": "[4026531836]", "cgroup": "[4026531835]"}
+	l, err := os.Readlink("/proc/self/ns/" + kind)
+	return err != nil || strings.HasSuffix(l, numbers[kind])
 }

@@ -29,7 +29,7 @@ func (n *normaliser) file(b []byte) bool {
 		action, before, now = "FileRenamed", now, joined(s[2], s[3], cut)
 	}
 	if n.leftOut(now) && (before == "" || n.leftOut(before)) {
-		n.excluded++
+		n.excluded.Add(1)
 		return true
 	}
 	ev := n.begin(&e.Header, event.FileEvents, action)

@@ -48,7 +48,10 @@ func TestRefusedAndUnroutableConnectionsAreAttempts(t *testing.T) {
 
 func TestBlackholedConnectionIsSeenAndFails(t *testing.T) {
 	s := newStage(t, Config{})
-	_, pid := s.show("blackout", "192.0.2.9:443")
+	out, pid := s.show("blackout", "192.0.2.9:443")
+	if out != "" {
+		t.Skip("this kernel has", out)
+	}
 	s.wait("attempt", connection(pid, "ConnectionAttempt", "192.0.2.9", 443))
 	f := s.wait("failure", connection(pid, "ConnectionFailed", "192.0.2.9", 443))
 	if f.Network.LocalIP != "192.0.2.1" || f.Additional != `{"Error":"Closed"}` {

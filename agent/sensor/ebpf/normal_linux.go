@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -24,13 +25,13 @@ type normaliser struct {
 	pool  *hash.Pool
 	sink  sensor.Sink
 
-	mu        sync.Mutex
-	pending   map[uint64]*pending // by Process.Key
-	emitted   uint64
-	malformed uint64
-	excluded  uint64
-	undecoded uint64
-	names     *names
+	mu      sync.Mutex
+	pending map[uint64]*pending // by Process.Key
+	names   *names
+
+	// Not under mu, so that figures can be had while the sink takes its time.
+	emitted, malformed, excluded, undecoded atomic.Uint64
+	unhashed                                atomic.Int64
 }
 
 func newNormaliser(cfg Config, c *clock, sink sensor.Sink) *normaliser {
@@ -74,7 +75,7 @@ func (n *normaliser) record(b []byte) {
 		}
 	}
 	if !ok {
-		n.malformed++
+		n.malformed.Add(1)
 	}
 }
 
@@ -121,6 +122,9 @@ func (n *normaliser) fork(b []byte) bool {
 	return true
 }
 
+// terminated is the ActionType of a process's end.
+const terminated = "ProcessTerminated"
+
 func (n *normaliser) exit(b []byte) bool {
 	e, _ := view[bpfExitEvent](b)
 	if e == nil {
@@ -138,7 +142,7 @@ func (n *normaliser) exit(b []byte) bool {
 		f.num("ExitCode", uint64(status.ExitStatus()))
 	}
 	n.emit(&event.Event{
-		Table: event.DeviceEvents, Action: "ProcessTerminated",
+		Table: event.DeviceEvents, Action: terminated,
 		Time: n.clock.wall(e.Header.Time), Boot: int64(e.Header.Time),
 		Initiating: p, Process: p, Additional: f.String(),
 	})

@@ -125,7 +125,7 @@ func TestParentChain(t *testing.T) {
 	if want := `/bin/sh -c '/bin/echo $$; /bin/true; exit 7'`; inner.CommandLine != want {
 		t.Errorf("parent's command line %q, want %q", inner.CommandLine, want)
 	}
-	shell := s.wait("inner shell", func(e *event.Event) bool { return e.Process != nil && e.Process.Key == inner.Key })
+	shell := s.wait("inner shell", func(e *event.Event) bool { return created(inner.PID, shellName(t))(e) && e.Process.Key == inner.Key })
 	if inner.Parent.PID != shell.Initiating.PID || shell.Initiating.Parent.PID != uint32(os.Getpid()) {
 		t.Errorf("grandparents are %d and %d", inner.Parent.PID, shell.Initiating.Parent.PID)
 	}
@@ -167,4 +167,14 @@ func copyFile(t *testing.T, from, to string) {
 	if err := os.WriteFile(to, b, 0o755); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// shellName is the name of the program behind /bin/sh.
+func shellName(t *testing.T) string {
+	t.Helper()
+	p, err := filepath.EvalSymlinks("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Base(p)
 }

@@ -5,15 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 )
 
 // program says how one kernel program becomes a facility.
@@ -90,6 +86,9 @@ func (o *objects) close() {
 
 // prepare creates the maps as cfg wants them.
 func prepare(cfg Config) (*objects, error) {
+	if page := os.Getpagesize(); cfg.RingBytes < page || cfg.RingBytes&(cfg.RingBytes-1) != 0 {
+		return nil, fmt.Errorf("RingBytes is %d: must be a power of two of at least %d", cfg.RingBytes, page)
+	}
 	spec, err := loadBpf()
 	if err != nil {
 		return nil, err
@@ -149,74 +148,3 @@ func (o *objects) load(name string) (*ebpf.Program, *ebpf.ProgramSpec, error) {
 	col.Close()
 	return prog, ps, nil
 }
-
-// places are where programs are attached; "" when the device has no such place.
-type places struct {
-	trace  string
-	cgroup string
-}
-
-var errNoTraceFS = errors.New("tracefs is not to be had")
-var errNoCgroup = errors.New("cgroup2 is not to be had")
-
-// attach attaches prog where its section says.
-func attach(prog *ebpf.Program, ps *ebpf.ProgramSpec, at places) (io.Closer, error) {
-	kind, rest, _ := strings.Cut(ps.SectionName, "/")
-	switch kind {
-	case "raw_tracepoint":
-		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: rest, Program: prog})
-	case "tracepoint":
-		if at.trace == "" {
-			return nil, errNoTraceFS
-		}
-		return attachTracepoint(at.trace, rest, prog)
-	default:
-		if at.cgroup == "" {
-			return nil, errNoCgroup
-		}
-		return link.AttachCgroup(link.CgroupOptions{Path: at.cgroup, Attach: ps.AttachType, Program: prog})
-	}
-}
-
-// attachTracepoint does what link.Tracepoint does, but with a tracefs that need not be
-// mounted at one of the usual places.
-func attachTracepoint(tracefs, event string, prog *ebpf.Program) (io.Closer, error) {
-	b, err := os.ReadFile(filepath.Join(tracefs, "events", event, "id"))
-	if err != nil {
-		return nil, fmt.Errorf("the kernel has no tracepoint %s: %w", event, err)
-	}
-	id, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("id of tracepoint %s: %w", event, err)
-	}
-	attr := unix.PerfEventAttr{
-		Type: unix.PERF_TYPE_TRACEPOINT, Config: id, Sample_type: unix.PERF_SAMPLE_RAW, Sample: 1, Wakeup: 1,
-	}
-	fd, err := unix.PerfEventOpen(&attr, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("perf event of tracepoint %s: %w", event, err)
-	}
-	pe := perfEvent(fd)
-	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: prog, Attach: ebpf.AttachPerfEvent})
-	if err == nil {
-		return both{l, pe}, nil
-	}
-	// Before 5.15 a perf event takes a program by ioctl only.
-	if e := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); e != nil {
-		pe.Close()
-		return nil, fmt.Errorf("attaching to tracepoint %s: %w", event, err)
-	}
-	if e := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); e != nil {
-		pe.Close()
-		return nil, fmt.Errorf("enabling tracepoint %s: %w", event, e)
-	}
-	return pe, nil
-}
-
-type perfEvent int
-
-func (p perfEvent) Close() error { return unix.Close(int(p)) }
-
-type both struct{ a, b io.Closer }
-
-func (c both) Close() error { return errors.Join(c.a.Close(), c.b.Close()) }

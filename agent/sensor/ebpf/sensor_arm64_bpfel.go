@@ -25,7 +25,7 @@ type bpfDnsEvent struct {
 	Socket     bpfSocketEvent
 	Egress     uint32
 	PayloadLen uint32
-	Payload    [1472]uint8
+	Payload    [2048]uint8
 }
 
 type bpfEventType uint32

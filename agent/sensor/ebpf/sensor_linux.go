@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/hash"
-	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/schema/event"
@@ -39,7 +38,8 @@ type Config struct {
 	Now          func() time.Time // the wall clock; nil means time.Now
 }
 
-// Sensor watches the device with kernel programs.
+// Sensor watches the device with kernel programs. Its methods may be called from any
+// goroutine, but not from within the Sink's.
 type Sensor struct {
 	cfg     Config
 	ownPool bool
@@ -109,7 +109,7 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	}
 	defer obj.close()
 	s.found.working("bpf")
-	if !inInitialPIDNamespace() {
+	if !inInitial("pid") {
 		s.found.set(sensor.Facility{
 			Name: "pid-namespace", State: sensor.Degraded, Remedy: "run the agent in the host's pid namespace (--pid=host)",
 			Detail: "the agent runs in a pid namespace of its own: pids in events are the host's, and /proc does not show them",
@@ -134,6 +134,7 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	s.norm, s.objects, s.progs = norm, obj, progs
 	s.mu.Unlock()
 	defer s.finish()
+	defer norm.drain(time.Second)
 	defer detach(progs)
 
 	// The programs run already, so a process born from here on is in the ring, and one born
@@ -187,128 +188,6 @@ func (s *Sensor) read(ctx context.Context, rd *ringbuf.Reader, norm *normaliser,
 		next = norm.tick(loss, s.cfg.Flush)
 		rd.SetDeadline(next)
 	}
-}
-
-// attachAll loads and attaches every program on its own.
-func (s *Sensor) attachAll(obj *objects) []attached {
-	var at places
-	if trace := s.place("tracefs", "mount tracefs at /sys/kernel/tracing", kernfs.Trace); trace != nil {
-		defer trace.Close()
-		at.trace = trace.Path
-	}
-	if cg := s.place("cgroup2", "mount cgroup2 at /sys/fs/cgroup", kernfs.Cgroup); cg != nil {
-		defer cg.Close()
-		at.cgroup = cg.Path
-		if s.cfg.CgroupPath != "" {
-			at.cgroup = s.cfg.CgroupPath
-		}
-	}
-	return s.attachTo(obj, at)
-}
-
-// place finds a file system that programs are attached through, nil when there is none.
-func (s *Sensor) place(name, remedy string, find func() (*kernfs.Mount, error)) *kernfs.Mount {
-	if slices.Contains(s.cfg.Disable, name) {
-		s.found.missing(name, "enable it in the agent's configuration", errDisabled)
-		return nil
-	}
-	m, err := find()
-	if err != nil {
-		s.found.missing(name, remedy, err)
-		return nil
-	}
-	s.found.working(name)
-	return m
-}
-
-func (s *Sensor) attachTo(obj *objects, at places) []attached {
-	var done []attached
-	works := make(map[string]int)
-	fails := make(map[string][]error)
-	var order []string
-	for _, p := range programs() {
-		if !p.here() {
-			continue
-		}
-		if works[p.facility] == 0 && fails[p.facility] == nil {
-			order = append(order, p.facility)
-		}
-		a, err := s.attachOne(obj, at, p)
-		if err != nil {
-			fails[p.facility] = append(fails[p.facility], err)
-			continue
-		}
-		works[p.facility]++
-		done = append(done, a)
-	}
-	var t bpfTuning
-	for _, name := range order {
-		f := verdict(name, works[name], fails[name])
-		if name == facilityConnect && f.State == sensor.Missing && works["bpf:tcp"] > 0 {
-			t.AttemptAtSyn = 1
-			f.State = sensor.Degraded
-			f.Detail += "; TCP attempts are reported once they are routed, UDP ones when they name their destination"
-		}
-		if name == "bpf:dns" && works[name] < 2 {
-			t.UdpAtConnect = 1
-		}
-		s.found.set(f)
-	}
-	if err := obj.maps.Maps[bpfMapSettings].Put(uint32(0), t); err != nil {
-		s.found.missing("bpf:settings", "", err)
-	}
-	return done
-}
-
-func (s *Sensor) attachOne(obj *objects, at places, p program) (attached, error) {
-	if slices.Contains(s.cfg.Disable, p.facility) {
-		return attached{}, errDisabled
-	}
-	prog, ps, err := obj.load(p.name)
-	if err != nil {
-		return attached{}, fmt.Errorf("%s: %w", p.name, err)
-	}
-	l, err := attach(prog, ps, at)
-	if err != nil {
-		prog.Close()
-		return attached{}, fmt.Errorf("%s: %w", p.name, err)
-	}
-	return attached{name: p.name, prog: prog, link: l}, nil
-}
-
-var errDisabled = errors.New("disabled by configuration")
-
-// verdict sums up the programs of one facility.
-func verdict(name string, works int, fails []error) sensor.Facility {
-	f := sensor.Facility{Name: name, State: sensor.Working}
-	if len(fails) == 0 {
-		return f
-	}
-	f.State, f.Detail = sensor.Degraded, errors.Join(fails...).Error()
-	f.Remedy = "use a kernel with BTF and CONFIG_FTRACE_SYSCALLS, and mount tracefs and cgroup2"
-	if works == 0 {
-		f.State = sensor.Missing
-	}
-	if errors.Is(fails[0], errDisabled) {
-		f.Detail, f.Remedy = errDisabled.Error(), "enable it in the agent's configuration"
-	}
-	return f
-}
-
-// detach takes the programs off; what they put into the ring stays there. The programs
-// stay loaded, for their statistics. Each link waits for the kernel to be done with its
-// program, about 50 ms, so they are closed at once.
-func detach(progs []attached) {
-	var wg sync.WaitGroup
-	for i := range progs {
-		l := progs[i].link
-		if l == nil {
-			continue
-		}
-		progs[i].link = nil
-		wg.Go(func() { l.Close() })
-	}
-	wg.Wait()
 }
 
 // finish keeps the last figures and frees the programs.

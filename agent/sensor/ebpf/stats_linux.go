@@ -50,11 +50,9 @@ func (s *Sensor) Stats() Stats {
 			st.RunTime += r.Runtime
 		}
 	}
-	s.norm.mu.Lock()
-	defer s.norm.mu.Unlock()
-	st.Emitted, st.Excluded = s.norm.emitted, s.norm.excluded
-	st.Unhashed = len(s.norm.pending)
-	st.Undecoded, st.Malformed = s.norm.undecoded, s.norm.malformed
+	n := s.norm
+	st.Emitted, st.Excluded, st.Unhashed = n.emitted.Load(), n.excluded.Load(), int(n.unhashed.Load())
+	st.Undecoded, st.Malformed = n.undecoded.Load(), n.malformed.Load()
 	return st
 }
 

@@ -95,7 +95,7 @@ func (m machine) cell(field string) any {
 func (m machine) entity() machineEntity {
 	v := &m.Inventory
 	return machineEntity{
-		ID: string(m.ID), IsPotentialDuplication: m.Duplicate, ComputerDNSName: optional(m.Name),
+		ID: string(m.ID), IsPotentialDuplication: m.Duplicate || m.Clone != nil, ComputerDNSName: optional(m.Name),
 		FirstSeen: stamp(m.FirstSeen), LastSeen: stamp(m.LastSeen), OSPlatform: optional(m.Platform),
 		OSVersion: optional(v.VersionInfo), OSProcessor: optional(v.Processor), Version: optional(v.Version),
 		LastIPAddress: optional(m.LastIP), LastExternalIPAddress: optional(m.ExternalIP),

@@ -54,13 +54,21 @@ type Hunter interface {
 	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
 }
 
+// Telemetry answers what routes ask of events: hunting, and lookups on behalf of callers
+// whose permission was decided before.
+type Telemetry interface {
+	Hunter
+	Events
+	Logons
+}
+
 // Config is what the API is made of.
 type Config struct {
 	Alerts     Alerts
 	Devices    Devices
 	Actions    Actions
 	Indicators Indicators
-	Hunter     Hunter
+	Hunter     Telemetry
 	Now        func() time.Time // nil for time.Now
 	// Page is the rows of one page of a list; 0 for the published 10,000.
 	Page int
@@ -76,6 +84,8 @@ type API struct {
 	actions    Actions
 	indicators Indicators
 	hunter     Hunter
+	events     Events
+	logons     Logons
 	now        func() time.Time
 	page       int
 	retention  time.Duration
@@ -84,7 +94,8 @@ type API struct {
 // New returns the API.
 func New(c Config) *API {
 	a := &API{
-		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators, hunter: c.Hunter,
+		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
+		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter,
 		now: c.Now, page: c.Page, retention: c.Retention,
 	}
 	if a.now == nil {

@@ -228,5 +228,6 @@ func (h *Handler) report(ctx context.Context, q *request, label string) {
 	if q.person != nil {
 		a.Actor.ID, a.Actor.Name = string(q.person.ID), q.person.Login
 	}
-	h.attempted(ctx, a)
+	// A client that hangs up must not keep its attempt off the record.
+	h.attempted(context.WithoutCancel(ctx), a)
 }

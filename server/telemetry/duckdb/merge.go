@@ -175,7 +175,7 @@ func (s *Store) sort(ctx context.Context, g *segment, list []*segment) (string, 
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return out, err
 	}
-	if canSandbox() {
+	if isRoot() {
 		if err := os.Chown(dir, s.pool.cfg.UID, s.pool.cfg.GID); err != nil {
 			return out, err
 		}
@@ -229,7 +229,7 @@ func (s *Store) adopt(out string, g *segment) error {
 		return fmt.Errorf("%s is not a file", out)
 	}
 	g.bytes = st.Size()
-	if canSandbox() {
+	if isRoot() {
 		if err := f.Chown(os.Geteuid(), os.Getegid()); err != nil {
 			return err
 		}

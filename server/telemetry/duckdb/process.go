@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/vedette-edr/vedette/kql/types"
@@ -58,18 +59,18 @@ func startProcess(cfg *WorkerConfig, root, data, out string) (*process, error) {
 		// Address space is more than memory: the Go runtime and every thread reserve some.
 		AddressSpace: cfg.Memory + 3<<30,
 	}
-	boxed := setup
-	boxed.Root, boxed.UID, boxed.GID = root, cfg.UID, cfg.GID
 	var refused error
-	if canSandbox() {
-		w, err := launch(cfg, &boxed, true)
+	for _, box := range boxes(cfg) {
+		boxed := setup
+		boxed.Root, boxed.UID, boxed.GID = root, box.uid, box.gid
+		w, err := launch(cfg, &boxed, box.attr)
 		if err == nil {
 			w.data, w.outDir = "/data", "/out"
 			return w, nil
 		}
 		refused = err
 	}
-	w, err := launch(cfg, &setup, false)
+	w, err := launch(cfg, &setup, nil)
 	if err != nil {
 		return nil, errors.Join(err, refused)
 	}
@@ -81,7 +82,14 @@ func startProcess(cfg *WorkerConfig, root, data, out string) (*process, error) {
 	return w, nil
 }
 
-func launch(cfg *WorkerConfig, setup *frame.Setup, sandbox bool) (*process, error) {
+// box is a sandbox that may be had: how the process is started and who it becomes.
+type box struct {
+	attr     *syscall.SysProcAttr
+	uid, gid int
+}
+
+// launch starts a worker and waits for its hello. attr is nil for no sandbox.
+func launch(cfg *WorkerConfig, setup *frame.Setup, attr *syscall.SysProcAttr) (*process, error) {
 	arg, err := json.Marshal(setup)
 	if err != nil {
 		return nil, err
@@ -101,7 +109,8 @@ func launch(cfg *WorkerConfig, setup *frame.Setup, sandbox bool) (*process, erro
 		return nil, err
 	}
 	w.out = frame.NewReader(stdout)
-	if err := startSandboxed(cmd, sandbox); err != nil {
+	cmd.SysProcAttr = attr
+	if err := startLocked(cmd); err != nil {
 		return nil, fmt.Errorf("start worker: %w", err)
 	}
 	slow := time.AfterFunc(startTimeout, w.kill)
@@ -147,14 +156,13 @@ type usage struct {
 	bytes        int64 // of rows
 }
 
-// run sends one request and hands the rows to sink. After an error the worker may only
-// be killed.
+// run sends one request and hands the rows to sink. When ctx is done it kills the worker
+// and returns the cause; after any error the worker may only be killed. Of the limits it
+// watches CPU and memory.
 func (w *process) run(ctx context.Context, q *frame.Request, l telemetry.Limits, sink telemetry.Sink) (usage, error) {
 	if w.idle != nil {
 		w.idle.Stop()
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, l.Time, errs.New("duckdb.Query", errs.Timeout, "", textTimeout))
-	defer cancel()
 	watch := newWatcher(w, l)
 	var watching sync.WaitGroup
 	done := make(chan struct{})

@@ -13,17 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canSandbox reports whether it is worth trying.
-func canSandbox() bool { return os.Geteuid() == 0 }
+// isRoot reports whether files can be given to the user that workers become.
+func isRoot() bool { return os.Geteuid() == 0 }
 
-// startSandboxed starts cmd with no_new_privs and, if asked, in namespaces of its own.
-func startSandboxed(cmd *exec.Cmd, namespaces bool) error {
-	if namespaces {
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC |
-				syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID,
-		}
+// boxes returns the sandbox to try: namespaces as root, or as the root of a user namespace
+// that is nobody outside of it.
+func boxes(cfg *WorkerConfig) []box {
+	const own = syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID
+	if isRoot() {
+		return []box{{&syscall.SysProcAttr{Cloneflags: own}, cfg.UID, cfg.GID}}
 	}
+	return []box{{attr: &syscall.SysProcAttr{
+		Cloneflags:  own | syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
+	}}}
+}
+
+// startLocked starts cmd with no_new_privs.
+func startLocked(cmd *exec.Cmd) error {
 	result := make(chan error)
 	go func() {
 		// no_new_privs belongs to a thread and cannot be taken back. The child inherits

@@ -30,6 +30,9 @@ func (s *Store) execute(ctx context.Context, st *statement, sink telemetry.Sink)
 	}
 	limits := s.pool.cfg.bounded(st.limits)
 	begin := time.Now()
+	// Waiting for a worker counts.
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, errs.New(op, errs.Timeout, "", textTimeout))
+	defer cancel()
 	for {
 		again, err := s.attempt(ctx, st, limits, &stats, sink)
 		if !again {

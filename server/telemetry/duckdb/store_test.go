@@ -135,3 +135,46 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("tenant with a path: %v", err)
 	}
 }
+
+func TestJournalLost(t *testing.T) {
+	s := openStore(t, testConfig(t.TempDir()))
+	mustAppend(t, s, makeBatch(tenantA, 1, 1, 1))
+	cutAll(t, s)
+	dir := s.cfg.Dir
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop = nil
+	if err := os.RemoveAll(filepath.Join(dir, "journal")); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, s.cfg)
+	if s.Status().Degraded == "" {
+		t.Error("the status does not say that the journal is gone")
+	}
+	mustAppend(t, s, makeBatch(tenantA, 1, 2, 1))
+	s = reopen(t, s)
+	mustAppend(t, s, makeBatch(tenantA, 1, 3, 1))
+	cutAll(t, s)
+	rows := ask(t, s, tenantA, "DeviceProcessEvents", "long long", `SELECT count(*), count(DISTINCT ProcessCommandLine) FROM %s`)
+	if rows[0][0].I != 3 || rows[0][1].I != 3 {
+		t.Errorf("kept %v, want 3", rows[0])
+	}
+}
+
+func TestManifestLost(t *testing.T) {
+	s := openStore(t, testConfig(t.TempDir()))
+	mustAppend(t, s, makeBatch(tenantA, 1, 1, 1))
+	cutAll(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop = nil
+	for _, name := range []string{"manifest.db", "manifest.db-wal", "manifest.db-shm"} {
+		_ = os.Remove(filepath.Join(s.cfg.Dir, name))
+	}
+	if o, err := Open(s.cfg); err == nil {
+		_ = o.Close()
+		t.Error("a store without its manifest was opened, and its segments removed")
+	}
+}

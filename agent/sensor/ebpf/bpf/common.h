@@ -179,15 +179,30 @@ static __always_inline void finish(struct scratch *s)
 	asm volatile("%0 &= 0x1ffff" : "+r"(n));
 	if (n > DATA_MAX)
 		return;
-	count(h->type, bpf_ringbuf_output(&events, s->data, n, wake_flag()));
+	count(h->type, bpf_ringbuf_output(&events, s->data, n,
+					  h->flags & FLAG_URGENT ? BPF_RB_FORCE_WAKEUP : wake_flag()));
 }
 
-/* Reserves a fixed-size event in the ring, for programs that may be interrupted. */
-#define reserve(type, T) ({                                                  \
-	struct T *__e = bpf_ringbuf_reserve(&events, sizeof(struct T), 0);   \
-	count(type, !__e);                                                   \
-	__e;                                                                 \
-})
+/*
+ * Fixed-size events of programs that may be interrupted: reserve() in the ring, fill, submit().
+ * Counting waits for submit(), because between reserve and the check of its result the
+ * verifier of 6.1 loses track of it.
+ */
+static __always_inline void *reserve(u32 type, u32 n)
+{
+	void *e = bpf_ringbuf_reserve(&events, n, 0);
+
+	if (e)
+		return e;
+	count(type, 1);
+	return 0;
+}
+
+static __always_inline void submit(u32 type, void *e)
+{
+	bpf_ringbuf_submit(e, wake_flag());
+	count(type, 0);
+}
 
 #define WALK_DEPTH 64
 #define WALK_BYTES 4096

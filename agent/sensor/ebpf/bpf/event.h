@@ -57,6 +57,7 @@ struct header {
 };
 
 #define FLAG_PATH_CUT 1 /* a path has more components or bytes than were walked */
+#define FLAG_URGENT 2   /* the reader was woken: what it wants to look at may soon be gone */
 
 struct exec_event {
 	struct header header;
@@ -102,13 +103,14 @@ struct socket_event {
 	u32 netns;
 };
 
-#define DNS_MAX 1472
+#define DNS_MAX 0x7ff
+#define DNS_MIN 12 /* a header */
 
 struct dns_event {
 	struct socket_event socket;
 	u32 egress;
 	u32 payload_len; /* of the datagram; at most DNS_MAX bytes of it follow */
-	u8 payload[DNS_MAX];
+	u8 payload[DNS_MAX + 1];
 };
 
 /* A created or modified file, a rename, a delete, a memfd's name, a module's file. */

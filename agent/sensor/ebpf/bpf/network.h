@@ -113,13 +113,13 @@ static __always_inline void fill_remote(struct socket_event *e, struct bpf_sock_
 
 static __always_inline void attempt(struct bpf_sock_addr *ctx, int family)
 {
-	struct socket_event *e = reserve(EVENT_CONNECT, socket_event);
+	struct socket_event *e = reserve(EVENT_CONNECT, sizeof(struct socket_event));
 
 	if (!e)
 		return;
 	fill_header(&e->header, EVENT_CONNECT);
 	fill_remote(e, ctx, family);
-	bpf_ringbuf_submit(e, wake_flag());
+	submit(EVENT_CONNECT, e);
 }
 
 static __always_inline int connect_to(struct bpf_sock_addr *ctx, int family)
@@ -212,7 +212,7 @@ static __always_inline void report(u32 type, const struct sock *sk, const struct
 {
 	struct socket_event *e;
 
-	e = reserve(type, socket_event);
+	e = reserve(type, sizeof(struct socket_event));
 	if (!e)
 		return;
 	e->header.time = bpf_ktime_get_boot_ns();
@@ -229,7 +229,7 @@ static __always_inline void report(u32 type, const struct sock *sk, const struct
 	}
 	if (type == EVENT_CONNECT_FAILED)
 		e->err = BPF_CORE_READ(sk, sk_err);
-	bpf_ringbuf_submit(e, wake_flag());
+	submit(type, e);
 }
 
 static __always_inline void key_of(struct listener *k, const struct sock *sk)
@@ -363,13 +363,13 @@ static __always_inline void first_datagram(u64 cookie, const struct packet *p)
 
 	if (!s)
 		return;
-	e = reserve(EVENT_CONNECT, socket_event);
+	e = reserve(EVENT_CONNECT, sizeof(struct socket_event));
 	if (e) {
 		*e = *s;
 		e->header.time = bpf_ktime_get_boot_ns();
 		__builtin_memcpy(e->local, p->source, sizeof(e->local));
 		e->local_port = p->sport;
-		bpf_ringbuf_submit(e, wake_flag());
+		submit(EVENT_CONNECT, e);
 	}
 	bpf_map_delete_elem(&silent, &cookie);
 }
@@ -380,16 +380,14 @@ static __always_inline void dns(struct __sk_buff *skb, u64 cookie, const struct 
 	struct dns_event *e;
 	u32 len = skb->len;
 
-	if (len <= p->payload)
+	if (len < p->payload + DNS_MIN)
 		return;
 	len -= p->payload;
 	if (len > DNS_MAX)
 		len = DNS_MAX;
-	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e) {
-		count(EVENT_DNS, 1);
+	e = reserve(EVENT_DNS, sizeof(*e));
+	if (!e)
 		return;
-	}
 	e->socket.header.time = bpf_ktime_get_boot_ns();
 	e->socket.header.type = EVENT_DNS;
 	e->socket.header.flags = 0;
@@ -407,13 +405,13 @@ static __always_inline void dns(struct __sk_buff *skb, u64 cookie, const struct 
 	e->socket.netns = 0;
 	e->egress = egress;
 	e->payload_len = skb->len - p->payload;
+	/* The bounds once more, in a form that the verifier of 6.1 still knows at the call. */
 	asm volatile("%0 &= 0x7ff" : "+r"(len));
-	if (len == 0 || len > DNS_MAX || bpf_skb_load_bytes(skb, p->payload, e->payload, len)) {
+	if (len < DNS_MIN || bpf_skb_load_bytes(skb, p->payload, e->payload, len)) {
 		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 		return;
 	}
-	count(EVENT_DNS, 0);
-	bpf_ringbuf_submit(e, wake_flag());
+	submit(EVENT_DNS, e);
 }
 
 SEC("cgroup_skb/egress")

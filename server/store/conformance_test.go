@@ -1,0 +1,39 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/vedette-edr/vedette/server/action"
+	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/store/storetest"
+)
+
+func TestAlerts(t *testing.T) {
+	storetest.Alerts(t, func(t testing.TB) alert.Store { return open(t, t.TempDir()).Alerts() })
+}
+
+func TestActions(t *testing.T) {
+	storetest.Actions(t, func(t testing.TB) action.Store { return open(t, t.TempDir()).Actions() })
+}
+
+func TestDevices(t *testing.T) {
+	storetest.Devices(t, func(t testing.TB) device.Store { return open(t, t.TempDir()).Devices() })
+}
+
+func TestTokens(t *testing.T) {
+	storetest.Tokens(t, func(t testing.TB) device.TokenStore { return open(t, t.TempDir()).Tokens() })
+}
+
+func TestThreats(t *testing.T) {
+	storetest.Threats(t, func(t testing.TB) storetest.ThreatStore { return open(t, t.TempDir()).Threats() })
+}
+
+func TestAudit(t *testing.T) {
+	storetest.Audit(t, func(t testing.TB) audit.Store { return open(t, t.TempDir()).Audit() })
+}
+
+func TestAccess(t *testing.T) {
+	storetest.Access(t, func(t testing.TB) storetest.AccessStore { return open(t, t.TempDir()).Access() })
+}
