@@ -67,13 +67,13 @@ func (x *expiry) cut() {
 }
 
 // Run takes out of force what expires, until ctx ends.
-func (s *Set) Run(ctx context.Context) error {
+func (s *Set) Run(ctx context.Context) {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-s.wake:
 		case <-t.C:
 		}

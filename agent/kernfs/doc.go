@@ -3,5 +3,6 @@
 //
 // A private mount hangs nowhere: no process sees it and it goes with its descriptor, so
 // that the agent changes nothing on the device by looking. The package reads nothing
-// below the roots that it returns. Start at Cgroup and Trace.
+// below the roots that it returns. Initial says whether these are the whole machine's.
+// Start at Cgroup and Trace.
 package kernfs

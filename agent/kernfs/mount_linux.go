@@ -2,6 +2,8 @@ package kernfs
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,4 +56,12 @@ func find(kind string, magic int64, usual ...string) (*Mount, error) {
 		return nil, fmt.Errorf("%s is not mounted, and mounting it: %w", kind, err)
 	}
 	return &Mount{Path: fmt.Sprintf("/proc/self/fd/%d", fd), fd: fd}, nil
+}
+
+// Initial reports whether the process is in the machine's own namespace of a kind, pid or
+// cgroup. The inode numbers of these are the same on every kernel (linux/proc_ns.h).
+func Initial(kind string) bool {
+	numbers := map[string]string{"pid": "[4026531836]", "cgroup": "[4026531835]"}
+	l, err := os.Readlink("/proc/self/ns/" + kind)
+	return err != nil || strings.HasSuffix(l, numbers[kind])
 }

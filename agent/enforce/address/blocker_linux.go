@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 
+	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/agent/session"
@@ -370,6 +371,9 @@ func (b *Blocker) Facilities() []sensor.Facility {
 	case b.trouble != nil:
 		f.State, f.Detail = sensor.Degraded, "sessions from before an address was blocked were not all ended: "+b.trouble.Error()
 		f.Remedy = "use a kernel with CONFIG_INET_DIAG_DESTROY; close the sessions by hand"
+	case b.cfg.CgroupPath == "" && !kernfs.Initial("cgroup"):
+		f.State, f.Detail = sensor.Degraded, "the agent runs in a cgroup namespace of its own: programs outside of it are not ruled"
+		f.Remedy = "run the agent in the host's cgroup namespace (--cgroupns=host)"
 	case b.kernel.tally(bpfTallyTALLY_SPARED) > 0:
 		f.State, f.Detail = sensor.Degraded, "an indicator names the server or this device itself, which are never blocked"
 		f.Remedy = "delete or narrow the indicator"

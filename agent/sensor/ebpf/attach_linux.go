@@ -31,7 +31,7 @@ func (s *Sensor) attachAll(obj *objects) []attached {
 		at.cgroup = cg.Path
 		if s.cfg.CgroupPath != "" {
 			at.cgroup = s.cfg.CgroupPath
-		} else if !inInitial("cgroup") {
+		} else if !kernfs.Initial("cgroup") {
 			s.found.set(sensor.Facility{
 				Name: "cgroup2", State: sensor.Degraded, Remedy: "run the agent in the host's cgroup namespace (--cgroupns=host)",
 				Detail: "the agent runs in a cgroup namespace of its own: attempts and DNS of programs outside of it are not seen",

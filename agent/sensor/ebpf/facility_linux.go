@@ -93,11 +93,3 @@ func pidsIn(path string) (map[uint32]bool, error) {
 	})
 	return pids, err
 }
-
-// inInitial reports whether the agent is in the machine's own namespace of a kind. The
-// inode numbers of these are the same on every kernel (include/linux/proc_ns.h).
-func inInitial(kind string) bool {
-	numbers := map[string]string{"pid": "[4026531836]", "cgroup": "[4026531835]"}
-	l, err := os.Readlink("/proc/self/ns/" + kind)
-	return err != nil || strings.HasSuffix(l, numbers[kind])
-}
