@@ -70,10 +70,8 @@ func TestBlockedAddressIsRefusedOnTheDevice(t *testing.T) {
 		return len(rows) > 0 && rows[0]["InitiatingProcessFileName"] == "curl" && rows[0]["Id"] == made.ID
 	})
 
-	a.stop()
-	if err := curl(); err != nil {
-		t.Errorf("without an agent: %v", err)
-	}
+	a.kill()
+	await(t, "that nothing is blocked without an agent", curl)
 	a.restart(t)
 	if curl() == nil {
 		t.Error("the restarted agent does not block")

@@ -51,10 +51,9 @@ type Blocker struct {
 	kernel  *kernel    // nil once closed
 	last    Stats      // once closed
 	floor   map[netip.Addr]bool
-	hosts   map[netip.Addr]struct{} // nil: see count
-	count   int                     // rules of single addresses
-	rules   map[netip.Prefix]Rule   // of ranges, as given
-	made    map[netip.Prefix]Rule   // of ranges, as the kernel has them
+	count   int                   // rules of single addresses
+	rules   map[netip.Prefix]Rule // of ranges, as given
+	made    map[netip.Prefix]Rule // of ranges, as the kernel has them
 	ended   uint64
 	trouble error // why sessions could not be ended; nil when they could
 }
@@ -89,16 +88,17 @@ func New(cfg Config) (*Blocker, error) {
 		return nil, fmt.Errorf("address: %w", err)
 	}
 	b := &Blocker{cfg: cfg, kernel: k, floor: map[netip.Addr]bool{}, rules: map[netip.Prefix]Rule{}, made: map[netip.Prefix]Rule{}}
-	if b.events, err = ringbuf.NewReader(k.all.Maps[bpfMapEvents]); err == nil {
-		if err = b.Protect(nil); err == nil {
-			if err = k.attach(cfg.CgroupPath); err == nil {
-				return b, nil
-			}
-		}
-		b.events.Close()
+	if b.events, err = ringbuf.NewReader(k.all.Maps[bpfMapEvents]); err != nil {
+		k.close()
+		return nil, fmt.Errorf("address: %w", err)
 	}
-	k.close()
-	return nil, fmt.Errorf("address: %w", err)
+	if err = b.Protect(nil); err == nil {
+		err = k.attach(cfg.CgroupPath)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("address: %w", err), b.Close())
+	}
+	return b, nil
 }
 
 // errClosed is what methods return after Close.

@@ -24,8 +24,8 @@ const refresh = time.Minute
 
 // Run implements sensor.Sensor: it reports what is refused, and closes the Blocker when ctx
 // ends.
-func (b *Blocker) Run(ctx context.Context, sink sensor.Sink) error {
-	defer b.Close()
+func (b *Blocker) Run(ctx context.Context, sink sensor.Sink) (err error) {
+	defer func() { err = errors.Join(err, b.Close()) }()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
