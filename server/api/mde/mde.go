@@ -47,6 +47,8 @@ type Indicators interface {
 	Put(ctx context.Context, i *indicator.Indicator) (*indicator.Indicator, error)
 	Import(ctx context.Context, is []*indicator.Indicator) ([]indicator.Imported, error)
 	DeleteIndicators(ctx context.Context, ids []ident.IndicatorID) error
+	// Revision is the one that the tenant's devices are to have in force.
+	Revision(tenant ident.TenantID) indicator.Revision
 }
 
 // Hunter runs queries for the principal of the context.
