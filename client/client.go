@@ -154,8 +154,13 @@ func (c *Client) Token(ctx context.Context) (string, error) {
 	return c.token, nil
 }
 
+// maxWait is how long Do waits in all because the server asked for it: nobody wants a
+// command that hangs for as long as a disk is full.
+const maxWait = 30 * time.Second
+
 // Do sends one request to path, which is below the API's address and may carry a query,
-// with in as JSON unless it is nil, and decodes the answer into out unless it is nil.
+// with in as JSON unless it is nil, and decodes the answer into out unless it is nil. While
+// the server asks to come back later Do does so, for half a minute in all.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -164,12 +169,13 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 			return err
 		}
 	}
-	for {
+	for waited := time.Duration(0); ; {
 		err := c.once(ctx, method, path, body, out)
 		var api *Error
-		if !errors.As(err, &api) || api.Retry == 0 {
+		if !errors.As(err, &api) || api.Retry == 0 || waited+api.Retry > maxWait {
 			return err
 		}
+		waited += api.Retry
 		select {
 		case <-ctx.Done():
 			return err

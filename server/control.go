@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/vedette-edr/vedette/server/ca"
 	"github.com/vedette-edr/vedette/server/detect/ioc"
 	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -77,7 +79,12 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		return nil, err
 	}
 	s.health.Add("control store", func(ctx context.Context) health.Report {
-		if err := c.store.Ping(ctx); err != nil {
+		err := c.store.Ping(ctx)
+		var e *errs.E
+		if errors.As(err, &e) && e.Code == errs.StoreFull {
+			return health.Report{State: health.Degraded, Detail: "The disk is full: changes are refused until there is room again."}
+		}
+		if err != nil {
 			s.cfg.Log.Error("control store", "err", err)
 			return health.Report{State: health.Failed, Detail: "The control store cannot be written; see the log."}
 		}
