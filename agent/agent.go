@@ -102,6 +102,10 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if a.spool, err = spool.Open(spool.Config{Dir: filepath.Join(c.StateDir, "spool"), Device: id.Device, Incarnation: id.Incarnation}); err != nil {
 		return nil, err
 	}
+	// Before the server is reached: what was blocked is blocked again.
+	if lc.Indicators, err = a.platform.enforce(id.Device); err != nil {
+		return nil, err
+	}
 	if a.link, err = link.New(lc, id, a.spool); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/enforce"
+	"github.com/vedette-edr/vedette/agent/enforce/address"
 	"github.com/vedette-edr/vedette/agent/inventory"
 	"github.com/vedette-edr/vedette/agent/link"
 	"github.com/vedette-edr/vedette/agent/process"
@@ -36,6 +38,9 @@ type platform struct {
 	kernel    *ebpf.Sensor
 	isolator  *isolate.Isolator
 	responder *responder.Responder
+	blocker   *address.Blocker // nil where addresses cannot be blocked, for the reason in unable
+	unable    error
+	set       *enforce.Set                // nil until the device's identity is known
 	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
@@ -66,7 +71,25 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 		audit.New(audit.Config{Host: host, Lookup: table.Lookup, Mark: auditMark}),
 		account.New(account.Config{Host: host}),
 	}
+	p.blocker, p.unable = address.New(address.Config{Instance: c.Instance, Servers: servers, Find: table.Find})
+	if p.unable == nil {
+		p.sensors = append(p.sensors, p.blocker)
+	}
 	return p, nil
+}
+
+// enforce brings the indicators that the device has kept into force, and takes new ones.
+func (p *platform) enforce(device string) (link.Indicators, error) {
+	c := enforce.Config{StateDir: p.conf.StateDir, Device: device, Without: p.unable}
+	if p.blocker != nil {
+		c.Addresses = p.blocker
+	}
+	set, err := enforce.Open(c)
+	if err != nil {
+		return nil, err
+	}
+	p.set = set
+	return set, nil
 }
 
 func (p *platform) host() machine {
@@ -92,6 +115,7 @@ func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) e
 			}
 		})
 	}
+	wg.Go(func() { p.set.Run(ctx) })
 	wg.Go(func() {
 		if err := p.isolator.Watch(ctx); err != nil && ctx.Err() == nil {
 			p.conf.Log.Error("watching isolation", "err", err)
@@ -142,6 +166,9 @@ func (p *platform) facilities() []sensor.Facility {
 		if ok && !slices.ContainsFunc(own, func(f sensor.Facility) bool { return f.State == sensor.Missing }) {
 			out = append(out, failed)
 		}
+	}
+	if p.set != nil {
+		out = append(out, p.set.Facilities()...)
 	}
 	if _, err := p.isolator.Status(); err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(),
@@ -200,6 +227,16 @@ func (p *platform) health(context.Context) link.Health {
 }
 
 func (p *platform) close() {
+	if p.blocker != nil {
+		if err := p.blocker.Close(); err != nil {
+			p.conf.Log.Error("closing the blocker", "err", err)
+		}
+	}
+	if p.set != nil {
+		if err := p.set.Close(); err != nil {
+			p.conf.Log.Error("closing the indicators", "err", err)
+		}
+	}
 	if err := p.isolator.Close(); err != nil {
 		p.conf.Log.Error("closing isolation", "err", err)
 	}

@@ -29,5 +29,6 @@ func (*platform) ready() bool                                        { return fa
 func (*platform) isolated() bool                                     { return false }
 func (*platform) respond(context.Context, *wire.Command) link.Result { return link.Result{} }
 func (*platform) health(context.Context) link.Health                 { return link.Health{} }
+func (*platform) enforce(string) (link.Indicators, error)            { return nil, errPlatform }
 func (*platform) close()                                             {}
 func lock(string) (func(), error)                                    { return nil, errPlatform }

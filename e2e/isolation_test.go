@@ -143,6 +143,47 @@ func TestIsolationOfTheServersOwnHostIsRefused(t *testing.T) {
 	}
 }
 
+// TestForcedIsolationOfTheServersOwnHost isolates server and agent in one namespace, where
+// the operator said so, and releases them over loopback.
+func TestForcedIsolationOfTheServersOwnHost(t *testing.T) {
+	n := newNetwork(t)
+	s := &server{dir: t.TempDir(), addr: "127.0.0.1:8443", ns: n.server}
+	s.process = start(t, "ip", "netns", "exec", n.server, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", ":8443")
+	s.awaitProfile(t)
+	cli := func(args ...string) (string, error) {
+		cmd := exec.Command("ip", append([]string{"netns", "exec", n.server, bin("vedette"), "--profile", s.profilePath(), "-o", "json"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	await(t, "the server", func() error { return reach(n.server, "127.0.0.1:8443", connectOnly) })
+	startAgent(t, s, n.server)
+	listen(t, n.server, 80)
+	if err := reach(n.device, serverV4+":80"); err != nil {
+		t.Fatal(err)
+	}
+	var devices []client.Machine
+	out, err := cli("device", "list")
+	if err != nil || json.Unmarshal([]byte(out), &devices) != nil || len(devices) != 1 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	id := devices[0].ID
+	if out, err := cli("device", "isolate", id, "--comment", "not meant"); err == nil || !strings.Contains(out, "--force-self") {
+		t.Fatalf("without being forced: %v: %s", err, out)
+	}
+	if out, err := cli("device", "isolate", id, "--comment", "meant", "--force-self", "--wait", "45s"); err != nil {
+		t.Fatalf("forced: %v: %s", err, out)
+	}
+	if err := reach(n.device, serverV4+":80"); err == nil {
+		t.Error("isolated, and yet its port 80 can be reached")
+	}
+	if out, err := cli("device", "unisolate", id, "--comment", "enough", "--wait", "45s"); err != nil {
+		t.Fatalf("unisolate: %v: %s", err, out)
+	}
+	if err := reach(n.device, serverV4+":80"); err != nil {
+		t.Errorf("after release: %v", err)
+	}
+}
+
 // decodeLast reads the JSON object that a command printed after its progress lines.
 func decodeLast(t *testing.T, out string, v any) {
 	t.Helper()

@@ -140,13 +140,20 @@ func echo(c net.Conn) error {
 	return err
 }
 
-// reach reports whether from can open a connection to addr and use it.
-func reach(from, addr string) error {
+// connectOnly is for reach where nobody echoes.
+func connectOnly(net.Conn) error { return nil }
+
+// reach reports whether from can open a connection to addr and use it: as use does, or by
+// an echo.
+func reach(from, addr string, use ...func(net.Conn) error) error {
 	c, err := dial(from, addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	for _, f := range use {
+		return f(c)
+	}
 	return echo(c)
 }
 

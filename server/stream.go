@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vedette-edr/vedette/schema"
-	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/health"
@@ -17,7 +16,6 @@ import (
 	"github.com/vedette-edr/vedette/server/ingest"
 	"github.com/vedette-edr/vedette/server/telemetry"
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb"
-	"github.com/vedette-edr/vedette/wire"
 )
 
 // stream is the way of telemetry: from batches to rows to answers.
@@ -34,14 +32,7 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 	clock := s.cfg.Clock
 	st, err := duckdb.Open(duckdb.Config{
 		Dir: filepath.Join(s.cfg.DataDir, "telemetry"), Tables: tables(), Clock: clock,
-		Retention: s.cfg.Retention, Reserve: s.cfg.DiskReserve,
-		Decode: func(raw []byte) ([]*event.Event, []event.Gap, error) {
-			b, err := wire.DecodeBatch(raw, wire.Limits{})
-			if err != nil {
-				return nil, nil, err
-			}
-			return b.Events, b.Gaps, nil
-		},
+		Retention: s.cfg.Retention, Reserve: s.cfg.DiskReserve, Decode: ingest.Decode,
 		Workers: duckdb.WorkerConfig{Command: s.cfg.Worker},
 	})
 	if err != nil {

@@ -70,6 +70,7 @@ type versioned struct{}
 
 var versionText = strconv.Itoa(wire.Version)
 
+// WrapUnary adds the header, and a bound on the call's time.
 func (versioned) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
 		r.Header().Set(wire.VersionHeader, versionText)
@@ -79,6 +80,7 @@ func (versioned) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
+// WrapStreamingClient adds the header.
 func (versioned) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return func(ctx context.Context, s connect.Spec) connect.StreamingClientConn {
 		c := next(ctx, s)
@@ -87,6 +89,7 @@ func (versioned) WrapStreamingClient(next connect.StreamingClientFunc) connect.S
 	}
 }
 
+// WrapStreamingHandler changes nothing: the agent answers nobody.
 func (versioned) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return next
 }

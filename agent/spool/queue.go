@@ -65,7 +65,7 @@ func (q *queue) survey() error {
 		b, err := r.Next()
 		var broken *journal.CorruptError
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			q.reader, err = q.j.Read(q.floor)
 			return err
 		case errors.As(err, &broken):
@@ -126,7 +126,7 @@ func (q *queue) next(ctx context.Context) (uint64, []byte, error) {
 		case errors.As(err, &broken):
 			q.mu.Unlock()
 			continue
-		case err != io.EOF:
+		case !errors.Is(err, io.EOF):
 			q.mu.Unlock()
 			return 0, nil, fmt.Errorf("spool: read: %w", err)
 		}
@@ -231,7 +231,7 @@ func (q *queue) dropSegment() (events uint64, from, to time.Time, err error) {
 	for {
 		b, err := r.Next()
 		var broken *journal.CorruptError
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil && !errors.As(err, &broken) {

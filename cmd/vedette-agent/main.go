@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -43,6 +44,7 @@ type runCommand struct {
 	Instance    string   `help:"Name of this agent in the kernel, where several run on one machine." default:"vedette"`
 	ExcludePath []string `help:"Report no file events below this path." type:"path"`
 	LogLevel    string   `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
+	CPUProfile  string   `name:"cpu-profile" help:"Write a profile of the agent's processor time to this file." type:"path" hidden:""`
 }
 
 func (c *runCommand) Run(ctx context.Context) error {
@@ -54,6 +56,17 @@ func (c *runCommand) Run(ctx context.Context) error {
 		if token, err = agent.ReadToken(c.EnrollTokenFile); err != nil && !os.IsNotExist(err) {
 			return err
 		}
+	}
+	if c.CPUProfile != "" {
+		f, err := os.Create(c.CPUProfile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	var level slog.Level
 	level.UnmarshalText([]byte(c.LogLevel)) // kong admitted only names of levels

@@ -16,6 +16,24 @@ type listFlags struct {
 
 func (l listFlags) list() client.List { return client.List{Filter: l.Filter, Top: l.Top} }
 
+// list prints the list at path, one row of cells for each item.
+func list[T any](s *session, path string, l client.List, header []string, row func(T) []string) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	items, err := client.All[T](s.ctx, c, path, l)
+	// The published API answers 404 where there is no device yet; to a person that is an empty list.
+	if err != nil && !notFound(err) {
+		return err
+	}
+	cells := make([][]string, len(items))
+	for i, item := range items {
+		cells[i] = row(item)
+	}
+	return s.out.rows(items, header, cells)
+}
+
 type alertCommand struct {
 	List   alertList   `cmd:"" help:"List alerts, newest first."`
 	Get    alertGet    `cmd:"" help:"Show one alert with its evidence."`
@@ -25,21 +43,11 @@ type alertCommand struct {
 type alertList struct{ listFlags }
 
 func (a *alertList) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
 	l := a.list()
 	l.Expand = "evidence"
-	alerts, err := client.All[client.Alert](s.ctx, c, "/api/alerts", l)
-	if err != nil {
-		return err
-	}
-	cells := make([][]string, len(alerts))
-	for i, a := range alerts {
-		cells[i] = []string{when(a.Created), a.Severity, a.Status, a.Title, a.MachineName, process(a), a.ID}
-	}
-	return s.out.rows(alerts, []string{"CREATED", "SEVERITY", "STATUS", "TITLE", "DEVICE", "PROCESS", "ID"}, cells)
+	return list(s, "/api/alerts", l, []string{"CREATED", "SEVERITY", "STATUS", "TITLE", "DEVICE", "PROCESS", "ID"}, func(a client.Alert) []string {
+		return []string{when(a.Created), a.Severity, a.Status, a.Title, a.MachineName, process(a), a.ID}
+	})
 }
 
 // process names the first process of an alert's evidence.

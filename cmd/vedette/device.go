@@ -22,20 +22,9 @@ type deviceCommand struct {
 type deviceList struct{ listFlags }
 
 func (d *deviceList) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	machines, err := client.All[client.Machine](s.ctx, c, "/api/machines", d.list())
-	// The published API answers 404 when there is no device yet; to a person that is an empty list.
-	if err != nil && !notFound(err) {
-		return err
-	}
-	cells := make([][]string, len(machines))
-	for i, m := range machines {
-		cells[i] = []string{m.Name, m.HealthStatus, m.OSPlatform, m.LastIP, when(m.LastSeen), strings.Join(m.Tags, ","), m.ID}
-	}
-	return s.out.rows(machines, []string{"NAME", "HEALTH", "OS", "ADDRESS", "LAST SEEN", "TAGS", "ID"}, cells)
+	return list(s, "/api/machines", d.list(), []string{"NAME", "HEALTH", "OS", "ADDRESS", "LAST SEEN", "TAGS", "ID"}, func(m client.Machine) []string {
+		return []string{m.Name, m.HealthStatus, m.OSPlatform, m.LastIP, when(m.LastSeen), strings.Join(m.Tags, ","), m.ID}
+	})
 }
 
 type deviceGet struct {
@@ -122,15 +111,11 @@ type actionFlags struct {
 
 type deviceIsolate struct {
 	actionFlags
-	Selective bool `help:"Selective isolation instead of full."`
 	ForceSelf bool `help:"Isolate the host that runs the server itself. It will be cut off from everybody else."`
 }
 
 func (d *deviceIsolate) Run(s *session) error {
 	body := map[string]any{"Comment": d.Comment, "IsolationType": "Full"}
-	if d.Selective {
-		body["IsolationType"] = "Selective"
-	}
 	if d.ForceSelf {
 		body["ForceSelf"] = true
 	}
@@ -189,19 +174,9 @@ type actionCommand struct {
 type actionList struct{ listFlags }
 
 func (a *actionList) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	actions, err := client.All[client.Action](s.ctx, c, "/api/machineactions", a.list())
-	if err != nil {
-		return err
-	}
-	cells := make([][]string, len(actions))
-	for i, a := range actions {
-		cells[i] = []string{when(a.Created), a.Type, a.Status, a.Machine, a.Requestor, a.Comment, a.ID}
-	}
-	return s.out.rows(actions, []string{"CREATED", "TYPE", "STATUS", "DEVICE", "REQUESTOR", "COMMENT", "ID"}, cells)
+	return list(s, "/api/machineactions", a.list(), []string{"CREATED", "TYPE", "STATUS", "DEVICE", "REQUESTOR", "COMMENT", "ID"}, func(a client.Action) []string {
+		return []string{when(a.Created), a.Type, a.Status, a.Machine, a.Requestor, a.Comment, a.ID}
+	})
 }
 
 type actionGet struct {

@@ -25,19 +25,9 @@ type indicatorCommand struct {
 type indicatorList struct{ listFlags }
 
 func (l *indicatorList) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	items, err := client.All[client.Indicator](s.ctx, c, "/api/indicators", l.list())
-	if err != nil {
-		return err
-	}
-	cells := make([][]string, len(items))
-	for i, x := range items {
-		cells[i] = []string{x.Type, x.Value, x.Action, x.Severity, x.Title, when(x.Expires), x.ID}
-	}
-	return s.out.rows(items, []string{"TYPE", "VALUE", "ACTION", "SEVERITY", "TITLE", "EXPIRES", "ID"}, cells)
+	return list(s, "/api/indicators", l.list(), []string{"TYPE", "VALUE", "ACTION", "SEVERITY", "TITLE", "EXPIRES", "ID"}, func(x client.Indicator) []string {
+		return []string{x.Type, x.Value, x.Action, x.Severity, x.Title, when(x.Expires), x.ID}
+	})
 }
 
 type indicatorCreate struct {
@@ -85,19 +75,9 @@ type definitionCommand struct {
 type definitionList struct{ listFlags }
 
 func (l *definitionList) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	items, err := client.All[client.Definition](s.ctx, c, "/V1.0/AlertDefinitions", l.list())
-	if err != nil {
-		return err
-	}
-	cells := make([][]string, len(items))
-	for i, d := range items {
-		cells[i] = []string{fmt.Sprint(d.ID), d.Name, d.Severity, d.Category, d.Title, fmt.Sprint(d.Enabled)}
-	}
-	return s.out.rows(items, []string{"ID", "NAME", "SEVERITY", "CATEGORY", "TITLE", "ENABLED"}, cells)
+	return list(s, "/V1.0/AlertDefinitions", l.list(), []string{"ID", "NAME", "SEVERITY", "CATEGORY", "TITLE", "ENABLED"}, func(x client.Definition) []string {
+		return []string{fmt.Sprint(x.ID), x.Name, x.Severity, x.Category, x.Title, fmt.Sprint(x.Enabled)}
+	})
 }
 
 type definitionCreate struct {
@@ -140,19 +120,9 @@ type iocCommand struct {
 type iocList struct{ listFlags }
 
 func (l *iocList) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	items, err := client.All[client.IOC](s.ctx, c, "/V1.0/IndicatorsOfCompromise", l.list())
-	if err != nil {
-		return err
-	}
-	cells := make([][]string, len(items))
-	for i, x := range items {
-		cells[i] = []string{fmt.Sprint(x.ID), x.Type, x.Function, x.Value, fmt.Sprint(x.Enabled), when(x.Expires)}
-	}
-	return s.out.rows(items, []string{"ID", "TYPE", "FUNCTION", "VALUE", "ENABLED", "EXPIRES"}, cells)
+	return list(s, "/V1.0/IndicatorsOfCompromise", l.list(), []string{"ID", "TYPE", "FUNCTION", "VALUE", "ENABLED", "EXPIRES"}, func(x client.IOC) []string {
+		return []string{fmt.Sprint(x.ID), x.Type, x.Function, x.Value, fmt.Sprint(x.Enabled), when(x.Expires)}
+	})
 }
 
 type iocCreate struct {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/ca"
+	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -104,7 +106,7 @@ func TestAWrongTokenIsRefused(t *testing.T) {
 	if n := s.counted("vedette_gateway_enrolments_total", "refused"); n != 1 {
 		t.Errorf("%v refusals counted", n)
 	}
-	if all, err := s.devices.List(t.Context(), tenant, allDevices); err != nil || len(all) != 0 {
+	if all, err := s.devices.List(t.Context(), tenant, device.Query{}); err != nil || len(all) != 0 {
 		t.Errorf("%d devices: %v", len(all), err)
 	}
 }
@@ -185,7 +187,7 @@ func TestACloneThatRunsTheAgentEnrolsAgainByItselfWithoutAToken(t *testing.T) {
 	if err := s.store.Tokens().RevokeToken(t.Context(), tenant, tokens[0].Hash); err != nil {
 		t.Fatal(err)
 	}
-	noToken := s.fleet(1, func(c *fleetsim.Config) { c.Token = ""; c.Dir = dirOf(f) })
+	noToken := s.fleet(1, func(c *fleetsim.Config) { c.Token = ""; c.Dir = f.Dir() })
 	d = noToken.Devices()[0]
 	if err := d.Enrol(t.Context()); err != nil { // finds the identity on disk
 		t.Fatal(err)
@@ -205,6 +207,51 @@ func TestACloneThatRunsTheAgentEnrolsAgainByItselfWithoutAToken(t *testing.T) {
 	})
 	if st := d.Status(); st.Incarnation != 2 || st.Device != id {
 		t.Errorf("status %+v", st)
+	}
+}
+
+func TestTwoCopiesOfOneDiskBecomeTwoDevicesAndLoseNothing(t *testing.T) {
+	s := start(t)
+	f := s.enrolled(1, func(c *fleetsim.Config) { c.Token = s.token })
+	id := f.Devices()[0].ID()
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(f.Dir())); err != nil {
+		t.Fatal(err)
+	}
+	noToken := func(dir string) *fleetsim.Device {
+		d := s.fleet(1, func(c *fleetsim.Config) { c.Token = ""; c.Dir = dir }).Devices()[0]
+		if err := d.Enrol(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	a, b := noToken(f.Dir()), noToken(copied)
+	sent := 0
+	for _, d := range []*fleetsim.Device{a, b} {
+		if err := d.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the copies are told apart", func() bool {
+		for _, d := range []*fleetsim.Device{a, b} {
+			n := 1 + sent%7
+			d.Emit(d.Execs(n)...)
+			sent += n
+		}
+		return a.ID() != b.ID()
+	})
+	eventually(t, "all events", func() bool { return len(s.memory.events("")) >= sent })
+	if n := len(s.memory.events("")); n != sent {
+		t.Errorf("%d events arrived, %d were emitted", n, sent)
+	}
+	all, err := s.devices.List(t.Context(), tenant, device.Query{})
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%d devices: %v", len(all), err)
+	}
+	for _, d := range all {
+		if string(d.ID) == id && d.Incarnation != 2 || string(d.ID) != id && (d.Incarnation != 1 || !d.Duplicate) {
+			t.Errorf("%s has incarnation %d, duplicate %v", d.ID, d.Incarnation, d.Duplicate)
+		}
 	}
 }
 

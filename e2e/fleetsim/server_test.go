@@ -35,12 +35,11 @@ const tenant ident.TenantID = "11111111-2222-3333-4444-555555555555"
 // memory is a telemetry.Appender in memory with the contract's rules: each sequence is
 // kept once with its hash.
 type memory struct {
-	mu     sync.Mutex
-	kept   map[key]*telemetry.Batch
-	order  []*telemetry.Batch
-	rows   map[string][]telemetry.Row
-	full   bool
-	before func(*telemetry.Batch)
+	mu    sync.Mutex
+	kept  map[key]*telemetry.Batch
+	order []*telemetry.Batch
+	rows  map[string][]telemetry.Row
+	full  bool
 }
 
 type key struct {

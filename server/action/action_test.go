@@ -204,6 +204,7 @@ func TestRequestIsChecked(t *testing.T) {
 		code errs.Code
 	}{
 		"no comment":     {action.Request{Device: host, Kind: action.Isolate, Comment: " "}, errs.Invalid, errs.MissingRequiredParameter},
+		"selective":      {action.Request{Device: host, Kind: action.Isolate, Comment: "x", Scope: "selective"}, errs.Unsupported, errs.OSPlatformNotSupported},
 		"scope":          {action.Request{Device: host, Kind: action.Isolate, Comment: "x", Scope: "Half"}, errs.Invalid, errs.InvalidInput},
 		"unmanaged":      {action.Request{Device: host, Kind: action.Isolate, Comment: "x", Scope: "UnManagedDevice"}, errs.Unsupported, errs.InvalidInput},
 		"kind":           {action.Request{Device: host, Kind: "Explode", Comment: "x"}, errs.Unsupported, errs.InvalidInput},
@@ -215,13 +216,19 @@ func TestRequestIsChecked(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := ask(action.Request{Device: own, Kind: action.Isolate, Comment: "x", ForceSelf: true}); err != nil {
-		t.Errorf("forced: %v", err)
+	forced, err := f.Request(t.Context(), analyst, action.Request{Device: own, Kind: action.Isolate, Comment: "x", ForceSelf: true})
+	if err != nil {
+		t.Fatalf("forced: %v", err)
 	}
-	if err := ask(action.Request{Device: host, Kind: action.Isolate, Comment: "x", Scope: "selective"}); err != nil {
+	// The device refuses by itself too: what was forced must reach it.
+	var params struct{ ForceSelf bool }
+	if err := json.Unmarshal(forced.Params, &params); err != nil || !params.ForceSelf {
+		t.Errorf("the device is told %s, %v", forced.Params, err)
+	}
+	if err := ask(action.Request{Device: host, Kind: action.Isolate, Comment: "x", Scope: "full"}); err != nil {
 		t.Fatal(err)
 	}
-	err := ask(action.Request{Device: host, Kind: action.Isolate, Comment: "x"})
+	err = ask(action.Request{Device: host, Kind: action.Isolate, Comment: "x"})
 	var e *errs.E
 	if !errs.Is(err, errs.Conflict) || code(err) != errs.ActiveRequestAlreadyExists || !errors.As(err, &e) || e.Detail != "Action is already in progress" {
 		t.Errorf("second one: %v", err)

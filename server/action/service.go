@@ -96,7 +96,7 @@ func (noNudger) Nudge(ident.DeviceID) {}
 type Request struct {
 	Device    ident.DeviceID
 	Kind      Kind
-	Scope     string        // for Isolate: Full or Selective in any case, "" for Full
+	Scope     string        // for Isolate: Full in any case, "" for Full
 	Comment   string        // why; required
 	Source    string        // PublicApi, Portal, Rule, …
 	External  string        // the caller's own id; may be ""
@@ -187,19 +187,28 @@ func (r *Request) check() (json.RawMessage, error) {
 	return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "actions of type %q are not offered", r.Kind)
 }
 
+// isolateParams are what the device's responder gets.
+type isolateParams struct {
+	IsolationType string `json:"isolationType"`
+	ForceSelf     bool   `json:"forceSelf,omitempty"`
+}
+
 func (r *Request) checkScope() (json.RawMessage, error) {
 	const op = "action.Request"
 	switch {
 	case r.Scope == "" || strings.EqualFold(r.Scope, "Full"):
 		r.Scope = "Full"
 	case strings.EqualFold(r.Scope, "Selective"):
-		r.Scope = "Selective"
+		// Agents cut a device off fully or not at all: granting less than was asked for
+		// while saying otherwise would be a lie.
+		return nil, errs.New(op, errs.Unsupported, errs.OSPlatformNotSupported, "selective isolation is not supported by this device's agent; ask for IsolationType Full")
 	case strings.EqualFold(r.Scope, "UnManagedDevice"):
 		return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "IsolationType UnManagedDevice is not offered: the device has an agent that isolates it")
 	default:
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "IsolationType is neither Full nor Selective")
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "IsolationType is not Full")
 	}
-	return json.Marshal(map[string]string{"isolationType": r.Scope})
+	// The device checks by itself whether it runs the server: it has to be told as well.
+	return json.Marshal(isolateParams{IsolationType: r.Scope, ForceSelf: r.ForceSelf})
 }
 
 // Cancel withdraws an action that no device has been given yet. One that was handed out

@@ -61,6 +61,7 @@ type translator struct{ g *Gateway }
 
 var _ connect.Interceptor = (*translator)(nil)
 
+// WrapUnary turns the error of a unary call.
 func (t *translator) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
 		resp, err := next(ctx, r)
@@ -72,10 +73,12 @@ func (t *translator) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
+// WrapStreamingClient changes nothing: the server calls nobody.
 func (t *translator) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
 
+// WrapStreamingHandler turns the error of a stream.
 func (t *translator) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, c connect.StreamingHandlerConn) error {
 		err := next(ctx, c)

@@ -2,6 +2,11 @@
 // it within the caller's tenant and the published limits, has the telemetry store run it,
 // says what telemetry is known to be missing from the answer, and records who asked what.
 //
+// It also answers the few questions that other routes have about telemetry: which event a
+// reference names, who logged on to a device (lookup.go). Those run as the server itself,
+// because their callers need no permission to hunt; the texts are fixed, and values get
+// into them as literals of types that were validated.
+//
 // It neither parses requests nor renders answers: the published shapes of the hunting API
 // are package api's. Start at Service.Run.
 package hunt

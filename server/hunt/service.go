@@ -2,6 +2,7 @@ package hunt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ const (
 	maxElapsed = 200 * time.Second
 	maxText    = 1 << 20
 )
+
+// maxDetail bounds a query's text in its audit record, in bytes.
+const maxDetail = 4000
 
 // Config is what a Service works with.
 type Config struct {
@@ -59,8 +63,9 @@ func New(c Config) *Service {
 }
 
 // Run answers one query for the caller of ctx. What is wrong with the text is errs.Invalid
-// with one line for each error, which names line and column; what is too much is
-// errs.Limited or errs.Timeout in the published words.
+// with one line for each error, which names line and column; so is, in the published
+// words, a result that is too large or a query that takes too much. One that takes too
+// long is errs.Timeout, a quota that is used up errs.Limited.
 func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 	const op = "hunt.Run"
 	caller, err := access.FromContext(ctx)
@@ -68,26 +73,11 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	if err := caller.Require(op, access.AdvancedQueryRead, access.AdvancedHuntRead, access.ThreatHuntingRead); err != nil {
+		s.record(ctx, caller, r.Query, audit.Denied)
 		return nil, err
 	}
 	start := s.now()
-	q, err := compile(op, r.Query, start)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return nil, errs.Wrap(op, ctx.Err())
-	}
-	window := window(q.Root)
-	rows, err := telemetry.Collect(ctx, s.store, &telemetry.Query{
-		Tenant: caller.Tenant,
-		Plan:   q.Root,
-		Limits: telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed},
-	})
-	s.record(ctx, caller, r.Query, err)
+	q, rows, err := s.run(ctx, caller, r.Query, start)
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
@@ -101,8 +91,46 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 	if q.Render != nil {
 		out.Render, out.Properties = q.Render.Kind, q.Render.Props
 	}
-	out.Completeness, err = s.completeness(ctx, caller, window)
+	out.Completeness, err = s.completeness(ctx, caller, window(q.Root))
 	return out, errs.Wrap(op, err)
+}
+
+// run compiles and runs text in the tenant of p, whose permission was decided before, and
+// records it once it was worth running.
+func (s *Service) run(ctx context.Context, p *access.Principal, text string, now time.Time) (*kql.Query, *telemetry.Result, error) {
+	const op = "hunt.run"
+	q, err := compile(op, text, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return nil, nil, errs.Wrap(op, ctx.Err())
+	}
+	rows, err := telemetry.Collect(ctx, s.store, &telemetry.Query{
+		Tenant: p.Tenant,
+		Plan:   q.Root,
+		Limits: telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed},
+	})
+	if err != nil {
+		s.record(ctx, p, text, audit.Failed)
+		return nil, nil, tooMuch(op, err)
+	}
+	s.record(ctx, p, text, audit.Done)
+	return q, rows, nil
+}
+
+// tooMuch turns the store's refusal of one query's size or appetite into the published
+// 400: asking again later helps nobody. A limit that says when to come back is a quota
+// and stays one.
+func tooMuch(op string, err error) error {
+	var e *errs.E
+	if errors.As(err, &e) && e.Kind == errs.Limited && e.Code == "" && e.Retry == 0 {
+		return &errs.E{Op: op, Kind: errs.Invalid, Code: errs.BadRequest, Detail: e.Detail, Err: err}
+	}
+	return errs.Wrap(op, err)
 }
 
 // compile turns text into a plan, or its errors into one that a person can act on.
@@ -122,14 +150,12 @@ func compile(op, text string, now time.Time) (*kql.Query, error) {
 	return q, nil
 }
 
-func (s *Service) record(ctx context.Context, p *access.Principal, text string, err error) {
-	e := audit.Entry{Tenant: p.Tenant, Actor: p.Actor, Verb: "hunt.run", Detail: text, Outcome: audit.Done}
-	if len(e.Detail) > 4096 {
-		e.Detail = strings.ToValidUTF8(e.Detail[:4096], "") + "…"
+func (s *Service) record(ctx context.Context, p *access.Principal, text string, o audit.Outcome) {
+	e := audit.Entry{Tenant: p.Tenant, Actor: p.Actor, Verb: "hunt.run", Detail: text, Outcome: o}
+	if len(e.Detail) > maxDetail {
+		e.Detail = e.Detail[:maxDetail] + "…"
 	}
-	if err != nil {
-		e.Outcome = audit.Failed
-	}
+	e.Detail = strings.ToValidUTF8(e.Detail, "\uFFFD")
 	// The rows were read whether or not the record could be kept; its failure shows in
 	// the health of the control store.
 	_ = s.audit.Record(context.WithoutCancel(ctx), e)

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/vedette-edr/vedette/agent/session"
 )
 
 // Config is what an Isolator needs.
@@ -67,7 +67,7 @@ func New(cfg Config) (*Isolator, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c, err := dial(unix.NETLINK_NETFILTER)
+	c, err := dial()
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func New(cfg Config) (*Isolator, error) {
 }
 
 // Close gives up the ownership of the table, which stays, and every socket.
-func (i *Isolator) Close() error { return i.conn.close() }
+func (i *Isolator) Close() error { return i.conn.Close() }
 
 // Apply isolates, or changes what an isolated device may reach. Applying the same policy
 // again changes nothing that is in order. It returns how many sessions were ended; an
@@ -116,7 +116,7 @@ func (i *Isolator) Apply(ctx context.Context, p Policy) (ended int, err error) {
 	i.saved = &want
 	own, err := ownAddresses()
 	if err == nil {
-		ended, err = destroySessions(func(r netip.AddrPort) bool { return p.allows(r) || own.has(r.Addr()) })
+		ended, err = session.Destroy(func(r netip.AddrPort) bool { return !p.allows(r) && !own.has(r.Addr()) }, session.TCP)
 	}
 	if err != nil {
 		return ended, fmt.Errorf("%w: %w", ErrSessions, err)
@@ -161,7 +161,7 @@ func (i *Isolator) damage() string {
 		return "the table is not of this run"
 	case t.flags != i.flags:
 		return fmt.Sprintf("the table's flags are %#x, not %#x", t.flags, i.flags)
-	case t.flags&flagOwner != 0 && t.owner != i.conn.port:
+	case t.flags&flagOwner != 0 && t.owner != i.conn.Port():
 		return "another process owns the table"
 	}
 	ct, err := i.conn.content(i.name)
@@ -242,7 +242,7 @@ func (i *Isolator) Status() (Status, error) {
 		return st, err
 	}
 	st.Isolated = true
-	st.Owned = t.flags&flagOwner != 0 && t.owner == i.conn.port
+	st.Owned = t.flags&flagOwner != 0 && t.owner == i.conn.Port()
 	st.Dropped4, st.Dropped6 = ct.drops4, ct.drops6
 	return st, nil
 }

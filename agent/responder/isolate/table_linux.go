@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/netlink"
 )
 
 // Table flags and attributes newer than the constants at hand (linux/netfilter/nf_tables.h).
@@ -30,21 +32,38 @@ const (
 // ErrOwned is returned when another process owns the table of this instance.
 var ErrOwned = errors.New("another process owns the isolation table")
 
-func nft(typ, flags uint16, what string, body ...[]byte) message {
+// conn is a netlink socket of nftables.
+type conn struct{ *netlink.Conn }
+
+func dial() (*conn, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{c}, nil
+}
+
+var native = binary.NativeEndian
+
+func str(s string) []byte { return append([]byte(s), 0) }
+
+func be32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+func nft(typ, flags uint16, what string, body ...[]byte) netlink.Message {
 	data := []byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}
 	for _, b := range body {
 		data = append(data, b...)
 	}
-	return message{typ: unix.NFNL_SUBSYS_NFTABLES<<8 | typ, flags: unix.NLM_F_REQUEST | flags, data: data, what: what}
+	return netlink.Message{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | typ, Flags: unix.NLM_F_REQUEST | flags, Data: data, What: what}
 }
 
 // batch sends the messages as one transaction: all of them happen or none.
-func (c *conn) batch(msgs []message) error {
+func (c *conn) batch(msgs []netlink.Message) error {
 	edge := []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, unix.NFNL_SUBSYS_NFTABLES}
-	all := []message{{typ: unix.NFNL_MSG_BATCH_BEGIN, flags: unix.NLM_F_REQUEST, data: edge, what: "begin"}}
+	all := []netlink.Message{{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: unix.NLM_F_REQUEST, Data: edge, What: "begin"}}
 	all = append(all, msgs...)
-	all = append(all, message{typ: unix.NFNL_MSG_BATCH_END, flags: unix.NLM_F_REQUEST, data: edge, what: "commit"})
-	_, err := c.do(all...)
+	all = append(all, netlink.Message{Type: unix.NFNL_MSG_BATCH_END, Flags: unix.NLM_F_REQUEST, Data: edge, What: "commit"})
+	_, err := c.Do(all...)
 	return err
 }
 
@@ -56,7 +75,7 @@ type table struct {
 
 // table returns nil when there is none of that name.
 func (c *conn) table(name string) (*table, error) {
-	answers, err := c.dump(nft(unix.NFT_MSG_GETTABLE, 0, "list tables"))
+	answers, err := c.Dump(nft(unix.NFT_MSG_GETTABLE, 0, "list tables"))
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +83,10 @@ func (c *conn) table(name string) (*table, error) {
 	for _, m := range answers {
 		var t table
 		var n string
-		if len(m.data) < 4 || m.data[0] != unix.NFPROTO_INET {
+		if len(m.Data) < 4 || m.Data[0] != unix.NFPROTO_INET {
 			continue
 		}
-		attrs(m.data[4:], func(typ uint16, b []byte) {
+		netlink.Attrs(m.Data[4:], func(typ uint16, b []byte) {
 			switch {
 			case typ == unix.NFTA_TABLE_NAME:
 				n = text(b)
@@ -99,7 +118,7 @@ func (c *conn) install(name string, p Policy, wish uint32) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	if t != nil && t.flags&flagOwner != 0 && t.owner != c.port {
+	if t != nil && t.flags&flagOwner != 0 && t.owner != c.Port() {
 		return 0, ErrOwned
 	}
 	for {
@@ -116,27 +135,27 @@ func (c *conn) install(name string, p Policy, wish uint32) (uint32, error) {
 	}
 }
 
-func installation(name string, p Policy, flags uint32, replace bool) ([]message, error) {
+func installation(name string, p Policy, flags uint32, replace bool) ([]netlink.Message, error) {
 	const create = unix.NLM_F_ACK | unix.NLM_F_CREATE
-	var msgs []message
+	var msgs []netlink.Message
 	if replace {
 		msgs = append(msgs, deletion(name))
 	}
 	msgs = append(msgs, nft(unix.NFT_MSG_NEWTABLE, create, "add table "+name,
-		attr(unix.NFTA_TABLE_NAME, str(name)), attr(unix.NFTA_TABLE_FLAGS, be32(flags))))
+		netlink.Attr(unix.NFTA_TABLE_NAME, str(name)), netlink.Attr(unix.NFTA_TABLE_FLAGS, be32(flags))))
 	for _, ch := range []struct {
 		name string
 		hook uint32
 	}{{chainIn, unix.NF_INET_LOCAL_IN}, {chainOut, unix.NF_INET_LOCAL_OUT}, {chainForward, unix.NF_INET_FORWARD}} {
 		prio := int32(priority)
 		msgs = append(msgs, nft(unix.NFT_MSG_NEWCHAIN, create, "add chain "+ch.name,
-			attr(unix.NFTA_CHAIN_TABLE, str(name)),
-			attr(unix.NFTA_CHAIN_NAME, str(ch.name)),
-			nested(unix.NFTA_CHAIN_HOOK,
-				attr(unix.NFTA_HOOK_HOOKNUM, be32(ch.hook)),
-				attr(unix.NFTA_HOOK_PRIORITY, be32(uint32(prio)))),
-			attr(unix.NFTA_CHAIN_POLICY, be32(nftPolicyDrop)),
-			attr(unix.NFTA_CHAIN_TYPE, str("filter"))))
+			netlink.Attr(unix.NFTA_CHAIN_TABLE, str(name)),
+			netlink.Attr(unix.NFTA_CHAIN_NAME, str(ch.name)),
+			netlink.Nested(unix.NFTA_CHAIN_HOOK,
+				netlink.Attr(unix.NFTA_HOOK_HOOKNUM, be32(ch.hook)),
+				netlink.Attr(unix.NFTA_HOOK_PRIORITY, be32(uint32(prio)))),
+			netlink.Attr(unix.NFTA_CHAIN_POLICY, be32(nftPolicyDrop)),
+			netlink.Attr(unix.NFTA_CHAIN_TYPE, str("filter"))))
 	}
 	for i, r := range rules(p) {
 		var list []byte
@@ -145,18 +164,18 @@ func installation(name string, p Policy, flags uint32, replace bool) ([]message,
 			if err != nil {
 				return nil, fmt.Errorf("rule %d of %s: %w", i, r.chain, err)
 			}
-			list = append(list, nested(unix.NFTA_LIST_ELEM, b)...)
+			list = append(list, netlink.Nested(unix.NFTA_LIST_ELEM, b)...)
 		}
 		msgs = append(msgs, nft(unix.NFT_MSG_NEWRULE, create|unix.NLM_F_APPEND, fmt.Sprintf("add rule %d of %s", i, r.chain),
-			attr(unix.NFTA_RULE_TABLE, str(name)),
-			attr(unix.NFTA_RULE_CHAIN, str(r.chain)),
-			nested(unix.NFTA_RULE_EXPRESSIONS, list)))
+			netlink.Attr(unix.NFTA_RULE_TABLE, str(name)),
+			netlink.Attr(unix.NFTA_RULE_CHAIN, str(r.chain)),
+			netlink.Nested(unix.NFTA_RULE_EXPRESSIONS, list)))
 	}
 	return msgs, nil
 }
 
-func deletion(name string) message {
-	return nft(unix.NFT_MSG_DELTABLE, unix.NLM_F_ACK, "delete table "+name, attr(unix.NFTA_TABLE_NAME, str(name)))
+func deletion(name string) netlink.Message {
+	return nft(unix.NFT_MSG_DELTABLE, unix.NLM_F_ACK, "delete table "+name, netlink.Attr(unix.NFTA_TABLE_NAME, str(name)))
 }
 
 // uninstall deletes the table; that there is none is not an error.
@@ -165,10 +184,10 @@ func (c *conn) uninstall(name string) error {
 	if err != nil || t == nil {
 		return err
 	}
-	if t.flags&flagOwner != 0 && t.owner != c.port {
+	if t.flags&flagOwner != 0 && t.owner != c.Port() {
 		return ErrOwned
 	}
-	return c.batch([]message{deletion(name)})
+	return c.batch([]netlink.Message{deletion(name)})
 }
 
 // content is what the table holds, as far as a change to it would show.
@@ -185,17 +204,17 @@ type content struct {
 // that no rule was replaced.
 func (c *conn) content(name string) (content, error) {
 	var ct content
-	answers, err := c.dump(nft(unix.NFT_MSG_GETCHAIN, 0, "list chains"))
+	answers, err := c.Dump(nft(unix.NFT_MSG_GETCHAIN, 0, "list chains"))
 	if err != nil {
 		return ct, err
 	}
 	for _, m := range answers {
-		if len(m.data) < 4 || m.data[0] != unix.NFPROTO_INET {
+		if len(m.Data) < 4 || m.Data[0] != unix.NFPROTO_INET {
 			continue
 		}
 		var in, chain string
 		var hook, prio, policy uint32
-		attrs(m.data[4:], func(typ uint16, b []byte) {
+		netlink.Attrs(m.Data[4:], func(typ uint16, b []byte) {
 			switch {
 			case typ == unix.NFTA_CHAIN_TABLE:
 				in = text(b)
@@ -204,7 +223,7 @@ func (c *conn) content(name string) (content, error) {
 			case typ == unix.NFTA_CHAIN_POLICY && len(b) == 4:
 				policy = binary.BigEndian.Uint32(b)
 			case typ == unix.NFTA_CHAIN_HOOK:
-				attrs(b, func(typ uint16, b []byte) {
+				netlink.Attrs(b, func(typ uint16, b []byte) {
 					switch {
 					case typ == unix.NFTA_HOOK_HOOKNUM && len(b) == 4:
 						hook = binary.BigEndian.Uint32(b)
@@ -219,18 +238,18 @@ func (c *conn) content(name string) (content, error) {
 		}
 	}
 	slices.Sort(ct.chains)
-	answers, err = c.dump(nft(unix.NFT_MSG_GETRULE, 0, "list rules", attr(unix.NFTA_RULE_TABLE, str(name))))
+	answers, err = c.Dump(nft(unix.NFT_MSG_GETRULE, 0, "list rules", netlink.Attr(unix.NFTA_RULE_TABLE, str(name))))
 	if err != nil {
 		return ct, err
 	}
 	packets := map[string][]uint64{}
 	for _, m := range answers {
-		if len(m.data) < 4 || m.data[0] != unix.NFPROTO_INET {
+		if len(m.Data) < 4 || m.Data[0] != unix.NFPROTO_INET {
 			continue
 		}
 		var in, chain string
 		var handle, n uint64
-		attrs(m.data[4:], func(typ uint16, b []byte) {
+		netlink.Attrs(m.Data[4:], func(typ uint16, b []byte) {
 			switch {
 			case typ == unix.NFTA_RULE_TABLE:
 				in = text(b)
@@ -263,10 +282,10 @@ func (c *conn) content(name string) (content, error) {
 
 // counter returns the packets of the counter among the expressions of a rule.
 func counter(list []byte) (packets uint64) {
-	attrs(list, func(_ uint16, elem []byte) {
+	netlink.Attrs(list, func(_ uint16, elem []byte) {
 		var name string
 		var data []byte
-		attrs(elem, func(typ uint16, b []byte) {
+		netlink.Attrs(elem, func(typ uint16, b []byte) {
 			switch typ {
 			case unix.NFTA_EXPR_NAME:
 				name = text(b)
@@ -277,7 +296,7 @@ func counter(list []byte) (packets uint64) {
 		if name != "counter" {
 			return
 		}
-		attrs(data, func(typ uint16, b []byte) {
+		netlink.Attrs(data, func(typ uint16, b []byte) {
 			if typ == counterPkts && len(b) == 8 {
 				packets = binary.BigEndian.Uint64(b)
 			}

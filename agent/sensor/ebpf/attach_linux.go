@@ -15,28 +15,34 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/sensor"
 )
 
 // attachAll loads and attaches every program on its own.
 func (s *Sensor) attachAll(obj *objects) []attached {
 	var at places
-	if trace := s.place("tracefs", "mount tracefs at /sys/kernel/tracing", traceFS); trace != nil {
-		defer trace.close()
-		at.trace = trace.path
+	if trace := s.place("tracefs", "mount tracefs at /sys/kernel/tracing", kernfs.Trace); trace != nil {
+		defer trace.Close()
+		at.trace = trace.Path
 	}
-	if cg := s.place("cgroup2", "mount cgroup2 at /sys/fs/cgroup", cgroupFS); cg != nil {
-		defer cg.close()
-		at.cgroup = cg.path
+	if cg := s.place("cgroup2", "mount cgroup2 at /sys/fs/cgroup", kernfs.Cgroup); cg != nil {
+		defer cg.Close()
+		at.cgroup = cg.Path
 		if s.cfg.CgroupPath != "" {
 			at.cgroup = s.cfg.CgroupPath
+		} else if !kernfs.Initial("cgroup") {
+			s.found.set(sensor.Facility{
+				Name: "cgroup2", State: sensor.Degraded, Remedy: "run the agent in the host's cgroup namespace (--cgroupns=host)",
+				Detail: "the agent runs in a cgroup namespace of its own: attempts and DNS of programs outside of it are not seen",
+			})
 		}
 	}
 	return s.attachTo(obj, at)
 }
 
 // place finds a file system that programs are attached through, nil when there is none.
-func (s *Sensor) place(name, remedy string, find func() (*mounted, error)) *mounted {
+func (s *Sensor) place(name, remedy string, find func() (*kernfs.Mount, error)) *kernfs.Mount {
 	if slices.Contains(s.cfg.Disable, name) {
 		s.found.missing(name, "enable it in the agent's configuration", errDisabled)
 		return nil

@@ -43,7 +43,10 @@ func BenchmarkExecStorm(b *testing.B) {
 	case err := <-done:
 		b.Skip(err)
 	}
-	for s.Stats().Unhashed > 0 {
+	for end := time.Now().Add(deadline); s.Stats().Unhashed > 0; {
+		if time.Now().After(end) {
+			b.Fatalf("%d programs are still unhashed", s.Stats().Unhashed)
+		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	loop := fmt.Sprintf("i=0; while [ $i -lt %d ]; do /bin/true; i=$((i+1)); done", b.N)

@@ -46,52 +46,6 @@ func (l *ledger) all() []sensor.Facility {
 	return slices.Clone(l.list)
 }
 
-// mounted is a file system that is reached through a descriptor, so that it need not be
-// mounted anywhere.
-type mounted struct {
-	fd   int    // -1 when the file system was found mounted
-	path string // where its root can be opened by name
-}
-
-func (m *mounted) close() {
-	if m != nil && m.fd >= 0 {
-		unix.Close(m.fd)
-	}
-}
-
-// fileSystem finds a mounted file system of the given kind at one of the usual places, else
-// makes a mount of it that hangs nowhere: it is not visible to anybody and goes with its
-// descriptor.
-func fileSystem(kind string, magic int64, usual ...string) (*mounted, error) {
-	for _, p := range usual {
-		var sf unix.Statfs_t
-		if unix.Statfs(p, &sf) == nil && int64(sf.Type) == magic {
-			return &mounted{fd: -1, path: p}, nil
-		}
-	}
-	fs, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not mounted, and opening it: %w", kind, err)
-	}
-	defer unix.Close(fs)
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return nil, fmt.Errorf("%s is not mounted, and creating it: %w", kind, err)
-	}
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not mounted, and mounting it: %w", kind, err)
-	}
-	return &mounted{fd: fd, path: fmt.Sprintf("/proc/self/fd/%d", fd)}, nil
-}
-
-func traceFS() (*mounted, error) {
-	return fileSystem("tracefs", unix.TRACEFS_MAGIC, "/sys/kernel/tracing", "/sys/kernel/debug/tracing")
-}
-
-func cgroupFS() (*mounted, error) {
-	return fileSystem("cgroup2", unix.CGROUP2_SUPER_MAGIC, "/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-}
-
 // cgroupFilter returns the id of the cgroup at path and its depth under the root of its
 // hierarchy, which is how the kernel programs recognise it and everything below it.
 func cgroupFilter(path string) (id uint64, level uint32, err error) {
@@ -138,11 +92,4 @@ func pidsIn(path string) (map[uint32]bool, error) {
 		return nil
 	})
 	return pids, err
-}
-
-// inInitialPIDNamespace reports whether pids mean here what they mean to the kernel.
-func inInitialPIDNamespace() bool {
-	const initial = "4026531836" // PROC_PID_INIT_INO, the same on every kernel
-	l, err := os.Readlink("/proc/self/ns/pid")
-	return err != nil || strings.Contains(l, initial)
 }

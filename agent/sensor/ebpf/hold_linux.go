@@ -9,15 +9,20 @@ import (
 )
 
 // patience is how long an event waits for the hash of the process that caused it. The
-// creation of a process itself waits until the hash is there or is known not to come, and
-// its end waits for the same, so as not to come before the creation.
+// creation of a process waits until its own hash and its creator's are there or are known
+// not to come, and its end waits for the same, so as not to come before the creation.
 const patience = 20 * time.Millisecond
+
+// lateness bounds that longer wait: whoever fills the pool's queue with big files must not
+// thereby hide what is started meanwhile.
+const lateness = 5 * time.Second
 
 // pending is a process whose image is being read. All of it is guarded by normaliser.mu.
 type pending struct {
 	proc     *event.Process
 	deadline time.Time // when the events that only mention proc go without its hash
 	given    bool      // the deadline has passed
+	late     time.Time // when those go that are patient
 	waiting  []waiter
 	children []uint64 // keys of what it forked meanwhile: the same image
 }
@@ -31,6 +36,11 @@ type waiter struct {
 type held struct {
 	ev    *event.Event
 	waits int
+}
+
+// creates reports whether the event is the creation of the process with that key.
+func (h *held) creates(key uint64) bool {
+	return h.ev.Table == event.ProcessEvents && h.ev.Process != nil && h.ev.Process.Key == key
 }
 
 // emit hands ev to the sink, now or when the hashes of its processes are known.
@@ -50,8 +60,9 @@ func (n *normaliser) emit(ev *event.Event) {
 		h.waits++
 		pend.waiting = append(pend.waiting, waiter{h, patient})
 	}
-	wait(ev.Process, ev.Table == event.ProcessEvents || ev.Action == terminated)
-	wait(ev.Initiating, false)
+	creation := ev.Table == event.ProcessEvents
+	wait(ev.Process, creation || ev.Action == terminated)
+	wait(ev.Initiating, creation)
 	if h == nil {
 		n.deliver(ev)
 	}
@@ -62,11 +73,16 @@ func (n *normaliser) deliver(ev *event.Event) {
 	n.sink.Emit(ev)
 }
 
-// await makes p pending.
+// await makes p pending. It may be already: a process born while the sensor starts is found
+// in /proc and in the ring.
 func (n *normaliser) await(p *event.Process) *pending {
-	pend := &pending{proc: p, deadline: time.Now().Add(patience)}
+	if pend := n.pending[p.Key]; pend != nil {
+		return pend
+	}
+	now := time.Now()
+	pend := &pending{proc: p, deadline: now.Add(patience), late: now.Add(lateness)}
 	n.pending[p.Key] = pend
-	n.unhashed.Add(1)
+	n.unhashed.Store(int64(len(n.pending)))
 	return pend
 }
 
@@ -83,7 +99,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		return
 	}
 	delete(n.pending, key)
-	n.unhashed.Add(-1)
+	n.unhashed.Store(int64(len(n.pending)))
 	if err == nil {
 		img := pend.proc.Image
 		img.SHA1, img.SHA256, img.MD5 = sums.SHA1, sums.SHA256, sums.MD5
@@ -108,7 +124,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		}
 	}
 	for _, w := range pend.waiting {
-		if err != nil && w.patient && w.ev.Table == event.ProcessEvents {
+		if err != nil && w.creates(key) {
 			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", reason(err))
 		}
 		if w.waits--; w.waits == 0 {
@@ -124,29 +140,42 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 // will, the zero time when none waits.
 func (n *normaliser) release(now time.Time) (next time.Time) {
 	for _, pend := range n.pending {
+		due := pend.deadline
 		if pend.given {
+			due = pend.late
+		}
+		if pend.given && len(pend.waiting) == 0 {
 			continue
 		}
-		if now.Before(pend.deadline) {
-			if next.IsZero() || pend.deadline.Before(next) {
-				next = pend.deadline
+		if now.Before(due) {
+			if next.IsZero() || due.Before(next) {
+				next = due
 			}
 			continue
 		}
+		n.letGo(pend, pend.given)
 		pend.given = true
-		patient := pend.waiting[:0]
-		for _, w := range pend.waiting {
-			if w.patient {
-				patient = append(patient, w)
-				continue
-			}
-			if w.waits--; w.waits == 0 {
-				n.deliver(w.ev)
-			}
-		}
-		pend.waiting = patient
 	}
 	return next
+}
+
+// letGo ends the wait for pend: of all, or of all but the patient.
+func (n *normaliser) letGo(pend *pending, all bool) {
+	stay := pend.waiting[:0]
+	for _, w := range pend.waiting {
+		if w.patient && !all {
+			stay = append(stay, w)
+			continue
+		}
+		if w.creates(pend.proc.Key) {
+			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", "Late")
+		}
+		if w.waits--; w.waits == 0 {
+			n.deliver(w.ev)
+		}
+	}
+	clear(pend.waiting[len(stay):])
+	pend.waiting = stay
 }
 
 // drain waits a moment for the hashes that events still wait for, and then lets all go.

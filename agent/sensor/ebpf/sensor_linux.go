@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/schema/event"
@@ -109,7 +110,7 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	}
 	defer obj.close()
 	s.found.working("bpf")
-	if !inInitialPIDNamespace() {
+	if !kernfs.Initial("pid") {
 		s.found.set(sensor.Facility{
 			Name: "pid-namespace", State: sensor.Degraded, Remedy: "run the agent in the host's pid namespace (--pid=host)",
 			Detail: "the agent runs in a pid namespace of its own: pids in events are the host's, and /proc does not show them",

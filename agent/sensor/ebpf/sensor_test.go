@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/hash"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/schema/event"
 )
@@ -197,5 +199,37 @@ func TestTooBigAFileSaysSo(t *testing.T) {
 	e := s.wait("exec", created(0, "big"))
 	if e.Process.Image.SHA256 != "" || !strings.Contains(e.Additional, `"HashUnavailable":"TooLarge"`) {
 		t.Errorf("%q %s", e.Process.Image.SHA256, e.Additional)
+	}
+}
+
+func TestAFullHashQueueDoesNotHideProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	pool := hash.NewPool(hash.Config{Workers: 1})
+	t.Cleanup(pool.Close)
+	free := make(chan struct{})
+	if err := pool.Submit(hash.ID{}, nil, func(hash.Sums, error) { <-free }); err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t, Config{Pool: pool})
+	if err := s.command("/bin/true").Run(); err != nil {
+		t.Fatal(err)
+	}
+	e := s.wait("exec", created(0, "true"))
+	if !strings.Contains(e.Additional, `"HashUnavailable":"Late"`) {
+		t.Errorf("%q %s", e.Process.Image.SHA256, e.Additional)
+	}
+	close(free)
+	want := sha256sum(t, "/bin/true")
+	for end := time.Now().Add(deadline); ; {
+		p := s.sensor.Processes().Lookup(e.Process.PID)
+		if p != nil && p.Image.SHA256 == want {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the table never learned the hash: %+v", p)
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }

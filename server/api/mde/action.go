@@ -85,23 +85,35 @@ func (a *API) unisolate(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (a *API) getActions(w http.ResponseWriter, r *api.Request) error {
+	return a.listActions(w, r, nil)
+}
+
+func (a *API) countActions(w http.ResponseWriter, r *api.Request) error {
+	return a.numberOfActions(w, r, nil)
+}
+
+// listActions answers with the actions that the request's options select; only narrows
+// them when it is not nil.
+func (a *API) listActions(w http.ResponseWriter, r *api.Request, only filter.Expr) error {
 	o, err := odata.Parse(r.Query, a.spec(action.Fields, actionEntity{}))
 	if err != nil {
 		return err
 	}
-	page, err := a.actions.List(r.Context(), r.Caller.Tenant, o.Query)
+	q := o.Query
+	q.Where = narrow(only, q.Where)
+	page, err := a.actions.List(r.Context(), r.Caller.Tenant, q)
 	if err != nil {
 		return err
 	}
 	return odata.WriteCollection(w, r, kindOf("MachineActions"), o, page, actionOf)
 }
 
-func (a *API) countActions(w http.ResponseWriter, r *api.Request) error {
+func (a *API) numberOfActions(w http.ResponseWriter, r *api.Request, only filter.Expr) error {
 	o, err := odata.Parse(r.Query, a.spec(action.Fields, actionEntity{}))
 	if err != nil {
 		return err
 	}
-	page, err := a.actions.List(r.Context(), r.Caller.Tenant, filter.Query{Where: o.Query.Where, Top: 1, Count: true})
+	page, err := a.actions.List(r.Context(), r.Caller.Tenant, filter.Query{Where: narrow(only, o.Query.Where), Top: 1, Count: true})
 	if err != nil {
 		return err
 	}

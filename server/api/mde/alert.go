@@ -18,6 +18,7 @@ type Alerts interface {
 	Get(ctx context.Context, tenant ident.TenantID, id ident.AlertID) (*alert.Alert, error)
 	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*alert.Alert], error)
 	Update(ctx context.Context, by *access.Principal, id ident.AlertID, c alert.Change) (*alert.Alert, error)
+	Report(ctx context.Context, by *access.Principal, r alert.Report) (*alert.Alert, error)
 	UpdateMany(ctx context.Context, by *access.Principal, ids []ident.AlertID, c alert.Change) ([]*alert.Alert, error)
 }
 
@@ -31,6 +32,7 @@ func (a *API) alertRoutes() []api.Route {
 		get("/alerts/{id}", alertRead, a.getAlert),
 		patch("/alerts/{id}", alertWrite, a.patchAlert),
 		post("/alerts/batchUpdate", alertWrite, a.batchUpdateAlerts),
+		post("/alerts/CreateAlertByReference", alertWrite, a.createAlert),
 		get("/alerts/{id}/machine", machineRead, a.getAlertMachine),
 		get("/alerts/{id}/files", []access.Permission{access.FileRead}, a.getAlertFiles),
 		get("/alerts/{id}/ips", []access.Permission{access.IPRead}, a.getAlertIPs),

@@ -112,5 +112,15 @@ func (a *API) getAlertUser(w http.ResponseWriter, r *api.Request) error {
 	if al.User.Name == "" {
 		return errs.New("mde.alertUser", errs.NotFound, errs.ResourceNotFound, "Alert %s names no user", al.ID)
 	}
-	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Users/$entity"), user(al.User.Domain, al.User.Name, ""))
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Users/$entity"), user(al.User.Domain, al.User.Name, userID(al)))
+}
+
+// userID returns the SID of the alert's user, "" when no evidence tells it.
+func userID(al *alert.Alert) string {
+	for i := range al.Evidence {
+		if v := &al.Evidence[i]; v.Account == al.User.Name && v.Domain == al.User.Domain && v.UserID != "" {
+			return v.UserID
+		}
+	}
+	return ""
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
@@ -23,6 +24,7 @@ import (
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/hunt"
+	"github.com/vedette-edr/vedette/server/hunt/hunttest"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/store"
@@ -42,6 +44,8 @@ type site struct {
 	devices  *device.Service
 	alerts   *alert.Service
 	dispatch *action.Dispatcher
+	log      *audit.Chain
+	platform string // of machines that are enrolled
 	routes   []api.Route
 	tenants  [2]ident.TenantID
 	token    map[string]string // by the caller's name
@@ -70,7 +74,31 @@ func (h hunts) Run(ctx context.Context, r hunt.Request) (*hunt.Result, error) {
 	return f()
 }
 
+// reads answers hunts with hunts, and lookups from telemetry in memory.
+type reads struct {
+	hunts
+	lookups
+}
+
+type lookups interface {
+	mde.Events
+	mde.Logons
+}
+
+// newSite returns a site whose hunts are those of queries.
 func newSite(t testing.TB, page int) *site {
+	t.Helper()
+	rows := &hunttest.Memory{}
+	s := newSiteOn(t, page, func(c hunt.Config) mde.Telemetry {
+		c.Store = rows
+		return reads{queries(), hunt.New(c)}
+	})
+	s.observe(rows)
+	return s
+}
+
+// newSiteOn returns a site over the telemetry that open makes.
+func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *site {
 	t.Helper()
 	ctx := context.Background()
 	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Clock: clock})
@@ -81,7 +109,7 @@ func newSite(t testing.TB, page int) *site {
 		}
 	})
 	log := audit.New(db.Audit(), db.Key().Derive("audit"), clock)
-	s := &site{t: t, token: map[string]string{}, vars: map[string]string{}}
+	s := &site{t: t, log: log, platform: "Linux", token: map[string]string{}, vars: map[string]string{}}
 	s.devices = device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: db.Key().Derive("tokens"), Clock: clock, Rand: rand.NewChaCha8([32]byte{})})
 	s.alerts = alert.NewService(alert.Config{Store: db.Alerts(), Audit: log, Clock: clock, Atomic: db.Atomic})
 	actions := action.Config{Store: db.Actions(), Devices: s.devices, Audit: log, Clock: clock, Atomic: db.Atomic,
@@ -92,7 +120,7 @@ func newSite(t testing.TB, page int) *site {
 	})
 	m := mde.New(mde.Config{
 		Alerts: s.alerts, Devices: s.devices, Actions: action.NewService(actions), Indicators: indicators,
-		Hunter: queries(), Now: func() time.Time { return now.Add(s.passed) }, Page: page,
+		Hunter: open(hunt.Config{Audit: log, Clock: clock}), Now: func() time.Time { return now.Add(s.passed) }, Page: page,
 	})
 	s.routes = m.Routes()
 	s.people(db)
@@ -137,6 +165,7 @@ func (s *site) people(db *store.Store) {
 		{"other", 1, now, access.Permissions()},
 		{"alerts", 0, now, []access.Permission{access.AlertRead}},
 		{"machines", 0, now, []access.Permission{access.MachineRead}},
+		{"writer", 0, now, []access.Permission{access.AlertReadWrite}},
 		{"own", 0, now, []access.Permission{access.TIReadWriteOwn}},
 		{"expired", 0, now.Add(-2 * time.Hour), access.Permissions()},
 	} {
@@ -181,16 +210,42 @@ func (s *site) seed() {
 	}
 }
 
+// observe reports what happened on the machines: on web, events 20776 and the following.
+func (s *site) observe(rows *hunttest.Memory) {
+	at := now.Add(-10 * time.Minute).Add(711518300)
+	shell := &event.Process{PID: 10, Start: now.Add(-time.Hour), CommandLine: "bash", Image: event.File{Name: "bash", Path: "/usr/bin/bash", Size: -1},
+		Account: event.Account{Name: "eve", Domain: "web", SID: "1000"}}
+	curl := &event.Process{PID: 11, Start: at, CommandLine: "curl http://evil.example/", Account: event.Account{Name: "root", Domain: "web", SID: "0"},
+		Image: event.File{Name: "curl", Path: "/usr/bin/curl", SHA1: strings.Repeat("c", 40), SHA256: strings.Repeat("d", 64), Size: 1}}
+	logon := func(ago time.Duration, action, name, kind string) *event.Event {
+		return &event.Event{Table: event.LogonEvents, Action: action, Time: now.Add(-ago), Account: &event.Account{Name: name, Domain: "web", SID: "1000"},
+			Logon: &event.Logon{Type: kind, RemoteIP: "198.51.100.9"}}
+	}
+	events := []*event.Event{
+		{Table: event.ProcessEvents, Action: "ProcessCreated", Time: at, Process: curl, Initiating: shell},
+		{Table: event.NetworkEvents, Action: "ConnectionAttemptBlocked", Time: at.Add(time.Second), Initiating: curl,
+			Network: &event.Network{RemoteIP: "203.0.113.7", RemotePort: 80, RemoteURL: "evil.example", Protocol: "Tcp"}},
+		{Table: event.FileEvents, Action: "FileCreated", Time: at.Add(-time.Second), Initiating: curl, File: &event.File{Name: "x", Path: "/x", SHA1: strings.Repeat("e", 40), Size: 3}},
+		logon(time.Hour, "LogonSuccess", "eve", "RemoteInteractive"),
+		logon(30*time.Minute, "LogonSuccess", "eve", "Interactive"),
+		logon(20*time.Minute, "LogonFailed", "mallory", "Network"),
+		logon(2*time.Hour, "LogonSuccess", "backup", "Network"),
+		logon(181*24*time.Hour, "LogonSuccess", "gone", "Interactive"),
+	}
+	rows.Add(s.tenants[0], event.Origin{DeviceID: s.vars["web"], DeviceName: "web.example", ReportID: 20776}, events...)
+	rows.Add(s.tenants[1], event.Origin{DeviceID: s.vars["foreign"], DeviceName: "web.example", ReportID: 1}, events...)
+}
+
 func (s *site) enrol(label string, tenant int, name, ip string, seen time.Time) {
 	ctx := context.Background()
 	tok, _, err := s.devices.NewToken(ctx, s.tenants[tenant], device.TokenRequest{Name: "test"})
 	check(s.t, err)
-	d, err := s.devices.Enrol(ctx, device.Enrolment{Token: tok, Name: name, Platform: "Linux", AgentVersion: "1.0.0", Protocol: 1, ExternalIP: "198.51.100.1"})
+	d, err := s.devices.Enrol(ctx, device.Enrolment{Token: tok, Name: name, Platform: s.platform, AgentVersion: "1.0.0", Protocol: 1, ExternalIP: "198.51.100.1"})
 	check(s.t, err)
 	_, err = s.devices.Heartbeat(ctx, s.tenants[tenant], d.ID, device.Report{
 		AgentVersion: "1.0.0", Protocol: 1, ExternalIP: "198.51.100.1",
 		Inventory: &device.Inventory{
-			Hostname: name, FQDN: name, Platform: "Linux", Version: "12", Architecture: "64-bit", Processor: "x64",
+			Hostname: name, FQDN: name, Platform: s.platform, Version: "12", Architecture: "64-bit", Processor: "x64",
 			Interfaces: []device.Interface{{Name: "eth0", MAC: "00:50:56:84:a9:e6", Type: "Ethernet", Status: "Up", Addresses: []string{ip + "/24"}}},
 			Users:      []device.User{{Name: "root", Domain: "web", SID: "S-1"}},
 		},

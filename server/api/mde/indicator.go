@@ -26,6 +26,7 @@ func (a *API) indicatorRoutes() []api.Route {
 		get("/indicators", need, a.getIndicators),
 		get("/indicators/$count", need, a.countIndicators),
 		get("/indicators/{id}", need, a.getIndicator),
+		get("/vedette/indicators/coverage", need, a.getCoverage),
 		post("/indicators", need, a.putIndicator),
 		post("/indicators/import", need, a.importIndicators),
 		post("/indicators/BatchDelete", need, a.deleteIndicators),

@@ -26,6 +26,10 @@ func (a *API) machineRoutes() []api.Route {
 		get("/machines/{id}/alerts", alertRead, a.getMachineAlerts),
 		get("/machines/{id}/alerts/$count", alertRead, a.countMachineAlerts),
 		get("/machines/{id}/logonusers", []access.Permission{access.UserRead}, a.getLogonUsers),
+		get("/machines/{id}/logonusers/$count", []access.Permission{access.UserRead}, a.countLogonUsers),
+		get("/machines/{id}/machineactions", machineRead, a.getMachineActions),
+		get("/machines/{id}/machineactions/$count", machineRead, a.countMachineActions),
+		get("/machines/{id}/availableMachineActions", machineRead, a.getAvailableActions),
 	}
 }
 
@@ -255,26 +259,4 @@ func (a *API) writeFound(w http.ResponseWriter, r *api.Request, ds []*device.Dev
 		return err
 	}
 	return odata.WriteCollection(w, r, kindOf("Machines"), o, pick(ms, o), machine.entity)
-}
-
-func (a *API) getLogonUsers(w http.ResponseWriter, r *api.Request) error {
-	d, err := a.device(r.Context(), r.Caller.Tenant, r.Var("id"))
-	if err != nil {
-		return err
-	}
-	o, err := odata.Parse(r.Query, a.spec(nil, userEntity{}))
-	if err != nil {
-		return err
-	}
-	return odata.WriteCollection(w, r, kindOf("Users"), o, all(d.Inventory.Users, o), func(u device.User) userEntity {
-		return user(u.Domain, u.Name, u.SID)
-	})
-}
-
-func user(domain, name, sid string) userEntity {
-	id := name
-	if domain != "" {
-		id = domain + `\` + name
-	}
-	return userEntity{ID: id, AccountName: name, AccountDomain: optional(domain), AccountSID: optional(sid)}
 }

@@ -47,11 +47,21 @@ type Indicators interface {
 	Put(ctx context.Context, i *indicator.Indicator) (*indicator.Indicator, error)
 	Import(ctx context.Context, is []*indicator.Indicator) ([]indicator.Imported, error)
 	DeleteIndicators(ctx context.Context, ids []ident.IndicatorID) error
+	// Revision is the one that the tenant's devices are to have in force.
+	Revision(tenant ident.TenantID) indicator.Revision
 }
 
 // Hunter runs queries for the principal of the context.
 type Hunter interface {
 	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
+}
+
+// Telemetry answers what routes ask of events: hunting, and lookups on behalf of callers
+// whose permission was decided before.
+type Telemetry interface {
+	Hunter
+	Events
+	Logons
 }
 
 // Config is what the API is made of.
@@ -60,7 +70,7 @@ type Config struct {
 	Devices    Devices
 	Actions    Actions
 	Indicators Indicators
-	Hunter     Hunter
+	Hunter     Telemetry
 	Now        func() time.Time // nil for time.Now
 	// Page is the rows of one page of a list; 0 for the published 10,000.
 	Page int
@@ -76,6 +86,8 @@ type API struct {
 	actions    Actions
 	indicators Indicators
 	hunter     Hunter
+	events     Events
+	logons     Logons
 	now        func() time.Time
 	page       int
 	retention  time.Duration
@@ -84,7 +96,8 @@ type API struct {
 // New returns the API.
 func New(c Config) *API {
 	a := &API{
-		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators, hunter: c.Hunter,
+		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
+		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter,
 		now: c.Now, page: c.Page, retention: c.Retention,
 	}
 	if a.now == nil {

@@ -179,7 +179,8 @@ static __always_inline void finish(struct scratch *s)
 	asm volatile("%0 &= 0x1ffff" : "+r"(n));
 	if (n > DATA_MAX)
 		return;
-	count(h->type, bpf_ringbuf_output(&events, s->data, n, wake_flag()));
+	count(h->type, bpf_ringbuf_output(&events, s->data, n,
+					  h->flags & FLAG_URGENT ? BPF_RB_FORCE_WAKEUP : wake_flag()));
 }
 
 /*

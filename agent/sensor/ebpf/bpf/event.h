@@ -57,6 +57,7 @@ struct header {
 };
 
 #define FLAG_PATH_CUT 1 /* a path has more components or bytes than were walked */
+#define FLAG_URGENT 2   /* the reader was woken: what it wants to look at may soon be gone */
 
 struct exec_event {
 	struct header header;

@@ -61,6 +61,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	e->size = BPF_CORE_READ(inode, i_size);
 	e->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	e->nlink = BPF_CORE_READ(inode, i_nlink);
+	if (!e->nlink)
+		s->flags |= FLAG_URGENT; /* a program without a name is found only while it runs */
 	e->mode = BPF_CORE_READ(inode, i_mode);
 	e->argc = BPF_CORE_READ(bprm, argc);
 	e->exe_len = append_path(s, &exe->f_path);

@@ -1,4 +1,4 @@
-package isolate
+package netlink
 
 import (
 	"encoding/binary"
@@ -11,24 +11,26 @@ import (
 
 var native = binary.NativeEndian
 
-// message is one netlink message, to send or received.
-type message struct {
-	typ   uint16
-	flags uint16
-	data  []byte
-	what  string // names the message in errors
+// Message is one netlink message, to send or received.
+type Message struct {
+	Type  uint16
+	Flags uint16
+	Data  []byte // what follows the netlink header
+	What  string // names the message in errors
 }
 
-// conn is a netlink socket. Requests are answered while they are sent, so that reading
-// never has to wait: whatever there is to read is there when sendmsg returns.
-type conn struct {
+// Conn is a netlink socket of the network namespace that it was dialled in. Requests are
+// answered while they are sent, so that reading never has to wait: whatever there is to
+// read is there when sendmsg returns. It is safe for concurrent use.
+type Conn struct {
 	mu   sync.Mutex
-	fd   int
+	fd   int // -1 once closed
 	port uint32
 	seq  uint32
 }
 
-func dial(protocol int) (*conn, error) {
+// Dial opens a socket of a protocol (unix.NETLINK_NETFILTER, …). The caller closes it.
+func Dial(protocol int) (*Conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("netlink socket: %w", err)
@@ -42,14 +44,18 @@ func dial(protocol int) (*conn, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("netlink name: %w", err)
 	}
-	c := &conn{fd: fd}
+	c := &Conn{fd: fd}
 	if sa, ok := name.(*unix.SockaddrNetlink); ok {
 		c.port = sa.Pid
 	}
 	return c, nil
 }
 
-func (c *conn) close() error {
+// Port is the address that the kernel gave the socket.
+func (c *Conn) Port() uint32 { return c.port }
+
+// Close closes the socket; closing again does nothing.
+func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {
@@ -60,9 +66,9 @@ func (c *conn) close() error {
 	return unix.Close(fd)
 }
 
-// do sends the messages in one write. It returns every message the kernel answered with,
+// Do sends the messages in one write. It returns every message the kernel answered with,
 // up to the end of a dump, and the first error, named after the message it answers.
-func (c *conn) do(msgs ...message) ([]message, error) {
+func (c *Conn) Do(msgs ...Message) ([]Message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {
@@ -74,12 +80,12 @@ func (c *conn) do(msgs ...message) ([]message, error) {
 	for _, m := range msgs {
 		c.seq++
 		out = appendMessage(out, m, c.seq)
-		dump = dump || m.flags&unix.NLM_F_DUMP == unix.NLM_F_DUMP
+		dump = dump || m.Flags&unix.NLM_F_DUMP == unix.NLM_F_DUMP
 	}
 	if err := unix.Sendto(c.fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, fmt.Errorf("netlink send: %w", err)
 	}
-	var answers []message
+	var answers []Message
 	var failed error
 	torn := false
 	buf := make([]byte, 64<<10)
@@ -117,11 +123,11 @@ func (c *conn) do(msgs ...message) ([]message, error) {
 				dump = false
 			case typ == unix.NLMSG_ERROR && len(data) >= 4:
 				if code := int32(native.Uint32(data)); code != 0 && failed == nil {
-					failed = fmt.Errorf("%s: %w", msgs[seq-first].what, unix.Errno(-code))
+					failed = fmt.Errorf("%s: %w", msgs[seq-first].What, unix.Errno(-code))
 					dump = false
 				}
 			default:
-				answers = append(answers, message{typ: typ, data: append([]byte(nil), data...)})
+				answers = append(answers, Message{Type: typ, Data: append([]byte(nil), data...)})
 			}
 		}
 	}
@@ -130,32 +136,32 @@ func (c *conn) do(msgs ...message) ([]message, error) {
 // errTorn says that what was listed changed while it was listed.
 var errTorn = errors.New("netlink: the listing changed while it was read")
 
-// dump lists, and starts again when the list changed meanwhile.
-func (c *conn) dump(m message) (answers []message, err error) {
-	m.flags |= unix.NLM_F_DUMP
+// Dump lists, and starts again when the list changed meanwhile.
+func (c *Conn) Dump(m Message) (answers []Message, err error) {
+	m.Flags |= unix.NLM_F_DUMP
 	for range 20 {
-		if answers, err = c.do(m); !errors.Is(err, errTorn) {
+		if answers, err = c.Do(m); !errors.Is(err, errTorn) {
 			break
 		}
 	}
 	return answers, err
 }
 
-func appendMessage(out []byte, m message, seq uint32) []byte {
-	size := unix.NLMSG_HDRLEN + len(m.data)
+func appendMessage(out []byte, m Message, seq uint32) []byte {
+	size := unix.NLMSG_HDRLEN + len(m.Data)
 	out = native.AppendUint32(out, uint32(size))
-	out = native.AppendUint16(out, m.typ)
-	out = native.AppendUint16(out, m.flags)
+	out = native.AppendUint16(out, m.Type)
+	out = native.AppendUint16(out, m.Flags)
 	out = native.AppendUint32(out, seq)
 	out = native.AppendUint32(out, 0)
-	out = append(out, m.data...)
+	out = append(out, m.Data...)
 	return append(out, make([]byte, align(size)-size)...)
 }
 
 func align(n int) int { return (n + 3) &^ 3 }
 
-// attr encodes one netlink attribute.
-func attr(typ uint16, data ...[]byte) []byte {
+// Attr encodes one netlink attribute.
+func Attr(typ uint16, data ...[]byte) []byte {
 	size := 4
 	for _, d := range data {
 		size += len(d)
@@ -168,14 +174,11 @@ func attr(typ uint16, data ...[]byte) []byte {
 	return append(out, make([]byte, align(size)-size)...)
 }
 
-func nested(typ uint16, data ...[]byte) []byte { return attr(typ|unix.NLA_F_NESTED, data...) }
+// Nested encodes an attribute that holds attributes.
+func Nested(typ uint16, data ...[]byte) []byte { return Attr(typ|unix.NLA_F_NESTED, data...) }
 
-func str(s string) []byte { return append([]byte(s), 0) }
-
-func be32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
-
-// attrs calls f for each attribute of b and stops at the first malformed one.
-func attrs(b []byte, f func(typ uint16, data []byte)) {
+// Attrs calls f for each attribute of b and stops at the first malformed one.
+func Attrs(b []byte, f func(typ uint16, data []byte)) {
 	for len(b) >= 4 {
 		size := int(native.Uint16(b))
 		if size < 4 || size > len(b) {

@@ -1,0 +1,202 @@
+package alert
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// Bounds of the texts of a report, in characters, and of the evidence of an alert that
+// reports are merged into.
+const (
+	maxTitle    = 1000
+	maxText     = 10_000
+	maxEvidence = 500
+)
+
+// RuleReport is the Source.Rule of alerts that somebody made of an event.
+const RuleReport = "report"
+
+// Report is an alert that somebody makes of one event.
+type Report struct {
+	Title       string
+	Description string
+	Recommended string
+	Category    string   // a published category, in any case
+	Severity    Severity // Low, Medium or High, in any case
+	Device      ident.DeviceID
+	DeviceName  string
+	At          time.Time // of the event
+	ReportID    int64     // of the event
+	Evidence    []Evidence
+	User        User
+}
+
+// reportCategories are the published categories of such alerts.
+var reportCategories = []string{
+	"General", "CommandAndControl", "Collection", "CredentialAccess", "DefenseEvasion", "Discovery", "Exfiltration", "Exploit",
+	"Execution", "InitialAccess", "LateralMovement", "Malware", "Persistence", "PrivilegeEscalation", "Ransomware", "SuspiciousActivity",
+}
+
+// Check refuses texts that are missing or too long and words that the published
+// vocabulary does not have, and brings the words into their spelling. It looks at nothing
+// that comes from the event, so it can be asked before the event is looked for.
+func (r *Report) Check() error {
+	const op = "alert.Report"
+	for _, t := range []struct {
+		place, text string
+		most        int
+	}{{"title", r.Title, maxTitle}, {"description", r.Description, maxText}, {"recommendedAction", r.Recommended, maxText}} {
+		if strings.TrimSpace(t.text) == "" {
+			return errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Required parameter %s is missing", t.place)
+		}
+		if err := within(t.place, t.text, t.most); err != nil {
+			return err
+		}
+	}
+	severity, err := word("severity", string(r.Severity), []string{string(Low), string(Medium), string(High)})
+	if err != nil {
+		return err
+	}
+	category, err := word("category", r.Category, reportCategories)
+	if err != nil {
+		return err
+	}
+	if severity == "" || category == "" {
+		return errs.New(op, errs.Invalid, errs.InvalidInput, "severity is one of Low, Medium and High; category one of %s", strings.Join(reportCategories, ", "))
+	}
+	r.Severity, r.Category = Severity(severity), category
+	return nil
+}
+
+// Report raises an alert of the caller's tenant for an event, with the audit record of
+// it. While an alert with the same title is open on the same device, the event joins that
+// one, which keeps its texts and whatever analysts did with it. The result is the alert
+// that tells of the event.
+func (s *Service) Report(ctx context.Context, by *access.Principal, r Report) (*Alert, error) {
+	const op = "alert.Report"
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	if r.Device == "" || r.At.IsZero() {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the report names no event of a device")
+	}
+	now := s.now().UTC()
+	var out *Alert
+	merged := false
+	err := s.atomic(ctx, func(ctx context.Context) error {
+		open, err := s.openLike(ctx, by.Tenant, &r)
+		if err != nil {
+			return err
+		}
+		verb := "alert.create"
+		if open != nil {
+			merged, verb = true, "alert.merge"
+			out, err = s.store.UpdateAlert(ctx, by.Tenant, open.ID, func(a *Alert) error { r.join(a, now); return nil })
+		} else {
+			out, err = s.create(ctx, by.Tenant, &r, now)
+		}
+		if err != nil {
+			return err
+		}
+		return s.audit.Record(ctx, audit.Entry{
+			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: verb, Object: string(out.ID),
+			Detail: "of an event of device " + string(r.Device) + ": " + clip(r.Title), Outcome: audit.Done,
+		})
+	})
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	if merged {
+		s.updated.Publish(Updated{Alert: out, By: by.Actor})
+	} else {
+		s.created.Publish(Created{Alert: out})
+	}
+	return out, nil
+}
+
+// openLike returns the newest open alert that r joins, nil for none.
+func (s *Service) openLike(ctx context.Context, tenant ident.TenantID, r *Report) (*Alert, error) {
+	equal := func(name, value string, op filter.Op) filter.Expr {
+		f, _ := Fields.Find(name)
+		return filter.Compare{Field: f, Op: op, Value: filter.Value{Type: filter.String, S: value}}
+	}
+	q := filter.Query{Top: 100, Where: filter.And{
+		equal("machineId", string(r.Device), filter.Eq), equal("title", r.Title, filter.Eq), equal("status", string(Resolved), filter.Ne),
+	}}
+	for {
+		p, err := s.store.Alerts(ctx, tenant, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range p.Items {
+			// The store compares without regard to case. One whose evidence is full is passed
+			// over, so that no event's evidence is left out.
+			if a.Title == r.Title && len(a.Evidence)+len(r.Evidence) <= maxEvidence {
+				return a, nil
+			}
+		}
+		if !p.More {
+			return nil, nil
+		}
+		q.Skip += len(p.Items)
+	}
+}
+
+// reportSource is the DetectionSource of reports. The published page of the call names
+// none; of the published words it is the one for what a customer's own logic found in
+// events, as a custom detection rule does.
+const reportSource = "CustomDetection"
+
+// create keeps a new alert. The same event may be reported again after its alert was
+// resolved, so the id tells the time of the report as well.
+func (s *Service) create(ctx context.Context, tenant ident.TenantID, r *Report, now time.Time) (*Alert, error) {
+	a := &Alert{
+		Tenant: tenant, Device: r.Device, DeviceName: r.DeviceName, Title: r.Title, Description: r.Description, Recommended: r.Recommended,
+		Category: r.Category, Severity: r.Severity, Status: New, DetectionSource: reportSource,
+		Source:  Source{Rule: RuleReport, ReportID: r.ReportID},
+		Created: now, Updated: now, FirstEvent: r.At, LastEvent: r.At, Evidence: r.Evidence, User: r.User,
+	}
+	for n := 0; ; n++ {
+		a.ID = NewID(RuleReport+"/"+r.Title, r.Device, uint64(r.ReportID), uint64(now.UnixNano()), n)
+		made, err := s.store.CreateAlerts(ctx, []*Alert{a})
+		if err != nil || len(made) == 1 {
+			return a, err
+		}
+	}
+}
+
+// join adds the event to an open alert.
+func (r *Report) join(a *Alert, now time.Time) {
+	if a.FirstEvent.IsZero() || r.At.Before(a.FirstEvent) {
+		a.FirstEvent = r.At
+	}
+	if r.At.After(a.LastEvent) {
+		a.LastEvent = r.At
+	}
+	for _, e := range r.Evidence {
+		if !slices.ContainsFunc(a.Evidence, func(have Evidence) bool { return sameEntity(have, e) }) {
+			a.Evidence = append(a.Evidence, e)
+		}
+	}
+	a.User = cmp.Or(a.User, r.User)
+	a.Updated = now
+}
+
+// sameEntity reports whether two pieces of evidence tell of the same thing, whenever they
+// were found.
+func sameEntity(a, b Evidence) bool {
+	if !a.ProcessCreated.Equal(b.ProcessCreated) || !a.ParentCreated.Equal(b.ParentCreated) {
+		return false
+	}
+	a.Created, a.ProcessCreated, a.ParentCreated = b.Created, b.ProcessCreated, b.ParentCreated
+	return a == b
+}

@@ -1,0 +1,88 @@
+package mde
+
+import (
+	"net/http"
+
+	"github.com/vedette-edr/vedette/server/action"
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/filter"
+)
+
+func (a *API) getMachineActions(w http.ResponseWriter, r *api.Request) error {
+	only, err := a.actionsOf(r)
+	if err != nil {
+		return err
+	}
+	return a.listActions(w, r, only)
+}
+
+func (a *API) countMachineActions(w http.ResponseWriter, r *api.Request) error {
+	only, err := a.actionsOf(r)
+	if err != nil {
+		return err
+	}
+	return a.numberOfActions(w, r, only)
+}
+
+// actionsOf is the predicate of the actions of the machine that the path names.
+func (a *API) actionsOf(r *api.Request) (filter.Expr, error) {
+	d, err := a.device(r.Context(), r.Caller.Tenant, r.Var("id"))
+	if err != nil {
+		return nil, err
+	}
+	f, _ := action.Fields.Find("machineId")
+	return filter.Compare{Field: f, Op: filter.Eq, Value: filter.Value{Type: filter.String, S: string(d.ID)}}, nil
+}
+
+// availability is one of the actions that clients of the published service ask about.
+type availability struct {
+	name string
+	kind action.Kind // that carries it out; "" for none
+	why  string      // there is none
+}
+
+const notOffered = "This server does not offer the action"
+
+// published lists the actions in the words of the route, which are not those of machine
+// actions. The route is not documented; a client's code tells the words.
+var published = [...]availability{
+	{name: "FullIsolation", kind: action.Isolate},
+	{name: "SelectiveIsolation", why: "Agents isolate a machine fully or not at all"},
+	{name: "RunAntiVirusScan", why: notOffered},
+	{name: "CollectInvestigationPackage", why: notOffered},
+	{name: "StopAndQuarantineFile", why: notOffered},
+	{name: "RestrictCodeExecution", why: notOffered},
+	{name: "InitiateInvestigation", why: notOffered},
+	{name: "OffBoard", why: notOffered},
+	{name: "RunCustomPlaybook", why: notOffered},
+}
+
+type availabilityEntity struct {
+	Action             string  `json:"action"`
+	IsAvailable        bool    `json:"isAvailable"`
+	NotSupportedReason *string `json:"notSupportedReason"`
+}
+
+// isolating is the platform whose agent isolates.
+const isolating = "Linux"
+
+// getAvailableActions answers what can be done to a machine now, and why the rest cannot.
+func (a *API) getAvailableActions(w http.ResponseWriter, r *api.Request) error {
+	d, err := a.device(r.Context(), r.Caller.Tenant, r.Var("id"))
+	if err != nil {
+		return err
+	}
+	o, err := odata.Parse(r.Query, a.spec(nil, availabilityEntity{}))
+	if err != nil {
+		return err
+	}
+	page := all(published[:], o)
+	return odata.WriteCollection(w, r, kindOf("Collection(microsoft.windowsDefenderATP.api.ActionAvailabilityStatus)"), o, page, func(p availability) availabilityEntity {
+		why := p.why
+		if p.kind != "" && d.Platform != isolating {
+			why = "The agent for " + d.Platform + " does not carry out the action"
+		}
+		return availabilityEntity{Action: p.name, IsAvailable: why == "", NotSupportedReason: optional(why)}
+	})
+}

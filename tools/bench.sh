@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Measures the figures of docs/benchmarks.md. Takes about ten minutes, as root, with the
+# machine otherwise idle. Usage: bench.sh [PATTERN of a part]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+go=${GO:-go}
+part=${1:-.}
+run() {
+	[[ $1 =~ $part ]] || return 0
+	echo
+	echo "== $1"
+	shift
+	"$@"
+}
+run alert-latency "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkAlertLatency$' -benchtime 1x ./e2e
+run exec-storm "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkExecStorm$' -benchtime 1x ./e2e
+run wire-bytes "$go" test -count=1 -run '^$' -bench '^BenchmarkWireBytes$' ./wire
+run wire-decode "$go" test -count=1 -run '^$' -bench '^BenchmarkDecode$' ./wire
+run ingest-store "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkIngest$' ./server/telemetry/duckdb
+run matcher "$go" test -count=1 -timeout 20m -run '^$' -bench 'Benchmark(Match|Insert)' ./server/detect/ioc
+run enforce-apply "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkApply$' -benchtime 20x ./agent/enforce
+run enforce-connect "$go" test -count=1 -run '^$' -bench '^BenchmarkConnect$' ./agent/enforce/address
+run kill-9 env VEDETTE_KILLS=20 "$go" test -count=1 -timeout 30m -v -run 'Kill' ./server/telemetry/duckdb ./e2e
