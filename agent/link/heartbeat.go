@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -58,7 +59,7 @@ func (l *Link) heartbeat(ctx context.Context) (time.Duration, error) {
 	if l.conf.Health != nil {
 		h = l.conf.Health(ctx)
 	}
-	m.Facilities = h.Facilities
+	m.Facilities = clipped(h.Facilities)
 	l.mu.Lock()
 	if len(h.Inventory) > 0 && len(h.Inventory) <= wire.MaxInventory && (l.wanted || h.Digest != l.sent) {
 		m.Inventory = h.Inventory
@@ -70,7 +71,8 @@ func (l *Link) heartbeat(ctx context.Context) (time.Duration, error) {
 		m.Spool.Oldest = st.Oldest.UnixNano()
 	}
 	if st.Degraded != "" {
-		m.Facilities = append(m.Facilities, &wirepb.Facility{Name: "spool", State: "degraded", Detail: clip(st.Degraded)})
+		m.Facilities = append(m.Facilities, &wirepb.Facility{Name: "spool", State: "degraded", Detail: clip(st.Degraded),
+			Remedy: "make room on the disk of the state directory"})
 	}
 	if l.conf.Indicators != nil {
 		m.Indicators = l.conf.Indicators.Revision()
@@ -117,9 +119,27 @@ func (l *Link) followKeys(id *Identity, chain []*wirepb.KeySuccession) error {
 	return l.adopt(&next)
 }
 
+// maxFacilities and maxText are what a server takes of facilities; a heartbeat beyond them
+// would be refused as a whole.
+const (
+	maxFacilities = 250
+	maxText       = 1000
+)
+
+// clipped bounds what sensors say, which may quote the kernel at length.
+func clipped(fs []*wirepb.Facility) []*wirepb.Facility {
+	out := make([]*wirepb.Facility, 0, len(fs)+1)
+	for _, f := range fs[:min(len(fs), maxFacilities)] {
+		out = append(out, &wirepb.Facility{Name: clip(f.Name), State: f.State, Detail: clip(f.Detail), Remedy: clip(f.Remedy)})
+	}
+	return out
+}
+
 func clip(s string) string {
-	if len(s) > 1000 {
-		return s[:1000]
+	// Three bytes stand for each that is not UTF-8, so that the cut comes last.
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "")
 	}
 	return s
 }
