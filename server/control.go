@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -69,7 +67,7 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), TokenKey: key.Derive("enrolment-token"), Clock: clock})
 	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Audit: c.audit, Created: c.raised, Clock: clock, Atomic: c.store.Atomic})
 	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
-		Self: func(d *device.Device) bool { return s.where.own(d.ExternalIP) }}
+		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
 	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
@@ -98,73 +96,15 @@ func (c *control) start(ctx context.Context) error {
 	if err := c.store.Atomic(ctx, c.bootstrap); err != nil {
 		return err
 	}
+	if err := c.readdress(); err != nil {
+		return err
+	}
 	var err error
 	if c.authority, err = access.OpenAuthority(ctx, access.AuthorityConfig{Keys: c.store.Access(), Applications: c.store.Access(),
 		People: c.store.Access(), URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
 		return err
 	}
 	return c.indicators.Load(ctx)
-}
-
-// bootstrap is the content of bootstrap.json, which is also a profile of the command line.
-type bootstrap struct {
-	PortalURL       string         `json:"portal_url"`
-	APIURL          string         `json:"api_url"`
-	TokenURL        string         `json:"token_url"`
-	TenantID        ident.TenantID `json:"tenant_id"`
-	ClientID        ident.AppID    `json:"client_id"`
-	ClientSecret    string         `json:"client_secret"`
-	AdminUser       string         `json:"admin_user"`
-	AdminPassword   string         `json:"admin_password"`
-	EnrollmentToken string         `json:"enrollment_token"`
-	CAFile          string         `json:"ca_file"`
-}
-
-func (c *control) bootstrap(ctx context.Context) error {
-	first, err := c.directory.Bootstrap(ctx, "Vedette")
-	if err != nil || first == nil {
-		return err
-	}
-	tenant := first.Tenant.ID
-	token, _, err := c.devices.NewToken(ctx, tenant, device.TokenRequest{Name: "bootstrap", Life: enrolmentLife})
-	if err != nil {
-		return err
-	}
-	url := c.server.where.url
-	raw, err := json.MarshalIndent(bootstrap{
-		PortalURL: url + "/", APIURL: url, TokenURL: url + "/" + string(tenant) + "/oauth2/v2.0/token", TenantID: tenant,
-		ClientID: first.Application.ID, ClientSecret: first.Secret, AdminUser: first.Admin.Login, AdminPassword: first.Password,
-		EnrollmentToken: token, CAFile: c.ca.File(),
-	}, "", "  ")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(c.server.cfg.DataDir, "bootstrap.json")
-	if err := writeSecret(path, append(raw, '\n')); err != nil {
-		return err
-	}
-	c.server.cfg.Log.Info("first start: wrote credentials", "file", path)
-	return nil
-}
-
-// writeSecret writes a file for its owner alone, whole or not at all.
-func writeSecret(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".bootstrap-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data) // CreateTemp gives mode 0600
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 func (c *control) run(ctx context.Context, g *errgroup.Group) {

@@ -25,13 +25,47 @@ import (
 	"github.com/vedette-edr/vedette/server/audit"
 )
 
-// front is what clients see: the listeners and the handlers behind them.
+// front is what clients see: the servers on the listeners and the handlers behind them.
 type front struct {
 	server *Server
-	tls    net.Listener
-	plain  net.Listener // nil without --listen-http
 	https  *http.Server
-	http   *http.Server
+	http   *http.Server // nil without --listen-http
+}
+
+// listeners are the server's sockets.
+type listeners struct {
+	tls   net.Listener
+	plain net.Listener // nil without --listen-http
+}
+
+func listen(c Config) (*listeners, error) {
+	if c.ListenHTTP != "" {
+		host, _, err := net.SplitHostPort(c.ListenHTTP)
+		if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return nil, fmt.Errorf("listen-http %q: without TLS the API is served on loopback addresses alone, such as 127.0.0.1:8080", c.ListenHTTP)
+		}
+	}
+	l := &listeners{}
+	var err error
+	if l.tls, err = net.Listen("tcp", c.Listen); err != nil {
+		return nil, err
+	}
+	if c.ListenHTTP != "" {
+		if l.plain, err = net.Listen("tcp", c.ListenHTTP); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// close closes what serving has not closed already.
+func (l *listeners) close() {
+	for _, n := range []net.Listener{l.tls, l.plain} {
+		if n != nil {
+			n.Close()
+		}
+	}
 }
 
 // shutdownGrace is how long requests may go on when the server stops.
@@ -47,30 +81,21 @@ func newFront(s *Server) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{server: s}
-	f.https = newHTTP(s, s.gateway.Handler(public))
+	f := &front{server: s, https: newHTTP(s, s.gateway.Handler(public))}
 	f.https.TLSConfig = conf
-	if f.tls, err = net.Listen("tcp", s.cfg.Listen); err != nil {
-		return nil, err
-	}
-	if s.cfg.ListenHTTP != "" {
-		host, _, err := net.SplitHostPort(s.cfg.ListenHTTP)
-		if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			f.close()
-			return nil, fmt.Errorf("listen-http %q: without TLS the API is served on loopback addresses alone", s.cfg.ListenHTTP)
-		}
+	if s.listeners.plain != nil {
 		f.http = newHTTP(s, public)
-		if f.plain, err = net.Listen("tcp", s.cfg.ListenHTTP); err != nil {
-			f.close()
-			return nil, err
-		}
 	}
 	return f, nil
 }
 
 func newHTTP(s *Server, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: usual.with(h), HTTP2: &http.HTTP2Config{
+			// A device that lost its network leaves a connection on which nothing is said.
+			SendPingTimeout: time.Minute, PingTimeout: 20 * time.Second, WriteByteTimeout: time.Minute,
+		},
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 }
@@ -119,7 +144,7 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 		case path == "/readyz":
 			s.health.Ready(w, r)
 		case path == "/metrics":
-			if host, _, err := net.SplitHostPort(r.RemoteAddr); err != nil || !s.where.own(host) {
+			if host, _, err := net.SplitHostPort(r.RemoteAddr); err != nil || !own(host) {
 				http.Error(w, "metrics are served to this machine alone", http.StatusForbidden)
 				return
 			}
@@ -160,16 +185,8 @@ func (f *front) run(ctx context.Context, g *errgroup.Group) {
 			return nil
 		})
 	}
-	serve(f.https, func() error { return f.https.ServeTLS(f.tls, "", "") })
-	if f.plain != nil {
-		serve(f.http, func() error { return f.http.Serve(f.plain) })
-	}
-}
-
-func (f *front) close() {
-	for _, l := range []net.Listener{f.tls, f.plain} {
-		if l != nil {
-			l.Close()
-		}
+	serve(f.https, func() error { return f.https.ServeTLS(f.server.listeners.tls, "", "") })
+	if f.http != nil {
+		serve(f.http, func() error { return f.http.Serve(f.server.listeners.plain) })
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/schema/event"
@@ -13,9 +14,10 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
-// reconcile writes the hunting rows of recent alerts that have none, because the server
-// was killed between keeping the alert and writing its rows.
-func (t *stream) reconcile(ctx context.Context) {
+// reconcile writes the hunting rows of alerts created since then that have none: because
+// the server was killed between keeping the alert and writing its rows, or because there
+// were more alerts than could wait while the store took nothing.
+func (t *stream) reconcile(ctx context.Context, since time.Time) {
 	log := t.server.cfg.Log
 	tenants, err := t.server.control.store.Access().Tenants(ctx)
 	if err != nil {
@@ -23,14 +25,13 @@ func (t *stream) reconcile(ctx context.Context) {
 		return
 	}
 	for _, tenant := range tenants {
-		if err := t.reconcileTenant(ctx, tenant.ID); err != nil && ctx.Err() == nil {
+		if err := t.reconcileTenant(ctx, tenant.ID, since); err != nil && ctx.Err() == nil {
 			log.Error("alerts without hunting rows", "tenant", tenant.ID, "err", err)
 		}
 	}
 }
 
-func (t *stream) reconcileTenant(ctx context.Context, tenant ident.TenantID) error {
-	since := t.server.cfg.Clock().Add(-reconcileSpan)
+func (t *stream) reconcileTenant(ctx context.Context, tenant ident.TenantID, since time.Time) error {
 	created, _ := alert.Fields.Find("alertCreationTime")
 	q := filter.Query{Where: filter.Compare{Field: created, Op: filter.Ge, Value: filter.Value{Type: filter.Time, T: since}}, Top: 1000}
 	var recent []*alert.Alert

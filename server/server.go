@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,8 @@ type Server struct {
 	gateway *gateway.Gateway
 	front   *front
 	unlock  func()
+
+	listeners *listeners
 }
 
 // New opens the data directory and builds the server. On an empty directory it makes the
@@ -59,8 +62,12 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{cfg: c, unlock: unlock, metrics: prometheus.NewRegistry(), health: health.New(c.Clock())}
 	s.metrics.MustRegister(collectors.NewGoCollector(), s.health,
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if s.where, err = locate(c); err == nil {
-		err = s.build(ctx)
+	// Before anything is opened or made: an address that is taken is a slip of the pen,
+	// not the beginning of a server.
+	if s.listeners, err = listen(c); err == nil {
+		if s.where, err = locate(c); err == nil {
+			err = s.build(ctx)
+		}
 	}
 	if err != nil {
 		s.close()
@@ -95,7 +102,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.control.run(ctx, g)
 	s.stream.run(ctx, g)
 	s.front.run(ctx, g)
-	s.cfg.Log.Info("serving", "address", s.front.tls.Addr().String(), "url", s.where.url, "data", s.cfg.DataDir, "version", s.cfg.Version)
+	s.cfg.Log.Info("serving", "address", s.listeners.tls.Addr().String(), "url", s.where.url, "data", s.cfg.DataDir, "version", s.cfg.Version)
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil
@@ -105,8 +112,8 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) close() {
-	if s.front != nil {
-		s.front.close()
+	if s.listeners != nil {
+		s.listeners.close()
 	}
 	if s.stream != nil {
 		s.stream.close()
@@ -122,7 +129,6 @@ type whereabouts struct {
 	url   string   // shown to clients
 	urls  []string // all that tokens may be asked for
 	hosts []string // names and addresses for the certificate
-	addrs []net.IP // of this machine, when the server started
 }
 
 func locate(c Config) (*whereabouts, error) {
@@ -144,7 +150,6 @@ func locate(c Config) (*whereabouts, error) {
 	}
 	for _, a := range ifs {
 		if n, ok := a.(*net.IPNet); ok {
-			w.addrs = append(w.addrs, n.IP)
 			if !n.IP.IsLinkLocalUnicast() {
 				w.hosts = append(w.hosts, n.IP.String())
 			}
@@ -160,18 +165,21 @@ func locate(c Config) (*whereabouts, error) {
 	return w, nil
 }
 
-// own reports whether the address is one of this machine's.
-func (w *whereabouts) own(addr string) bool {
+// own reports whether the address is one of this machine's now. When its addresses cannot
+// be had, every one might be.
+func own(addr string) bool {
 	ip := net.ParseIP(addr)
 	if ip == nil {
 		return false
 	}
-	for _, a := range w.addrs {
-		if a.Equal(ip) {
-			return true
-		}
+	if ip.IsLoopback() {
+		return true
 	}
-	return ip.IsLoopback()
+	ifs, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(ifs, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.IP.Equal(ip)
+	})
 }
 
 // every calls f at once and then each interval until ctx ends.

@@ -82,8 +82,9 @@ func tables() []telemetry.Table {
 func (t *stream) run(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return t.pipeline.Run(ctx) })
 	g.Go(func() error {
-		t.reconcile(ctx)
-		return t.alerts.Run(ctx, t.raised)
+		t.settle(ctx)
+		t.reconcile(ctx, t.server.cfg.Clock().Add(-reconcileSpan))
+		return t.alerts.Run(ctx, t.raised, t.reconcile)
 	})
 }
 
@@ -93,6 +94,23 @@ func (t *stream) close() {
 		t.server.cfg.Log.Error("closing the telemetry store", "err", err)
 	}
 }
+
+// settle waits until what the journal held at the start can be hunted, so that rows which
+// are only there are not taken for missing.
+func (t *stream) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	for t.store.Status().JournalSize > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// settleWait bounds settle: on a busy server the journal is never empty for long.
+const settleWait = 10 * time.Second
 
 // reconcileSpan is how far back alerts are looked at whose hunting rows a crash may have
 // prevented.

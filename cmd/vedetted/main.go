@@ -79,6 +79,7 @@ func logger(w io.Writer, level, format string) *slog.Logger {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	var c commands
 	k := kong.Parse(&c,
 		kong.Name("vedetted"),

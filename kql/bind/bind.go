@@ -84,6 +84,11 @@ const (
 // one twice would otherwise be a thousand copies.
 const maxNodes = 4000
 
+// maxExprs bounds the expressions of the plan in the same way: forty scalar lets that
+// each use the last one twice would be a million million. A text of the greatest length
+// that is written out has fewer.
+const maxExprs = 400_000
+
 // Bind binds a script. The errors are nil when the result is sound.
 func Bind(text string, script *syntax.Script, cat Catalog, opt Options) (*Result, syntax.Errors) {
 	b := &binder{text: text, cat: cat, opt: opt}
@@ -112,6 +117,7 @@ type binder struct {
 	errs   syntax.Errors
 	lastID int
 	nodes  int
+	exprs  int // see weigh
 	depth  int
 	render *Render
 }
@@ -170,6 +176,72 @@ func (b *binder) node(n plan.Node, at syntax.Span) plan.Node {
 	return n
 }
 
+// use answers the expression that a name stands for, and counts it: every use is a copy
+// when the plan is written out.
+func (b *binder) use(sym *symbol, at syntax.Span) plan.Expr {
+	b.grow(sym.weight, at)
+	return sym.scalar
+}
+
+func (b *binder) grow(n int, at syntax.Span) {
+	if b.exprs += n; b.exprs > maxExprs {
+		b.fail(at, CodeLimit, "the query becomes more than %d expressions when its let statements are put in place", maxExprs)
+	}
+}
+
+// scalar makes the symbol of an expression. Only what was counted when it was bound comes
+// here, so the walk is as short as the limit.
+func scalar(e plan.Expr) *symbol { return &symbol{scalar: e, weight: weigh(e)} }
+
+// weigh is about how much text an expression becomes, in units of a short operand.
+// Queries inside it are counted by their nodes.
+func weigh(e plan.Expr) int {
+	n := 0
+	plan.WalkExpr(e, func(x plan.Expr) {
+		n++
+		switch y := x.(type) {
+		case *plan.Const:
+			n += extent(y.V) / 64
+		case *plan.Scalar:
+			n += weighNode(y.Root)
+		case *plan.InTable:
+			n += weighNode(y.Root)
+		}
+	})
+	return n
+}
+
+func weighNode(x plan.Node) int {
+	n := maxExprs / maxNodes
+	for _, e := range plan.Exprs(x) {
+		n += weigh(e)
+	}
+	for _, in := range x.Inputs() {
+		n += weighNode(in)
+	}
+	return n
+}
+
+// extent is about how many bytes a value takes when it is written out.
+func extent(v types.Value) int { return len(v.S) + dynamicExtent(v.D) }
+
+func dynamicExtent(d any) int {
+	n := 0
+	switch x := d.(type) {
+	case string:
+		n = len(x)
+	case []any:
+		for _, e := range x {
+			n += 8 + dynamicExtent(e)
+		}
+	case map[string]any:
+		for k, e := range x {
+			n += 8 + len(k) + dynamicExtent(e)
+		}
+	}
+	return n
+}
+
 // rel is a plan with the columns a query sees: cols in order, alias by name only.
 type rel struct {
 	node  plan.Node
@@ -212,6 +284,7 @@ func (b *binder) trim(r rel) plan.Node {
 // symbol is what a name of the query stands for; exactly one of the fields is set.
 type symbol struct {
 	scalar plan.Expr
+	weight int // of scalar
 	table  func() rel
 	fn     *syntax.FuncLit
 	scope  *scope // where fn was defined
@@ -269,7 +342,7 @@ func (b *binder) statements(list []syntax.Statement, sc *scope, top bool) *rel {
 						b.fail(p.Pos(), CodeArguments, "query parameter %q has no value", p.Name.Name)
 					}
 					v := b.expr(p.Default, &env{sc: sc})
-					sc.names[p.Name.Name] = &symbol{scalar: b.convert(v, p.Type, p.Pos())}
+					sc.names[p.Name.Name] = scalar(b.convert(v, p.Type, p.Pos()))
 				}
 			}
 		})
@@ -316,7 +389,7 @@ func (b *binder) let(x *syntax.Let, sc *scope) {
 	}
 	var v plan.Expr = &plan.Const{V: types.Null(types.Dynamic)}
 	b.guard(func() { v = b.expr(x.Value, &env{sc: sc}) })
-	sc.names[name] = &symbol{scalar: v}
+	sc.names[name] = scalar(v)
 }
 
 func countNodes(n plan.Node) int {

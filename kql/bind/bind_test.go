@@ -1,6 +1,8 @@
 package bind_test
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -51,6 +53,60 @@ func TestLetsThatDoubleEachOtherAreRefused(t *testing.T) {
 	_, errs := bound(t, b.String())
 	if len(errs) == 0 || errs[0].Code != bind.CodeLimit {
 		t.Errorf("errors are %v, want %s", errs, bind.CodeLimit)
+	}
+}
+
+// A name that stands for an expression is a copy at each use: forty of them that use the
+// last one twice are 2^40 expressions.
+func TestScalarsThatDoubleEachOtherAreRefused(t *testing.T) {
+	for name, text := range map[string]func(i, last int) string{
+		"let":      func(i, last int) string { return fmt.Sprintf("let a%d = strcat(a%d, a%d);\n", i, last, last) },
+		"function": func(i, last int) string { return fmt.Sprintf("let a%d = () { strcat(a%d, a%d) };\n", i, last, last) },
+		"argument": func(i, last int) string {
+			return fmt.Sprintf("let f%d = (x: string) { strcat(x, x) }; let a%d = f%d(a%d);\n", i, i, i, last)
+		},
+		"scalar of a table": func(i, last int) string {
+			return fmt.Sprintf("let a%d = strcat(toscalar(T | project strcat(s, a%d) | take 1), a%d);\n", i, last, last)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := strings.Builder{}
+			b.WriteString("let a0 = 'x';\n")
+			for i := 1; i < 40; i++ {
+				b.WriteString(text(i, i-1))
+			}
+			b.WriteString("T | extend a0 = strcat(s, a39)")
+			_, errs := bound(t, b.String())
+			if len(errs) == 0 || errs[0].Code != bind.CodeLimit && errs[len(errs)-1].Code != bind.CodeLimit {
+				t.Errorf("errors are %v, want %s", errs, bind.CodeLimit)
+			}
+		})
+	}
+}
+
+// What is made while a query is compiled is made in the process that serves everybody.
+func TestLittleTextMakesNoLargeConstant(t *testing.T) {
+	for _, text := range []string{
+		"print x = range(1, 1000000)",
+		"print x = range(1.0, 2.0, 0.000001)",
+		"print x = range(datetime(2000-01-01), datetime(2020-01-01))",
+		"print x = repeat(1, 1000000)",
+		"print x = replace_string(strrep('a', 1024, 'aaa'), 'a', strrep('b', 1024, 'bbb'))",
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		res, errs := bound(t, text)
+		runtime.ReadMemStats(&after)
+		if errs != nil {
+			t.Errorf("%s: %v", text, errs)
+			continue
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20 {
+			t.Errorf("%s: took %d MiB to compile", text, took>>20)
+		}
+		if p := plan.Print(res.Root); len(p) > 100_000 {
+			t.Errorf("%s: became %d bytes", text, len(p))
+		}
 	}
 }
 

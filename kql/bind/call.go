@@ -236,6 +236,7 @@ func (b *binder) special(x *syntax.Call, ev *env) (plan.Expr, bool) {
 		return constant(types.Null(types.Datetime)), true
 	case "pack_all":
 		var a []plan.Expr
+		b.grow(2*len(ev.in.cols), x.Pos())
 		for _, c := range ev.in.cols {
 			a = append(a, constant(types.NewString(c.Name)), c.Ref())
 		}
@@ -296,7 +297,7 @@ func (b *binder) callUser(x syntax.Expr, sym *symbol, args []syntax.Expr, ev *en
 			if _, isFn := y.Value.(*syntax.FuncLit); isFn || b.isTable(y.Value, sc) {
 				b.let(y, sc)
 			} else {
-				sc.names[y.Name.Name] = &symbol{scalar: b.expr(y.Value, &inner)}
+				sc.names[y.Name.Name] = scalar(b.expr(y.Value, &inner))
 			}
 		case *syntax.ExprStmt:
 			if b.isTable(y.X, sc) {
@@ -332,7 +333,7 @@ func (b *binder) bindParams(x syntax.Node, sym *symbol, args []syntax.Expr, ev *
 			if p.Default == nil {
 				b.fail(x.Pos(), CodeArguments, "the function needs a value for %q", p.Name.Name)
 			}
-			sc.names[p.Name.Name] = &symbol{scalar: b.convert(b.expr(p.Default, &env{sc: sym.scope}), p.Type, p.Pos())}
+			sc.names[p.Name.Name] = scalar(b.convert(b.expr(p.Default, &env{sc: sym.scope}), p.Type, p.Pos()))
 			continue
 		}
 		if p.Table {
@@ -348,7 +349,7 @@ func (b *binder) bindParams(x syntax.Node, sym *symbol, args []syntax.Expr, ev *
 		if p.Type == types.Dynamic {
 			v = b.dynamic(v)
 		}
-		sc.names[p.Name.Name] = &symbol{scalar: b.coerce(v, p.Type, p.Name.Name, a.Pos())}
+		sc.names[p.Name.Name] = scalar(b.coerce(v, p.Type, p.Name.Name, a.Pos()))
 	}
 	return sc
 }

@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"math"
 	"regexp"
 	"strings"
 
@@ -40,12 +41,17 @@ func fold(c *plan.Call) plan.Expr {
 		return c
 	}
 	vals := make([]types.Value, len(c.Args))
+	size := 0
 	for i, a := range c.Args {
 		k, ok := a.(*plan.Const)
 		if !ok {
 			return c
 		}
 		vals[i] = k.V
+		size += extent(k.V)
+	}
+	if size > maxFoldInput || !foldable(c.Fn.Name, vals) {
+		return c
 	}
 	v := c.Fn.Call(&funcs.Ctx{Result: c.T}, vals)
 	if v.Type != c.T || large(v) {
@@ -54,10 +60,35 @@ func fold(c *plan.Call) plan.Expr {
 	return constant(v)
 }
 
+// maxFoldInput bounds, in bytes, what a function is given while a query is compiled. It
+// is not for the result alone: a text may be replaced in a text, by a text.
+const maxFoldInput = 4096
+
+// foldable tells whether a call's result is small, for functions that make much of little.
+func foldable(name string, a []types.Value) bool {
+	switch {
+	case name == "range" && len(a) > 1:
+		step := types.NewLong(types.TicksPerHour)
+		if len(a) > 2 {
+			step = a[2]
+		} else if a[0].Type.Numeric() {
+			step = types.NewLong(1)
+		}
+		from, to, by := a[0].Float(), a[1].Float(), step.Float()
+		return a[0].Null || a[1].Null || step.Null || math.Abs(to-from) <= maxLarge*math.Abs(by)
+	case name == "repeat" && len(a) == 2:
+		return a[1].I <= maxLarge
+	}
+	return true
+}
+
+// maxLarge is how many elements a folded array has at most.
+const maxLarge = 4096
+
 // large tells values that are better made when the query runs than written into it.
 func large(v types.Value) bool {
 	arr, _ := v.D.([]any)
-	return len(arr) > 4096 || len(v.S) > 1<<16
+	return len(arr) > maxLarge || len(v.S) > 1<<16
 }
 
 // convert brings e to type t by the conversion function where it has another one.
@@ -85,6 +116,7 @@ func (b *binder) expr(e syntax.Expr, ev *env) plan.Expr {
 	if b.depth > 4*syntax.MaxDepth {
 		b.fail(e.Pos(), CodeLimit, "expression is nested too deep when its let statements are put in place")
 	}
+	b.grow(1, e.Pos())
 	switch x := e.(type) {
 	case *syntax.Literal:
 		if ev.search && x.Val.Type == types.String {
@@ -168,7 +200,7 @@ func (b *binder) name(x *syntax.Ident, ev *env) plan.Expr {
 	}
 	if sym := ev.sc.lookup(x.Name); sym != nil {
 		if sym.scalar != nil {
-			return sym.scalar
+			return b.use(sym, x.Pos())
 		}
 		if sym.table != nil {
 			b.fail(x.Pos(), CodeType, "%q is a table; toscalar(…) takes its first value", x.Name)
@@ -387,6 +419,7 @@ func (b *binder) between(x *syntax.Between, ev *env) plan.Expr {
 // anyColumn expands * op y over all columns.
 func (b *binder) anyColumn(op string, y syntax.Expr, ev *env) plan.Expr {
 	yv := b.expr(y, ev.plain())
+	weight := weigh(yv)
 	var args []plan.Expr
 	for _, c := range ev.in.cols {
 		l := plan.Expr(c.Ref())
@@ -396,6 +429,7 @@ func (b *binder) anyColumn(op string, y syntax.Expr, ev *env) plan.Expr {
 				continue
 			}
 		}
+		b.grow(weight, y.Pos())
 		args = append(args, b.compare(op, l, yv, y.Pos()))
 	}
 	if len(args) == 0 {

@@ -158,7 +158,7 @@ func (g *gen) rangeRows(r *plan.Range) rel {
 	}
 	n := (r.To.Float() - r.From.Float()) / r.Step.Float()
 	if n != n || n > maxRange {
-		g.fail("range %s has no end or more than %d rows", r.Col.Name, maxRange)
+		g.tooLarge("range %s has no end or more than %d rows", r.Col.Name, maxRange)
 	}
 	ord := []term{{col: name, desc: r.Step.Float() < 0}}
 	if r.Col.Type == types.Real {

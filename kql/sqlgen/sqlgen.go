@@ -52,6 +52,12 @@ type Unsupported struct{ What string }
 // Error implements error.
 func (u *Unsupported) Error() string { return u.What + " is not supported by the SQL engine" }
 
+// TooLarge is the error for a plan that is sound and more than is carried out.
+type TooLarge struct{ What string }
+
+// Error implements error.
+func (e *TooLarge) Error() string { return e.What }
+
 // maxSQL bounds the statement's text.
 const maxSQL = 8 << 20
 
@@ -67,8 +73,10 @@ type gen struct {
 
 type bail struct{ err error }
 
-func (g *gen) fail(format string, args ...any) { panic(bail{fmt.Errorf(format, args...)}) }
-func (g *gen) unsupported(what string)         { panic(bail{&Unsupported{what}}) }
+func (g *gen) tooLarge(format string, args ...any) {
+	panic(bail{&TooLarge{fmt.Sprintf(format, args...)}})
+}
+func (g *gen) unsupported(what string) { panic(bail{&Unsupported{what}}) }
 
 func (g *gen) statement(root plan.Node) (sql string, err error) {
 	defer func() {
@@ -141,7 +149,7 @@ func (r rel) terms() string {
 func (g *gen) define(sql string) string {
 	g.n++
 	if g.size += len(sql); g.size > maxSQL {
-		g.fail("the query becomes more than %d bytes of SQL", maxSQL)
+		g.tooLarge("the query becomes more than %d bytes of SQL", maxSQL)
 	}
 	name := fmt.Sprintf("t%d", g.n)
 	// DuckDB materialises a common table expression unless told not to, and would then

@@ -38,19 +38,32 @@ func NewAlertRows(a telemetry.Appender, now func() time.Time, log *slog.Logger) 
 // Created is what AlertRows follows: a subscription of alerts that were raised.
 type Created interface {
 	Events() <-chan alert.Created
+	// Dropped is how many events had no room so far.
+	Dropped() uint64
 }
 
 // Run writes the rows of every alert of created until ctx ends. While the store takes
-// nothing it tries again; what the subscription drops meanwhile, and what a crash cuts
-// off, has to be written with Write by whoever compares alerts with rows.
-func (w *AlertRows) Run(ctx context.Context, created Created) error {
+// nothing it tries again; what the subscription drops meanwhile is the affair of missed,
+// which is called, once everything that was not dropped is written, with an instant that
+// no dropped alert is older than. What a crash cuts off has to be written with Write by
+// whoever compares alerts with rows.
+func (w *AlertRows) Run(ctx context.Context, created Created, missed func(ctx context.Context, since time.Time)) error {
+	var known uint64
+	var since time.Time
 	for {
+		if n := created.Dropped(); n != known && len(created.Events()) == 0 {
+			known = n
+			missed(ctx, since)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case c, ok := <-created.Events():
 			if !ok {
 				return nil
+			}
+			if created.Dropped() == known {
+				since = c.Alert.Created
 			}
 			w.insist(ctx, c.Alert)
 		}

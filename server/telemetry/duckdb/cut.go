@@ -83,11 +83,15 @@ func (s *Store) cut() error {
 	}
 	c := &cutter{store: s, open: map[place]*sheet{}, dirs: map[string]bool{}}
 	err := c.run(taken)
-	var folded bool
+	var encoded map[stream][]byte
 	if err == nil {
-		folded, err = s.manifest.apply(&change{add: c.done, position: &end, commits: commitsOf(taken), whole: s.dirtyStreams})
+		err = s.manifest.apply(&change{add: c.done, position: &end, commits: commitsOf(taken), whole: func() map[stream][]byte {
+			encoded = s.dirtyStreams()
+			return encoded
+		}})
 	}
 	if err != nil {
+		s.soil(encoded)
 		for _, g := range c.done {
 			_ = os.Remove(s.path(g))
 		}
@@ -95,13 +99,6 @@ func (s *Store) cut() error {
 		s.pending = append(taken, s.pending...)
 		s.mu.Unlock()
 		return err
-	}
-	if folded {
-		s.seenMu.Lock()
-		for _, q := range s.seen {
-			q.dirty = false
-		}
-		s.seenMu.Unlock()
 	}
 	s.publish(c.done, nil)
 	s.mu.Lock()
@@ -115,6 +112,8 @@ func (s *Store) cut() error {
 
 // dirtyStreams encodes what changed since the last fold. It may name sequences that are
 // still in the journal alone; replay does not ask the manifest about those.
+// They are clean from then on, not from the commit: what comes in between is for the next
+// fold, which would otherwise pass over it.
 func (s *Store) dirtyStreams() map[stream][]byte {
 	s.seenMu.Lock()
 	defer s.seenMu.Unlock()
@@ -122,9 +121,19 @@ func (s *Store) dirtyStreams() map[stream][]byte {
 	for k, q := range s.seen {
 		if q.dirty {
 			whole[k] = q.encode()
+			q.dirty = false
 		}
 	}
 	return whole
+}
+
+// soil takes back what dirtyStreams did, because its result was not stored.
+func (s *Store) soil(encoded map[stream][]byte) {
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	for k := range encoded {
+		s.stream(k).dirty = true
+	}
 }
 
 func commitsOf(taken []*work) (commits []commit) {

@@ -194,15 +194,15 @@ type change struct {
 	position  *journal.Position // nil leaves it
 	commits   []commit
 	// whole returns the encoded state of every stream that changed since the last fold;
-	// it is called when the log is due.
+	// it is called when the log is due to be folded.
 	whole func() map[stream][]byte
 }
 
-// apply commits c. It reports whether the log of commits was folded.
-func (m *manifest) apply(c *change) (folded bool, err error) {
+// apply commits c.
+func (m *manifest) apply(c *change) (err error) {
 	tx, err := m.db.Begin()
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -214,39 +214,39 @@ func (m *manifest) apply(c *change) (folded bool, err error) {
 		last = max(last, s.id)
 		if _, err = tx.Exec(`INSERT INTO segment VALUES (?,?,?,?,?,?,?,?,?,?,?)`, s.id, s.tenant, s.table, s.level,
 			s.rows, s.bytes, s.minTime, s.maxTime, s.minIngest, s.maxIngest, s.columns); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if _, err = tx.Exec(`UPDATE meta SET value = ? WHERE key = 'last_id'`, last); err != nil {
-		return false, err
+		return err
 	}
 	for _, s := range c.drop {
 		if _, err = tx.Exec(`DELETE FROM segment WHERE id = ?`, s.id); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if c.position != nil {
 		if _, err = tx.Exec(`UPDATE meta SET value = CASE key WHEN 'segment' THEN ? ELSE ? END
 			WHERE key IN ('segment', 'offset')`, int64(c.position.Segment), c.position.Offset); err != nil {
-			return false, err
+			return err
 		}
 	}
 	cuts := m.cuts
 	if len(c.commits) > 0 && c.whole != nil && cuts >= foldAfter {
-		folded, cuts = true, 0
+		cuts = 0
 		err = fold(tx, c.whole())
 	} else if len(c.commits) > 0 {
 		cuts++
 		_, err = tx.Exec(`INSERT INTO seen_log (commits) VALUES (?)`, encodeCommits(c.commits))
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err = tx.Commit(); err != nil {
-		return false, err
+		return err
 	}
 	m.maxID, m.cuts = last, cuts
-	return folded, nil
+	return nil
 }
 
 func fold(tx *sql.Tx, whole map[stream][]byte) error {

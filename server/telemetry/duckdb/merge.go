@@ -23,8 +23,13 @@ var levels = []time.Duration{time.Minute, time.Hour, 24 * time.Hour}
 // mergeLimits bound one merge. Its memory is the worker's.
 var mergeLimits = telemetry.Limits{Rows: 1, Bytes: 64, Time: 10 * time.Minute, CPU: time.Hour}
 
-// maxMergeFiles bounds one merge; what is left is merged the next time.
-const maxMergeFiles = 1000
+// Bounds of one merge; what is left is merged the next time, or stays. A merge sorts in
+// memory: rows, and bytes as they are compressed, have to fit a worker many times over.
+const (
+	maxMergeFiles = 1000
+	maxMergeRows  = 500_000
+	maxMergeBytes = 32 << 20
+)
 
 func (s *Store) mergeLoop(ctx context.Context) {
 	tick := time.NewTicker(s.cfg.MergeEvery)
@@ -77,7 +82,7 @@ func (s *Store) retire(now int64) error {
 	if len(old) == 0 {
 		return nil
 	}
-	if _, err := s.manifest.apply(&change{drop: old}); err != nil {
+	if err := s.manifest.apply(&change{drop: old}); err != nil {
 		return err
 	}
 	s.publish(nil, old)
@@ -105,15 +110,34 @@ func (s *Store) dueMerge(now int64, skip map[place]bool) ([]*segment, int) {
 				}
 			}
 			for _, group := range spans {
-				if len(group) < 2 {
-					continue
+				if run := mergeable(group); run != nil {
+					return run, level
 				}
-				slices.SortFunc(group, func(a, b *segment) int { return cmp.Compare(a.id, b.id) })
-				return group[:min(len(group), maxMergeFiles)], level
 			}
 		}
 	}
 	return nil, 0
+}
+
+// mergeable returns segments of group, oldest first, that one merge can take; nil when no
+// two of them follow each other so.
+func mergeable(group []*segment) []*segment {
+	slices.SortFunc(group, func(a, b *segment) int { return cmp.Compare(a.id, b.id) })
+	for from := 0; from+1 < len(group); from++ {
+		var rows, bytes int64
+		n := 0
+		for _, g := range group[from:] {
+			rows, bytes = rows+g.rows, bytes+g.bytes
+			if rows > maxMergeRows || bytes > maxMergeBytes || n == maxMergeFiles {
+				break
+			}
+			n++
+		}
+		if n > 1 {
+			return group[from : from+n]
+		}
+	}
+	return nil
 }
 
 // merge makes one segment of several, in a worker of its own.
@@ -143,7 +167,7 @@ func (s *Store) merge(ctx context.Context, list []*segment, level int) error {
 	if !s.published(list) {
 		return os.Remove(s.path(g))
 	}
-	if _, err := s.manifest.apply(&change{add: []*segment{g}, drop: list}); err != nil {
+	if err := s.manifest.apply(&change{add: []*segment{g}, drop: list}); err != nil {
 		_ = os.Remove(s.path(g))
 		return err
 	}

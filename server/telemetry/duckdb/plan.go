@@ -33,6 +33,7 @@ func (s *Store) Query(ctx context.Context, q *telemetry.Query, sink telemetry.Si
 func planError(err error) error {
 	var known *errs.E
 	var unsupported *sqlgen.Unsupported
+	var large *sqlgen.TooLarge
 	switch {
 	case err == nil:
 		return nil
@@ -40,6 +41,8 @@ func planError(err error) error {
 		return known
 	case errors.As(err, &unsupported):
 		return &errs.E{Op: "duckdb.Query", Kind: errs.Unsupported, Detail: unsupported.Error(), Err: err}
+	case errors.As(err, &large):
+		return &errs.E{Op: "duckdb.Query", Kind: errs.Invalid, Code: errs.BadRequest, Detail: large.Error(), Err: err}
 	}
 	return &errs.E{Op: "duckdb.Query", Detail: textBroken, Err: err}
 }
@@ -52,6 +55,10 @@ type sources struct {
 
 // Source implements sqlgen.Sources.
 func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
+	if scan.External != nil {
+		return sqlgen.Source{}, errs.New("duckdb.Query", errs.Unsupported, errs.DisabledFeature,
+			"externaldata is not available on this server: queries read the tables of telemetry alone, no addresses and no files")
+	}
 	shape := n.tables[scan.Base]
 	if shape == nil {
 		return sqlgen.Source{}, errs.New("duckdb.Query", errs.Invalid, "", "the store has no table %q", scan.Base)

@@ -123,7 +123,7 @@ func (s *Store) replay() error {
 		// The journal was taken away or put back to an older state. What it holds may be
 		// in segments already, and from now on its positions mean something else.
 		s.damage = fmt.Sprintf("the journal ends at %v, before what the manifest has of it (%v)", s.journal.End(), from)
-		if _, err := s.manifest.apply(&change{position: &journal.Position{}}); err != nil {
+		if err := s.manifest.apply(&change{position: &journal.Position{}}); err != nil {
 			return err
 		}
 		r, err = s.journal.Read(journal.Position{})

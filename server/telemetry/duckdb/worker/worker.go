@@ -134,7 +134,8 @@ func classify(err error) frame.Failure {
 	switch {
 	case errors.Is(err, errRows):
 		return frame.FailRows
-	case errors.Is(err, errBytes):
+	// A frame holds at least one row: what fits in none is too large whatever its limits.
+	case errors.Is(err, errBytes), errors.Is(err, frame.ErrMalformed):
 		return frame.FailBytes
 	case strings.Contains(err.Error(), "Out of Memory"), strings.Contains(err.Error(), "bad_alloc"):
 		return frame.FailMemory

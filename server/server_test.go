@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// startStop makes a server and ends it before it serves.
+func startStop(t *testing.T, c Config) {
+	t.Helper()
+	s, err := New(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func readBootstrap(t *testing.T, dir string) bootstrap {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, "bootstrap.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bootstrap
+	if err := json.Unmarshal(raw, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A first start that cannot serve must not leave credentials behind that name an address
+// where another program answers.
+func TestAnAddressThatIsTakenMakesNothing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dir := t.TempDir()
+	for _, c := range []Config{
+		{DataDir: dir, Listen: l.Addr().String()},
+		{DataDir: dir, Listen: freePort(t), ListenHTTP: l.Addr().String()},
+		{DataDir: dir, Listen: freePort(t), ListenHTTP: "0.0.0.0:0"},
+	} {
+		if s, err := New(context.Background(), c); err == nil {
+			s.close()
+			t.Fatal("the server started")
+		}
+		for _, name := range []string{"bootstrap.json", "control.db"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				t.Errorf("%+v made %s", c, name)
+			}
+		}
+	}
+}
+
+func TestTheCredentialsFollowTheServersAddress(t *testing.T) {
+	dir := t.TempDir()
+	one, two := freePort(t), freePort(t)
+	startStop(t, Config{DataDir: dir, Listen: one})
+	before := readBootstrap(t, dir)
+	if want := "https://" + one; before.APIURL != want {
+		t.Fatalf("the address is %s, want %s", before.APIURL, want)
+	}
+	startStop(t, Config{DataDir: dir, Listen: two})
+	after := readBootstrap(t, dir)
+	if want := "https://" + two; after.APIURL != want || after.PortalURL != want+"/" || after.TokenURL != want+"/"+string(before.TenantID)+"/oauth2/v2.0/token" {
+		t.Errorf("after a move to %s the file has %+v", two, after)
+	}
+	if after.ClientSecret != before.ClientSecret || after.TenantID != before.TenantID || after.EnrollmentToken != before.EnrollmentToken {
+		t.Error("the credentials changed with the address")
+	}
+	st, err := os.Stat(filepath.Join(dir, "bootstrap.json"))
+	if err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode is %v, %v", st.Mode(), err)
+	}
+	if err := os.Remove(filepath.Join(dir, "bootstrap.json")); err != nil {
+		t.Fatal(err)
+	}
+	startStop(t, Config{DataDir: dir, Listen: one})
+	if _, err := os.Stat(filepath.Join(dir, "bootstrap.json")); err == nil {
+		t.Error("a file that was taken away came back")
+	}
+}
+
+func TestOwnAddresses(t *testing.T) {
+	for addr, want := range map[string]bool{"127.0.0.1": true, "127.0.0.77": true, "::1": true, "192.0.2.1": false, "": false, "x": false} {
+		if got := own(addr); got != want {
+			t.Errorf("own(%q) = %v", addr, got)
+		}
+	}
+}
