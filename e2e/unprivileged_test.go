@@ -148,7 +148,8 @@ func lacking(t *testing.T, who string, fs []client.Facility) {
 		if f.Detail == "" {
 			t.Errorf("%s: %s is %s without a reason", who, f.Name, f.State)
 		}
-		if f.State == "missing" && f.Remedy == "" {
+		// Against what no build of the agent does yet there is no remedy.
+		if f.State == "missing" && f.Remedy == "" && !strings.HasPrefix(f.Name, "enforce:") {
 			t.Errorf("%s: %s is missing without a remedy: %s", who, f.Name, f.Detail)
 		}
 	}

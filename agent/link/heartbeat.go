@@ -136,7 +136,7 @@ func clipped(fs []*wirepb.Facility) []*wirepb.Facility {
 }
 
 func clip(s string) string {
-	// Three bytes stand for each that is not UTF-8, so that the cut comes last.
+	// Cut last: the replacement is longer than what it stands for.
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "")

@@ -12,7 +12,7 @@ import (
 func TestClipped(t *testing.T) {
 	var fs []*wirepb.Facility
 	for range 400 {
-		fs = append(fs, &wirepb.Facility{Name: "bpf", State: "missing", Detail: "x" + strings.Repeat("ä", 5000), Remedy: strings.Repeat("\xff", 5000)})
+		fs = append(fs, &wirepb.Facility{Name: "bpf", State: "missing", Detail: "x" + strings.Repeat("ä", 5000), Remedy: strings.Repeat("\xffx", 5000)})
 	}
 	got := clipped(fs)
 	if len(got) >= 256 {
