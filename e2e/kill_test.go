@@ -156,6 +156,40 @@ func (s *server) gaps(t testing.TB) []gap {
 	return out
 }
 
+// expectAccounted waits until each execution is a row, or its time lies in a gap of the
+// loss ledger, and expects none twice. It returns how many there are, and the gaps.
+func (s *server) expectAccounted(t testing.TB, marker string, all []execution) (int, []gap) {
+	t.Helper()
+	rows := map[int]int{}
+	var gaps []gap
+	await(t, "each execution as a row or in a gap", func() error {
+		clear(rows)
+		// Several queries, because an answer has 10,000 rows at most.
+		for part := range 8 {
+			q := fmt.Sprintf(`DeviceProcessEvents | where ActionType == "ProcessCreated" and ProcessCommandLine startswith "%s "
+				| extend n = toint(split(ProcessCommandLine, " ")[1]) | where n %% 8 == %d | summarize rows = count() by n`, marker, part)
+			for _, r := range s.hunt(t, q).Results {
+				rows[int(r["n"].(float64))] += int(r["rows"].(float64))
+			}
+		}
+		gaps = s.gaps(t)
+		silent := slices.DeleteFunc(slices.Clone(all), func(e execution) bool {
+			return rows[e.n] > 0 || slices.ContainsFunc(gaps, func(g gap) bool { return !e.end.Before(g.from) && !e.begun.After(g.to) })
+		})
+		if len(silent) > 0 {
+			return fmt.Errorf("%d of %d executions are lost in silence, the first at %s; %d rows; gaps %v", len(silent), len(all),
+				silent[0].begun.UTC().Format(time.RFC3339Nano), len(rows), gaps)
+		}
+		return nil
+	})
+	for n, c := range rows {
+		if c > 1 {
+			t.Errorf("execution %d is there %d times", n, c)
+		}
+	}
+	return len(rows), gaps
+}
+
 // TestAgentKilledInMidStorm kills the agent while processes start, and expects each of
 // them as one row, or its time in a gap of the loss ledger.
 func TestAgentKilledInMidStorm(t *testing.T) {
@@ -179,36 +213,10 @@ func TestAgentKilledInMidStorm(t *testing.T) {
 	all := wait()
 	begun, end := all[0].begun, time.Now()
 
-	rows := map[int]int{}
-	var gaps []gap
-	var silent []execution
-	await(t, "each execution as a row or in a gap", func() error {
-		clear(rows)
-		// Two queries, because an answer has 10,000 rows at most.
-		for half := range 2 {
-			q := fmt.Sprintf(`DeviceProcessEvents | where ActionType == "ProcessCreated" and ProcessCommandLine startswith "%s "
-				| extend n = toint(split(ProcessCommandLine, " ")[1]) | where n %% 2 == %d | summarize rows = count() by n`, marker, half)
-			for _, r := range s.hunt(t, q).Results {
-				rows[int(r["n"].(float64))] += int(r["rows"].(float64))
-			}
-		}
-		gaps = s.gaps(t)
-		silent = slices.DeleteFunc(slices.Clone(all), func(e execution) bool {
-			return rows[e.n] > 0 || slices.ContainsFunc(gaps, func(g gap) bool { return !e.end.Before(g.from) && !e.begun.After(g.to) })
-		})
-		if len(silent) > 0 {
-			return fmt.Errorf("%d of %d executions are lost in silence, the first at %s; %d rows; gaps %v", len(silent), len(all),
-				silent[0].begun.UTC().Format(time.RFC3339Nano), len(rows), gaps)
-		}
-		return nil
-	})
-	for n, c := range rows {
-		if c > 1 {
-			t.Errorf("execution %d is there %d times", n, c)
-		}
-	}
+	rows, gaps := s.expectAccounted(t, marker, all)
 	// The ledger tells little if it calls everything a gap.
-	var blind time.Duration
+	var blind time.Duration // of gaps by the kills
+	gaps = slices.DeleteFunc(gaps, func(g gap) bool { return strings.HasPrefix(g.source, "kernel:") })
 	slices.SortFunc(gaps, func(a, b gap) int { return a.from.Compare(b.from) })
 	for at, i := begun, 0; i < len(gaps); i++ {
 		if gaps[i].to.After(at) {
@@ -220,10 +228,10 @@ func TestAgentKilledInMidStorm(t *testing.T) {
 			at = gaps[i].to
 		}
 	}
-	if span := end.Sub(begun); blind > span*7/10 || len(rows) < len(all)/3 {
-		t.Errorf("of %v the ledger calls %v gaps; %d of %d executions were found", span, blind, len(rows), len(all))
+	if span := end.Sub(begun); blind > span*85/100 || rows < len(all)/5 {
+		t.Errorf("of %v the ledger calls %v gaps; %d of %d executions were found", span, blind, rows, len(all))
 	}
-	t.Logf("%d executions over %d kills: %d rows, gaps for %v of %v", len(all), kills(t), len(rows), blind.Round(time.Millisecond), end.Sub(begun).Round(time.Millisecond))
+	t.Logf("%d executions over %d kills: %d rows, gaps for %v of %v", len(all), kills(t), rows, blind.Round(time.Millisecond), end.Sub(begun).Round(time.Millisecond))
 }
 
 // TestServerDownForAWhile stops the server under a running agent, which says so in words,
@@ -252,15 +260,12 @@ func TestServerDownForAWhile(t *testing.T) {
 	stop.Store(true)
 	all := wait()
 	s.start(t)
-	q := fmt.Sprintf(`DeviceProcessEvents | where ProcessCommandLine startswith "%s " | summarize Total = count(), Distinct = dcount(ProcessCommandLine, 4)`, marker)
-	s.huntUntil(t, "what happened meanwhile", q, func(rows []map[string]any) bool {
-		return len(rows) == 1 && rows[0]["Total"].(float64) >= float64(len(all))
-	})
-	if r := s.hunt(t, q).Results[0]; r["Total"] != float64(len(all)) {
-		t.Errorf("%d executions while the server was down; %v rows", len(all), r["Total"])
-	}
-	if gaps := s.gaps(t); len(gaps) > 0 {
-		t.Errorf("gaps: %v", gaps)
+	_, gaps := s.expectAccounted(t, marker, all)
+	for _, g := range gaps {
+		// A machine that is too busy fills the kernel's ring, whether the server is there or not.
+		if !strings.HasPrefix(g.source, "kernel:") {
+			t.Errorf("a gap: %v", g)
+		}
 	}
 	await(t, "the agent's status to be calm again", func() error {
 		if out := command(t, bin("vedette-agent"), "status", "--state-dir", a.state); !strings.Contains(out, "last contact") || strings.Contains(out, "cannot be reached") {
