@@ -32,7 +32,7 @@ type Config struct {
 	Token    string // enrolment token
 	StateDir string
 	Instance string   // names what the agent leaves in the kernel; "" for "vedette"
-	Exclude  []string // absolute paths below which file events are not reported
+	Exclude  []string // PATH or PATH=PROGRAM: file events below it that are not reported
 	Version  string
 	Log      *slog.Logger
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -57,9 +58,13 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	if p.responder, err = responder.New(&isolate.Handler{Isolator: p.isolator, Servers: servers}); err != nil {
 		return nil, err
 	}
+	exclude, err := exclusions(c)
+	if err != nil {
+		return nil, err
+	}
 	host := p.inventory.Collect().Hostname
 	table := process.New(process.Config{})
-	kernel := ebpf.New(ebpf.Config{Table: table, ExcludePaths: append([]string{c.StateDir}, c.Exclude...)})
+	kernel := ebpf.New(ebpf.Config{Table: table, Exclude: exclude})
 	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
 		kernel,
@@ -67,6 +72,24 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 		account.New(account.Config{Host: host}),
 	}
 	return p, nil
+}
+
+// exclusions are those of the configuration, and what the agent itself does in its state
+// directory: reporting that would cause it again. What others do there is reported.
+func exclusions(c Config) ([]ebpf.Exclusion, error) {
+	texts := c.Exclude
+	if self, err := os.Executable(); err == nil {
+		texts = append(slices.Clone(texts), c.StateDir+"="+self)
+	}
+	list, err := parseExclusions(texts)
+	if err != nil {
+		return nil, err
+	}
+	var out []ebpf.Exclusion
+	for _, x := range list {
+		out = append(out, ebpf.Exclusion{Path: x.path, Program: x.program})
+	}
+	return out, nil
 }
 
 func (p *platform) host() machine {

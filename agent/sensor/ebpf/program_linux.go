@@ -99,8 +99,12 @@ func prepare(cfg Config) (*objects, error) {
 		return nil, err
 	}
 	spec.Maps[bpfMapScratches].MaxEntries = uint32(cpus)
+	self := uint32(os.Getpid())
+	if !inInitial("pid") {
+		self = 0 // our number is another process's there; it must not hide that one
+	}
 	set := map[string]any{
-		bpfVarSelfPid:   uint32(os.Getpid()),
+		bpfVarSelfPid:   self,
 		bpfVarWakeBytes: uint32(min(64<<10, cfg.RingBytes/4)),
 	}
 	if cfg.CgroupPath != "" {
