@@ -137,20 +137,26 @@ func command(in Installation) string {
 	return strings.Join(args, " ")
 }
 
-// unitText is the systemd unit. It starts before the network is up, so that isolation
-// that was in force before a reboot is in force again before anything can talk.
+// unitText is the systemd unit. The network waits until the agent says that it is ready, so
+// that isolation that was in force before a reboot is in force again before anything can
+// talk; ready does not mean in touch with the server.
 func unitText(in Installation) string {
 	return `[Unit]
 Description=Vedette agent
 Documentation=https://github.com/vedette-edr/vedette
 DefaultDependencies=no
+RequiresMountsFor=/` + installedState + ` /` + installedProgram + `
 After=local-fs.target systemd-sysctl.service
 Before=network-pre.target
 Wants=network-pre.target
 Conflicts=shutdown.target
 Before=shutdown.target
+StartLimitIntervalSec=0
 
 [Service]
+Type=notify
+NotifyAccess=main
+TimeoutStartSec=20
 ExecStart=` + command(in) + `
 Restart=always
 RestartSec=2

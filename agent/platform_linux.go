@@ -35,16 +35,18 @@ type platform struct {
 	inventory *inventory.Collector
 	sensors   []sensor.Sensor
 	kernel    *ebpf.Sensor
+	writers   *writers
 	isolator  *isolate.Isolator
 	responder *responder.Responder
 	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
-	mu     sync.Mutex
-	failed []sensor.Facility // sensors that could not work at all
+	mu      sync.Mutex
+	failed  int               // sensors that could not work at all
+	lacking []sensor.Facility // of these, the ones that do not say themselves what they lack
 }
 
 func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
-	p := &platform{conf: c, inventory: inventory.New(inventory.Config{})}
+	p := &platform{conf: c, inventory: inventory.New(inventory.Config{}), writers: newWriters(time.Now)}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
 	if err != nil {
@@ -68,8 +70,8 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
 		kernel,
-		audit.New(audit.Config{Host: host, Lookup: table.Lookup, Mark: auditMark}),
-		account.New(account.Config{Host: host}),
+		audit.New(audit.Config{Host: host, Lookup: p.sender, Mark: auditMark}),
+		account.New(account.Config{Host: host, Writer: p.writers.last}),
 	}
 	return p, nil
 }
@@ -100,9 +102,20 @@ func (p *platform) host() machine {
 	return m
 }
 
+// catchUp bounds the wait for the kernel's ring: a logon is worth it, a storm is not.
+const catchUp = 50 * time.Millisecond
+
+// sender is the process that sent a message of the audit system: it may have been started
+// a moment ago.
+func (p *platform) sender(pid uint32) *event.Process {
+	p.kernel.CatchUp(catchUp)
+	return p.kernel.Processes().Lookup(pid)
+}
+
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
 // not the end of the others.
 func (p *platform) run(ctx context.Context, sink sensor.Sink) error {
+	sink = watched{sink, p.writers}
 	p.sink.Store(&sink)
 	var wg sync.WaitGroup
 	for _, s := range p.sensors {
@@ -111,7 +124,10 @@ func (p *platform) run(ctx context.Context, sink sensor.Sink) error {
 				p.conf.Log.Error("sensor", "name", s.Name(), "err", err)
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				p.failed = append(p.failed, sensor.Facility{Name: s.Name(), State: sensor.Missing, Detail: err.Error()})
+				p.failed++
+				if !slices.ContainsFunc(s.Facilities(), func(f sensor.Facility) bool { return f.State == sensor.Missing }) {
+					p.lacking = append(p.lacking, sensor.Facility{Name: s.Name(), State: sensor.Missing, Detail: err.Error()})
+				}
 			}
 		})
 	}
@@ -161,13 +177,13 @@ func (p *platform) facilities() []sensor.Facility {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append(out, slices.Clone(p.failed)...)
+	return append(out, slices.Clone(p.lacking)...)
 }
 
 // ready reports whether every sensor has found out what it can watch, and watches it.
 func (p *platform) ready() bool {
 	p.mu.Lock()
-	failed := len(p.failed)
+	failed := p.failed
 	p.mu.Unlock()
 	select {
 	case <-p.kernel.Ready():

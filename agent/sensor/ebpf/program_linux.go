@@ -29,6 +29,9 @@ type attached struct {
 // facilityConnect reports attempts; without it the TCP state program does, a little later.
 const facilityConnect = "bpf:connect"
 
+// facilityModule reports attempts to load a kernel module.
+const facilityModule = "bpf:module"
+
 // programs lists every program, in the order of loading. Those of one facility stand or
 // fall alone: the facility is Degraded when only some of them work.
 func programs() []program {
@@ -63,8 +66,8 @@ func programs() []program {
 		{name: "on_mmap", facility: "bpf:wx"},
 		{name: "on_mprotect", facility: "bpf:wx"},
 		{name: "on_pkey_mprotect", facility: "bpf:wx"},
-		{name: "on_finit_module", facility: "bpf:module"},
-		{name: "on_init_module", facility: "bpf:module"},
+		{name: "on_finit_module", facility: facilityModule},
+		{name: "on_init_module", facility: facilityModule},
 		{name: "on_io_uring", facility: "bpf:io_uring"},
 	}
 }
