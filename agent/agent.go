@@ -32,7 +32,7 @@ type Config struct {
 	Token    string // enrolment token
 	StateDir string
 	Instance string   // names what the agent leaves in the kernel; "" for "vedette"
-	Exclude  []string // absolute paths below which file events are not reported
+	Exclude  []string // PATH or PATH=PROGRAM: file events below it that are not reported
 	Version  string
 	Log      *slog.Logger
 }
@@ -51,8 +51,12 @@ var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 // Run enrols the device if need be and works until ctx ends.
 func Run(ctx context.Context, c Config) error {
 	a, err := start(ctx, c)
+	if err != nil && ctx.Err() != nil {
+		c.Log.Info("stopped before it was enrolled")
+		return nil
+	}
 	if err != nil {
-		return err
+		return advise(err, c)
 	}
 	return a.run(ctx)
 }
@@ -82,6 +86,10 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if a.platform, err = newPlatform(ctx, c, a.servers); err != nil {
 		return nil, err
 	}
+	// Isolation is in force again if it was: the network may come up.
+	if err := notifyReady(); err != nil {
+		c.Log.Warn("the service manager was not told", "err", err)
+	}
 	var ca []byte
 	if c.CAFile != "" {
 		if ca, err = os.ReadFile(c.CAFile); err != nil {
@@ -93,6 +101,13 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		Server: c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
 		Name: host.name, Platform: host.platform, Fingerprint: host.fingerprint,
 		Respond: a.platform.respond, Health: a.platform.health,
+		Trouble: func(err error) {
+			if err == nil {
+				c.Log.Info("in touch with the server again")
+				return
+			}
+			c.Log.Warn("no contact with the server; trying again and again", "server", c.Server, "err", err)
+		},
 	}
 	c.Log.Info("enrolling or returning", "server", c.Server, "name", host.name)
 	id, err := link.Ensure(ctx, lc)

@@ -25,7 +25,12 @@ type Installation struct {
 	Server string
 	CAFile string
 	Token  string
+	// Exclude are values of Config.Exclude, without white space, quotes, % and $.
+	Exclude []string
 }
+
+// unitSpecial are characters that mean something in a unit's command.
+const unitSpecial = " \t\r\n\"'\\%$"
 
 // installed is one file of an installation.
 type installed struct {
@@ -40,8 +45,16 @@ func Install(out io.Writer, in Installation) error {
 	if !strings.HasPrefix(in.Server, "https://") {
 		return fmt.Errorf("the server must be an https:// address, not %q", in.Server)
 	}
-	if strings.ContainsAny(in.Server, " \t\r\n\"'\\%$") {
+	if strings.ContainsAny(in.Server, unitSpecial) {
 		return fmt.Errorf("the server %q holds characters that no address has", in.Server)
+	}
+	if _, err := parseExclusions(in.Exclude); err != nil {
+		return err
+	}
+	for _, x := range in.Exclude {
+		if strings.ContainsAny(x, unitSpecial) {
+			return fmt.Errorf("excluded path %q: white space, quotes, \\, %% and $ cannot stand in a unit", x)
+		}
 	}
 	at := func(name string) string { return filepath.Join("/", in.Root, name) }
 	self, err := os.Executable()
@@ -118,23 +131,32 @@ func command(in Installation) string {
 	if in.Token != "" {
 		args = append(args, "--enroll-token-file", "/"+installedToken)
 	}
+	for _, x := range in.Exclude {
+		args = append(args, "--exclude-path", x)
+	}
 	return strings.Join(args, " ")
 }
 
-// unitText is the systemd unit. It starts before the network is up, so that isolation
-// that was in force before a reboot is in force again before anything can talk.
+// unitText is the systemd unit. The network waits until the agent says that it is ready, so
+// that isolation that was in force before a reboot is in force again before anything can
+// talk; ready does not mean in touch with the server.
 func unitText(in Installation) string {
 	return `[Unit]
 Description=Vedette agent
 Documentation=https://github.com/vedette-edr/vedette
 DefaultDependencies=no
+RequiresMountsFor=/` + installedState + ` /` + installedProgram + `
 After=local-fs.target systemd-sysctl.service
 Before=network-pre.target
 Wants=network-pre.target
 Conflicts=shutdown.target
 Before=shutdown.target
+StartLimitIntervalSec=0
 
 [Service]
+Type=notify
+NotifyAccess=main
+TimeoutStartSec=20
 ExecStart=` + command(in) + `
 Restart=always
 RestartSec=2

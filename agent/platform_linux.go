@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +38,7 @@ type platform struct {
 	inventory *inventory.Collector
 	sensors   []sensor.Sensor
 	kernel    *ebpf.Sensor
+	writers   *writers
 	isolator  *isolate.Isolator
 	responder *responder.Responder
 	blocker   *address.Blocker // nil where addresses cannot be blocked, for the reason in unable
@@ -44,11 +47,12 @@ type platform struct {
 	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
-	failed map[string]sensor.Facility // sensors that could not work at all, by name
+	failed map[string]sensor.Facility // sensors that could not work at all; zero for one that says itself what it lacks
 }
 
 func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
-	p := &platform{conf: c, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{})}
+	p := &platform{conf: c, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
+		writers: newWriters(time.Now)}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
 	if err != nil {
@@ -62,14 +66,18 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	if p.responder, err = responder.New(&isolate.Handler{Isolator: p.isolator, Servers: servers}); err != nil {
 		return nil, err
 	}
+	exclude, err := exclusions(c)
+	if err != nil {
+		return nil, err
+	}
 	host := p.inventory.Collect().Hostname
 	table := process.New(process.Config{})
-	kernel := ebpf.New(ebpf.Config{Table: table, ExcludePaths: append([]string{c.StateDir}, c.Exclude...)})
+	kernel := ebpf.New(ebpf.Config{Table: table, Exclude: exclude})
 	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
 		kernel,
-		audit.New(audit.Config{Host: host, Lookup: table.Lookup, Mark: auditMark}),
-		account.New(account.Config{Host: host}),
+		audit.New(audit.Config{Host: host, Lookup: p.sender, Mark: auditMark}),
+		account.New(account.Config{Host: host, Writer: p.writers.last}),
 	}
 	p.blocker, p.unable = address.New(address.Config{Instance: c.Instance, Servers: servers, Find: table.Find})
 	if p.unable == nil {
@@ -92,6 +100,24 @@ func (p *platform) enforce(device string) (link.Indicators, error) {
 	return set, nil
 }
 
+// exclusions are those of the configuration, and what the agent itself does in its state
+// directory: reporting that would cause it again. What others do there is reported.
+func exclusions(c Config) ([]ebpf.Exclusion, error) {
+	texts := c.Exclude
+	if self, err := os.Executable(); err == nil {
+		texts = append(slices.Clone(texts), c.StateDir+"="+self)
+	}
+	list, err := parseExclusions(texts)
+	if err != nil {
+		return nil, err
+	}
+	var out []ebpf.Exclusion
+	for _, x := range list {
+		out = append(out, ebpf.Exclusion{Path: x.path, Program: x.program})
+	}
+	return out, nil
+}
+
 func (p *platform) host() machine {
 	r := p.inventory.Collect()
 	m := machine{name: r.FQDN, platform: r.OS.Platform}
@@ -100,9 +126,20 @@ func (p *platform) host() machine {
 	return m
 }
 
+// catchUp bounds the wait for the kernel's ring: a logon is worth it, a storm is not.
+const catchUp = 50 * time.Millisecond
+
+// sender is the process that sent a message of the audit system: it may have been started
+// a moment ago.
+func (p *platform) sender(pid uint32) *event.Process {
+	p.kernel.CatchUp(catchUp)
+	return p.kernel.Processes().Lookup(pid)
+}
+
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
 // not the end of the others. It calls watching once, when all have begun or failed.
 func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) error {
+	sink = watched{sink, p.writers}
 	p.sink.Store(&sink)
 	var wg sync.WaitGroup
 	for _, s := range p.sensors {
@@ -111,7 +148,11 @@ func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) e
 				p.conf.Log.Error("sensor", "name", s.Name(), "err", err)
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				p.failed[s.Name()] = sensor.Facility{Name: s.Name(), State: sensor.Missing, Detail: err.Error()}
+				f := sensor.Facility{Name: s.Name(), State: sensor.Missing, Detail: err.Error()}
+				if slices.ContainsFunc(s.Facilities(), func(f sensor.Facility) bool { return f.State == sensor.Missing }) {
+					f = sensor.Facility{} // it says itself what it lacks
+				}
+				p.failed[s.Name()] = f
 			}
 		})
 	}
@@ -155,17 +196,9 @@ func (p *platform) tampered(detail string) {
 }
 
 func (p *platform) facilities() []sensor.Facility {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	var out []sensor.Facility
 	for _, s := range p.sensors {
-		own := s.Facilities()
-		out = append(out, own...)
-		// Most sensors that could not work say themselves what they lack, and how to get it.
-		failed, ok := p.failed[s.Name()]
-		if ok && !slices.ContainsFunc(own, func(f sensor.Facility) bool { return f.State == sensor.Missing }) {
-			out = append(out, failed)
-		}
+		out = append(out, s.Facilities()...)
 	}
 	if p.set != nil {
 		out = append(out, p.set.Facilities()...)
@@ -175,6 +208,13 @@ func (p *platform) facilities() []sensor.Facility {
 			Remedy: "isolation needs nftables in the kernel and CAP_NET_ADMIN"})
 	} else {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Working})
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(p.failed)) {
+		if f := p.failed[name]; f.Name != "" {
+			out = append(out, f)
+		}
 	}
 	return out
 }

@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -47,14 +49,19 @@ func (a *Agent) serveStatus(ctx context.Context) error {
 
 // AskStatus asks the agent that runs on a state directory.
 func AskStatus(stateDir string) (*Status, error) {
-	if _, err := os.Stat(stateDir); err != nil {
+	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no state directory %s: no agent was started with it; give --state-dir", stateDir)
+	} else if err != nil {
 		return nil, err
 	}
 	// The name of a socket is limited to about a hundred bytes; a relative one is shorter.
 	path := filepath.Join(stateDir, statusSocket)
 	c, err := net.DialTimeout("unix", path, statusTimeout)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("only the user that runs the agent may ask it, which is root as a rule: %w", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("no agent runs on %s: %w", stateDir, err)
+		return nil, fmt.Errorf("no agent answers on %s: it does not run, or is not enrolled yet (its log says why): %w", stateDir, err)
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(statusTimeout))

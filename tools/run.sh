@@ -34,7 +34,8 @@ done
 
 (umask 077 && sed -n 's/.*"enrollment_token": *"\([^"]*\)".*/\1/p' "$data/bootstrap.json" >"$data/enroll.token")
 bin/vedette-agent run --server "https://localhost:$port" --enroll-token-file "$data/enroll.token" \
-	--ca "$data/ca/ca.crt" --state-dir "$data/agent" >>"$data/agent.log" 2>&1 &
+	--ca "$data/ca/ca.crt" --state-dir "$data/agent" \
+	--exclude-path "$(realpath "$data")=$PWD/bin/vedetted" >>"$data/agent.log" 2>&1 &
 agent=$!
 
 cat <<TXT

@@ -13,16 +13,18 @@ var (
 	ErrTooLarge = errors.New("file is larger than the limit")
 	ErrChanged  = errors.New("file is not the one that was reported")
 	ErrBusy     = errors.New("too many files wait to be read")
+	ErrStuck    = errors.New("the file system does not answer")
 	ErrClosed   = errors.New("pool is closed")
 )
 
 // Config bounds a Pool. The zero value works.
 type Config struct {
-	Entries int              // digests kept; 0 means 16384
-	MaxSize int64            // bytes of the largest file that is read; 0 means 256 MiB
-	Workers int              // files read at once; 0 means 2
-	Queue   int              // files that may wait; 0 means 4096
-	Now     func() time.Time // nil means time.Now
+	Entries  int              // digests kept; 0 means 16384
+	MaxSize  int64            // bytes of the largest file that is read; 0 means 256 MiB
+	Workers  int              // files read at once; 0 means 2
+	Queue    int              // files that may wait; 0 means 4096
+	Patience time.Duration    // how long a read may make no progress; 0 means 10 s
+	Now      func() time.Time // nil means time.Now
 }
 
 // Pool reads files in the background with a fixed number of workers. Its methods may be
@@ -37,6 +39,9 @@ type Pool struct {
 	mu      sync.Mutex
 	closed  bool
 	running map[ID]*job
+	joined  int            // callers that wait for a job of another's
+	stuck   int            // workers that were replaced and have not come back
+	stuckOn map[uint64]int // the same by device
 
 	hits, read, bytes, tooLarge, changed, busy, failed atomic.Uint64
 }
@@ -45,7 +50,19 @@ type job struct {
 	id    ID
 	paths []string
 	tell  []func(Sums, error)
+	over  bool // its callers were told
 }
+
+// maxPaths bounds the places where one file is looked for.
+const maxPaths = 64
+
+// Reading may never end: a file of a network that is gone, or of a user's own file system.
+// Such a read keeps its worker, which is replaced, until there are maxStuck, and nothing else on
+// that device is read meanwhile.
+const (
+	maxStuck = 16
+	parting  = 2 * time.Second // how long Close waits for workers
+)
 
 // Stats counts what a Pool did.
 type Stats struct {
@@ -72,6 +89,9 @@ func NewPool(cfg Config) *Pool {
 	if cfg.Queue <= 0 {
 		cfg.Queue = 4096
 	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = 10 * time.Second
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -82,14 +102,49 @@ func NewPool(cfg Config) *Pool {
 		jobs:    make(chan *job, cfg.Queue),
 		stop:    stop,
 		running: make(map[ID]*job),
+		stuckOn: make(map[uint64]int),
 	}
 	for range cfg.Workers {
-		p.done.Go(func() { p.work(ctx) })
+		p.hire(ctx)
 	}
 	return p
 }
 
-// Close waits for the workers to end; files that still wait are told ErrClosed.
+// hire starts a worker.
+func (p *Pool) hire(ctx context.Context) {
+	p.done.Go(func() { p.work(ctx) })
+}
+
+// abandon gives up j, whose read makes no progress: its callers are told, and another
+// worker takes the place of the one that may never come back.
+func (p *Pool) abandon(ctx context.Context, j *job) {
+	p.mu.Lock()
+	if p.closed || j.over || p.stuck >= maxStuck {
+		p.mu.Unlock()
+		return
+	}
+	j.over = true
+	p.stuck++
+	p.stuckOn[j.id.Dev]++
+	tell := p.finish(j)
+	p.hire(ctx)
+	p.mu.Unlock()
+	for _, f := range tell {
+		f(Sums{}, ErrStuck)
+	}
+}
+
+// finish takes j out and returns whom to tell. p.mu is held.
+func (p *Pool) finish(j *job) []func(Sums, error) {
+	p.forget(j)
+	tell := j.tell
+	j.tell = nil
+	p.joined -= len(tell) - 1
+	return tell
+}
+
+// Close waits for the workers to end; files that still wait are told ErrClosed. It does not
+// wait for a worker whose read does not end.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	if p.closed {
@@ -100,7 +155,15 @@ func (p *Pool) Close() {
 	close(p.jobs)
 	p.mu.Unlock()
 	p.stop()
-	p.done.Wait()
+	ended := make(chan struct{})
+	go func() {
+		p.done.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(parting):
+	}
 }
 
 // Lookup returns the digests of id if they are known.
@@ -125,9 +188,21 @@ func (p *Pool) Submit(id ID, paths []string, tell func(Sums, error)) error {
 	if p.closed {
 		return ErrClosed
 	}
+	if p.stuckOn[id.Dev] > 0 {
+		p.failed.Add(1)
+		return ErrStuck
+	}
 	if j := p.running[id]; j != nil {
+		// A file may wait for long behind big ones while it is run again and again.
+		if p.joined >= p.cfg.Queue {
+			p.busy.Add(1)
+			return ErrBusy
+		}
+		p.joined++
 		j.tell = append(j.tell, tell)
-		j.paths = append(j.paths, paths...)
+		if len(j.paths) < maxPaths {
+			j.paths = append(j.paths, paths...)
+		}
 		return nil
 	}
 	j := &job{id: id, paths: paths, tell: []func(Sums, error){tell}}
@@ -152,10 +227,20 @@ func (p *Pool) Stats() Stats {
 func (p *Pool) work(ctx context.Context) {
 	buf := make([]byte, 256<<10)
 	for j := range p.jobs {
-		sums, err := p.sum(ctx, j, buf)
+		late := time.AfterFunc(p.cfg.Patience, func() { p.abandon(ctx, j) })
+		sums, err := p.sum(ctx, j, buf, func() { late.Reset(p.cfg.Patience) })
+		late.Stop()
 		p.mu.Lock()
-		p.forget(j)
-		tell := j.tell
+		if j.over {
+			p.stuck--
+			if p.stuckOn[j.id.Dev]--; p.stuckOn[j.id.Dev] == 0 {
+				delete(p.stuckOn, j.id.Dev)
+			}
+			p.mu.Unlock()
+			return // another works in this place
+		}
+		j.over = true
+		tell := p.finish(j)
 		p.mu.Unlock()
 		for _, f := range tell {
 			f(sums, err)
@@ -170,8 +255,9 @@ func (p *Pool) forget(j *job) {
 	}
 }
 
-// sum tries the paths of j, those too that are added while it runs.
-func (p *Pool) sum(ctx context.Context, j *job, buf []byte) (Sums, error) {
+// sum tries the paths of j, those too that are added while it runs. It calls progress
+// again and again while there is some.
+func (p *Pool) sum(ctx context.Context, j *job, buf []byte, progress func()) (Sums, error) {
 	if s, ok := p.Lookup(j.id); ok {
 		return s, nil // read between the caller's Lookup and its Submit
 	}
@@ -187,7 +273,7 @@ func (p *Pool) sum(ctx context.Context, j *job, buf []byte) (Sums, error) {
 		p.mu.Unlock()
 		var sums Sums
 		var n int64
-		sums, n, err = readFile(ctx, name, j.id, buf)
+		sums, n, err = readFile(ctx, name, j.id, buf, progress)
 		if err == nil {
 			p.read.Add(1)
 			p.bytes.Add(uint64(n))

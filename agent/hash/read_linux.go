@@ -27,8 +27,9 @@ func identity(st *unix.Stat_t) ID {
 	return ID{Dev: st.Dev, Ino: st.Ino, MTime: st.Mtim.Nano(), CTime: st.Ctim.Nano(), Size: st.Size}
 }
 
-// readFile digests the file at name if it is id, before and after.
-func readFile(ctx context.Context, name string, id ID, buf []byte) (Sums, int64, error) {
+// readFile digests the file at name if it is id, before and after. It calls progress after
+// each piece.
+func readFile(ctx context.Context, name string, id ID, buf []byte, progress func()) (Sums, int64, error) {
 	fd, err := openSame(name, id)
 	if err != nil {
 		return Sums{}, 0, err
@@ -57,6 +58,7 @@ func readFile(ctx context.Context, name string, id ID, buf []byte) (Sums, int64,
 		h1.Write(buf[:n])
 		h2.Write(buf[:n])
 		h5.Write(buf[:n])
+		progress()
 	}
 	if total != id.Size {
 		return Sums{}, 0, &fs.PathError{Op: "read", Path: name, Err: ErrChanged}

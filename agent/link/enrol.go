@@ -23,6 +23,12 @@ import (
 	"github.com/vedette-edr/vedette/wire/wirepb/wirepbconnect"
 )
 
+// What the first start cannot do without.
+var (
+	ErrNoCA    = errors.New("link: enrol: no CA was given")
+	ErrNoToken = errors.New("link: enrol: no enrolment token was given")
+)
+
 // Ensure returns the device's identity: the one in the state directory, or a new one by
 // enrolment. It tries until ctx ends while the server cannot be reached; a token that the
 // server refuses is an error at once.
@@ -36,11 +42,22 @@ func Ensure(ctx context.Context, c Config) (*Identity, error) {
 	if err == nil || enrolled(err) {
 		return id, err
 	}
+	switch {
+	case len(c.CA) == 0:
+		return nil, ErrNoCA
+	case c.Token == "":
+		return nil, ErrNoToken
+	}
 	b := &backoff{min: c.MinBackoff, max: c.MaxBackoff}
+	said := false
 	for {
 		id, err := enrol(ctx, c, d, nil)
 		if err == nil {
 			return id, nil
+		}
+		if !said {
+			said = true
+			c.Trouble(err)
 		}
 		f := FaultOf(err)
 		if permanent(err) && f.Retry == 0 {

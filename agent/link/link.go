@@ -73,6 +73,10 @@ type Config struct {
 	MinBackoff time.Duration    // 0 for 1 s
 	MaxBackoff time.Duration    // 0 for 1 min
 	Clock      func() time.Time // nil for time.Now
+
+	// Trouble is told what keeps the device from its server when that changes, and nil
+	// when they are in touch again. It returns quickly; nil tells nobody.
+	Trouble func(error)
 }
 
 func (c Config) orDefault() Config {
@@ -84,6 +88,9 @@ func (c Config) orDefault() Config {
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.Trouble == nil {
+		c.Trouble = func(error) {}
 	}
 	if c.Respond == nil {
 		c.Respond = func(context.Context, *wire.Command) Result {
@@ -228,17 +235,25 @@ func (s serverClock) now(device func() time.Time) time.Time {
 // heard notes an answer of the server.
 func (l *Link) heard(serverTime int64) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	over := l.status.Problem != ""
 	l.status.LastContact, l.status.Problem = l.conf.Clock(), ""
 	if serverTime > 0 {
 		l.server = serverClock{said: time.Unix(0, serverTime), at: time.Now()}
+	}
+	l.mu.Unlock()
+	if over {
+		l.conf.Trouble(nil)
 	}
 }
 
 func (l *Link) trouble(err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	begun := l.status.Problem == ""
 	l.status.Problem = words(err)
+	l.mu.Unlock()
+	if begun {
+		l.conf.Trouble(err)
+	}
 }
 
 // words says an error so that a person knows whether the server refused or was not there.

@@ -4,8 +4,10 @@ import (
 	"container/list"
 	"encoding/binary"
 	"hash/fnv"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vedette-edr/vedette/schema/event"
 )
@@ -13,9 +15,10 @@ import (
 // Config bounds a Table and says where its facts come from. The zero value works.
 type Config struct {
 	BootID   string           // makes keys unique across reboots; "" reads the kernel's
-	MaxLive  int              // living processes kept; 0 means 131072
+	MaxLive  int              // living processes kept; 0 means 65536
 	MaxEnded int              // ended processes kept; 0 means 8192
 	Linger   time.Duration    // how long an ended process is kept at most; 0 means 30 s
+	MaxText  int              // bytes of command lines and paths kept; 0 means 16 MiB
 	Accounts *Accounts        // nil means NewAccounts("/etc/passwd", …)
 	Now      func() time.Time // nil means time.Now
 }
@@ -29,6 +32,7 @@ type Table struct {
 	live  map[uint32]*entry
 	order list.List // of *entry, living, oldest first: who goes when the table is full
 	ended list.List // of *entry, by time of end
+	text  int       // bytes of text in live
 	stats Stats
 }
 
@@ -39,6 +43,7 @@ type Stats struct {
 	Evicted uint64 // living processes thrown out because the table was full
 	Dropped uint64 // ended processes thrown out before their time
 	Adopted uint64 // processes met in an event without their birth having been seen
+	Clipped uint64 // processes whose texts were cut because there were too many of them
 }
 
 type entry struct {
@@ -49,6 +54,7 @@ type entry struct {
 	creator *event.Process // who forked it, until it execs
 	endedAt time.Time
 	at      *list.Element // in order or ended
+	text    int           // its part of Table.text
 }
 
 // tick is the grain of the start time in /proc: USER_HZ is 100 on every Linux we run on.
@@ -60,13 +66,16 @@ func New(cfg Config) *Table {
 		cfg.BootID = bootID()
 	}
 	if cfg.MaxLive <= 0 {
-		cfg.MaxLive = 131072
+		cfg.MaxLive = 65536
 	}
 	if cfg.MaxEnded <= 0 {
 		cfg.MaxEnded = 8192
 	}
 	if cfg.Linger <= 0 {
 		cfg.Linger = 30 * time.Second
+	}
+	if cfg.MaxText <= 0 {
+		cfg.MaxText = 16 << 20
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -192,7 +201,8 @@ func (t *Table) Exec(r Ref, img Image) (now, initiator *event.Process) {
 		if e.creator != nil {
 			initiator = t.newest(e.creator)
 		}
-		e.proc, e.creator, e.uid = p, nil, r.UID
+		e.creator, e.uid = nil, r.UID
+		t.hold(e, p)
 		return p, initiator
 	case r.PPID != 0:
 		initiator = t.find(Ref{Old: true, PID: r.PPID, Start: r.ParentStart, StartTime: r.StartTime.Add(time.Duration(r.ParentStart - r.Start))}).proc
@@ -228,7 +238,7 @@ func (t *Table) SetImage(pid uint32, key uint64, img event.File) {
 	if e := t.live[pid]; e != nil && e.proc.Key == key {
 		p := *e.proc
 		p.Image = img
-		e.proc = &p
+		t.hold(e, &p)
 	}
 }
 
@@ -251,10 +261,46 @@ func (t *Table) put(r Ref, p *event.Process) *entry {
 		t.unlink(oldest)
 		t.stats.Evicted++
 	}
-	e := &entry{pid: r.PID, start: r.Start, uid: r.UID, proc: p}
+	e := &entry{pid: r.PID, start: r.Start, uid: r.UID}
+	t.hold(e, p)
 	e.at = t.order.PushBack(e)
 	t.live[r.PID] = e
 	return e
+}
+
+// clipped is how much of a command line is kept when the texts are too many.
+const clipped = 256
+
+// hold makes p what is kept of e. Command lines are chosen by anybody and as many as there
+// are processes: beyond Config.MaxText only their beginning is kept, for the events that p
+// causes later. The event that is made of p now has all of it.
+func (t *Table) hold(e *entry, p *event.Process) {
+	t.text -= e.text
+	e.text = textOf(p)
+	if t.text+e.text > t.cfg.MaxText {
+		q := *p
+		q.CommandLine, q.WorkingDir, q.Image.Path = clip(p.CommandLine), clip(p.WorkingDir), clip(p.Image.Path)
+		if n := textOf(&q); n < e.text {
+			p, e.text = &q, n
+			t.stats.Clipped++
+		}
+	}
+	t.text += e.text
+	e.proc = p
+}
+
+func textOf(p *event.Process) int { return len(p.CommandLine) + len(p.WorkingDir) + len(p.Image.Path) }
+
+func clip(s string) string {
+	if len(s) <= clipped {
+		return s
+	}
+	n := clipped
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	// A copy, or it would keep all of s alive.
+	return strings.Clone(s[:n]) + "…"
 }
 
 func (t *Table) unlink(e *entry) {
@@ -264,6 +310,7 @@ func (t *Table) unlink(e *entry) {
 		t.ended.Remove(e.at)
 	}
 	delete(t.live, e.pid)
+	t.text -= e.text
 }
 
 // expire forgets ended processes that are too old or too many.

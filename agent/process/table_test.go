@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -130,6 +131,52 @@ func TestTableStaysInItsBounds(t *testing.T) {
 	}
 	if tab.Lookup(far+24) != nil {
 		t.Error("found after its time")
+	}
+}
+
+func TestTextsStayInTheirBounds(t *testing.T) {
+	const budget = 1 << 20
+	tab, _ := newTable(t, Config{MaxText: budget})
+	long := func(i uint32) string { return fmt.Sprint(i) + strings.Repeat("é", 16<<10) }
+	for i := range uint32(1000) {
+		r := ref(far+i, int64(i)*100, 0, 0)
+		img := image("x", 1)
+		img.CommandLine = long(i)
+		now, _ := tab.Exec(r, img)
+		if now.CommandLine != long(i) {
+			t.Fatal("the event of the exec itself is cut")
+		}
+		tab.Fork(r, ref(far+1000+i, int64(i)*100, r.PID, 0))
+		if i%2 == 0 {
+			tab.Exec(r, img) // again in the same process
+		}
+	}
+	held := func() (n int) {
+		for i := range uint32(2000) {
+			if p := tab.Lookup(far + i); p != nil {
+				n += textOf(p)
+				if !utf8.ValidString(p.CommandLine) {
+					t.Fatalf("cut inside a character: %q", p.CommandLine)
+				}
+			}
+		}
+		return n
+	}
+	// What is cut is still as long as a cut text may be.
+	if n := held(); n > budget+2000*3*(clipped+8) || tab.Stats().Clipped == 0 {
+		t.Errorf("%d bytes held, %+v", n, tab.Stats())
+	}
+	if got := tab.Lookup(far + 999).CommandLine; !strings.HasPrefix(got, "999é") || !strings.HasSuffix(got, "…") {
+		t.Errorf("the beginning is not kept: %.40q", got)
+	}
+	for i := range uint32(1000) {
+		tab.Exit(ref(far+i, int64(i)*100, 0, 0))
+		tab.Exit(ref(far+1000+i, int64(i)*100, 0, 0))
+	}
+	tab.cfg.Now = func() time.Time { return epoch.Add(time.Hour) }
+	tab.Fork(ref(far+5000, 1, 0, 0), ref(far+5001, 1, far+5000, 1))
+	if n := held(); n != 0 || tab.text > 100 {
+		t.Errorf("%d bytes held and %d counted of processes that are gone", n, tab.text)
 	}
 }
 

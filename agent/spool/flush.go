@@ -149,6 +149,9 @@ func (s *Spool) flush() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, e := range s.events[:taken] {
+		s.queued -= sizeOf(e)
+	}
 	s.events = s.events[taken:]
 	if len(s.events) == 0 {
 		s.events = nil // the array behind it would keep every event alive

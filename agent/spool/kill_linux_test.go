@@ -143,3 +143,55 @@ func TestAFullDiskIsSaidAndOvercome(t *testing.T) {
 		t.Errorf("%d of %d delivered, gaps %v", len(d.marks), n, d.gaps)
 	}
 }
+
+func TestTheQueueInMemoryIsBoundedInBytes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount a small file system")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=600k"); err != nil {
+		t.Skipf("no tmpfs can be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	c := config(filepath.Join(dir, "spool"))
+	c.QueueBytes = 1 << 20
+	s := open(t, c)
+	ballast := filepath.Join(dir, "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	f.Close()
+	eventually(t, "the spool says it is degraded", func() bool {
+		s.Emit(numbered(0, 0, "x"))
+		return s.Stats().Degraded != ""
+	})
+	for i := range 1000 {
+		s.Emit(&event.Event{Table: event.ProcessEvents, Action: "ProcessCreated", Time: time.Now(), Process: &event.Process{
+			Key: uint64(i + 1), PID: 1, CommandLine: strings.Repeat("a", 32<<10)}, Additional: "{}"})
+	}
+	if dropped := s.Stats().Dropped; dropped < 1000-32 || dropped > 1000 {
+		t.Errorf("%d of 1000 dropped at 32 KiB each and 1 MiB in all", dropped)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all on disk", func() bool { st := s.Stats(); return st.Spooled+st.Dropped == st.Emitted && st.Degraded == "" })
+	dropped := s.Stats().Dropped
+	s.Emit(numbered(0, 1, "x"))
+	eventually(t, "the queue has room again", func() bool { st := s.Stats(); return st.Dropped == dropped && st.Spooled+dropped == st.Emitted })
+	var counted uint64
+	for _, g := range drain(t, s, true).gaps {
+		counted += g.Count
+	}
+	if counted != dropped {
+		t.Errorf("gaps count %d of %d dropped", counted, dropped)
+	}
+}

@@ -45,6 +45,7 @@ type Config struct {
 	Linger      time.Duration // how long an event may wait for company; 50 ms
 	BatchEvents int           // events of one batch; 500
 	QueueEvents int           // events in memory that wait for the disk; 16384
+	QueueBytes  int           // what these take, about; 16 MiB
 
 	Clock func() time.Time // time.Now
 }
@@ -64,6 +65,9 @@ func (c Config) orDefault() Config {
 	}
 	if c.QueueEvents <= 0 {
 		c.QueueEvents = 16384
+	}
+	if c.QueueBytes <= 0 {
+		c.QueueBytes = 16 << 20
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -92,6 +96,7 @@ type Spool struct {
 	opened    time.Time      // constant
 	fresh     bool           // constant: there was no spool before
 	events    []*event.Event // emitted, not yet taken by the flusher
+	queued    int            // bytes of events
 	first     time.Time      // when events[0] came; monotonic
 	gaps      []event.Gap    // to go with the next batch
 	overflow  event.Gap      // events that found the queue full
@@ -197,7 +202,8 @@ func (s *Spool) Emit(e *event.Event) {
 	s.counter.add(1, now)
 	s.counter.delayed(now.Sub(e.Time))
 	s.stats.Emitted++
-	full := len(s.events) >= s.conf.QueueEvents
+	size := sizeOf(e)
+	full := len(s.events) >= s.conf.QueueEvents || len(s.events) > 0 && s.queued+size > s.conf.QueueBytes
 	if full {
 		s.overflow = event.Gap{Source: "spool", Reason: "the disk was too slow or full", Count: s.overflow.Count + 1,
 			From: earliest(s.overflow.From, now), To: now}
@@ -207,12 +213,28 @@ func (s *Spool) Emit(e *event.Event) {
 			s.first = time.Now()
 		}
 		s.events = append(s.events, e)
+		s.queued += size
 	}
 	n := len(s.events)
 	s.mu.Unlock()
 	if n == 1 || n == s.conf.BatchEvents {
 		s.nudge()
 	}
+}
+
+// sizeOf is about what an event keeps in memory. Processes are shared by the events that
+// mention them, so their command lines, which may be long, count with their creation.
+func sizeOf(e *event.Event) int {
+	n := 512 + len(e.Additional)
+	for _, f := range []*event.File{e.File, e.Previous} {
+		if f != nil {
+			n += 256 + len(f.Path)
+		}
+	}
+	if p := e.Process; p != nil && e.Table == event.ProcessEvents {
+		n += 512 + len(p.CommandLine) + len(p.WorkingDir) + len(p.Image.Path)
+	}
+	return n
 }
 
 // Lost takes in what a sensor knows to be missing.

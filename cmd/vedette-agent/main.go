@@ -42,7 +42,7 @@ type runCommand struct {
 	enrolFlags
 	StateDir    string   `help:"Directory for identity and spool." default:"/var/lib/vedette-agent" type:"path"`
 	Instance    string   `help:"Name of this agent in the kernel, where several run on one machine." default:"vedette"`
-	ExcludePath []string `help:"Report no file events below this path." type:"path"`
+	ExcludePath []string `help:"Report no file events below this path; PATH=PROGRAM: none of that program's own." placeholder:"PATH[=PROGRAM]"`
 	LogLevel    string   `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	CPUProfile  string   `name:"cpu-profile" help:"Write a profile of the agent's processor time to this file." type:"path" hidden:""`
 }
@@ -144,7 +144,8 @@ func printStatus(w io.Writer, s *agent.Status) {
 
 type installCommand struct {
 	enrolFlags
-	Root string `help:"Install below this directory and start nothing, for packages and images." type:"path"`
+	Root        string   `help:"Install below this directory and start nothing, for packages and images." type:"path"`
+	ExcludePath []string `help:"Report no file events below this path; PATH=PROGRAM: none of that program's own." placeholder:"PATH[=PROGRAM]"`
 }
 
 func (c *installCommand) Run(out io.Writer) error {
@@ -155,7 +156,7 @@ func (c *installCommand) Run(out io.Writer) error {
 			return err
 		}
 	}
-	return agent.Install(out, agent.Installation{Root: c.Root, Server: c.Server, CAFile: c.CA, Token: token})
+	return agent.Install(out, agent.Installation{Root: c.Root, Server: c.Server, CAFile: c.CA, Token: token, Exclude: c.ExcludePath})
 }
 
 type uninstallCommand struct {

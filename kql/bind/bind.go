@@ -12,6 +12,7 @@ package bind
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/syntax"
@@ -52,7 +53,12 @@ const IngestionTime = "$ingestion_time"
 
 // Options are the circumstances of one query.
 type Options struct {
-	Now int64 // datetime in ticks, the one instant of now() and ago()
+	Now       int64  // datetime in ticks, the one instant of now() and ago()
+	Principal string // who asks, for current_principal()
+	// Probe answers the rows of a subplan while the query is bound, for the plug-ins whose
+	// columns depend on their input, such as bag_unpack. Without it they have only the
+	// columns that the query declares.
+	Probe func(plan.Node) ([][]types.Value, error)
 }
 
 // Render is what the last render operator asked for.
@@ -91,7 +97,7 @@ const maxExprs = 400_000
 
 // Bind binds a script. The errors are nil when the result is sound.
 func Bind(text string, script *syntax.Script, cat Catalog, opt Options) (*Result, syntax.Errors) {
-	b := &binder{text: text, cat: cat, opt: opt}
+	b := &binder{text: text, cat: cat, opt: opt, settings: map[string]types.Value{}}
 	res := &Result{}
 	ok := b.guard(func() {
 		r := b.statements(script.Statements, newScope(nil), true)
@@ -120,6 +126,8 @@ type binder struct {
 	exprs  int // see weigh
 	depth  int
 	render *Render
+	// settings are the constants of set statements.
+	settings map[string]types.Value
 }
 
 type bail struct{}
@@ -336,6 +344,10 @@ func (b *binder) statements(list []syntax.Statement, sc *scope, top bool) *rel {
 					r := b.printOne(x.X, sc)
 					out = &r
 				}
+			case *syntax.Set:
+				if x.Value != nil {
+					b.setting(x, sc)
+				}
 			case *syntax.Declare:
 				for _, p := range x.Params {
 					if p.Default == nil {
@@ -348,6 +360,19 @@ func (b *binder) statements(list []syntax.Statement, sc *scope, top bool) *rel {
 		})
 	}
 	return out
+}
+
+// setting keeps the value of a set statement; the names of options that only Kusto has
+// are no error.
+func (b *binder) setting(x *syntax.Set, sc *scope) {
+	if !strings.HasPrefix(x.Name.Name, "query_bin_auto_") {
+		return
+	}
+	c, ok := b.expr(x.Value, &env{sc: sc}).(*plan.Const)
+	if !ok {
+		b.fail(x.Pos(), CodeArguments, "the value of a set statement is a constant")
+	}
+	b.settings[x.Name.Name] = c.V
 }
 
 func (b *binder) printOne(x syntax.Expr, sc *scope) rel {

@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/vedette-edr/vedette/kql/funcs"
@@ -28,11 +29,28 @@ func (b *binder) call(x *syntax.Call, ev *env) plan.Expr {
 		}
 		b.unknown(x.Name.Pos(), CodeFunction, "function", name, funcs.Names())
 	}
+	v := b.callOf(f, x, ev)
+	if f.Outs != nil {
+		// Where one value is wanted it is the first.
+		v = call("get", types.Dynamic, v, constant(types.NewLong(0)))
+		return b.convert(v, f.Outs[0].Type, x.Pos())
+	}
+	return v
+}
+
+// callOf binds a call of an entry of the function table.
+func (b *binder) callOf(f *funcs.Func, x *syntax.Call, ev *env) plan.Expr {
 	var args []plan.Expr
 	for _, a := range x.Args {
+		if _, star := a.(*syntax.Star); star && f.Name == "estimate_data_size" {
+			for _, c := range ev.in.cols {
+				args = append(args, c.Ref())
+			}
+			continue
+		}
 		args = append(args, b.expr(a, ev))
 	}
-	if name == "replace" && len(args) == 3 {
+	if x.Name.Name == "replace" && len(args) == 3 {
 		args[0], args[1], args[2] = args[2], args[0], args[1]
 	}
 	return b.apply(f, args, x)
@@ -66,7 +84,7 @@ func (b *binder) apply(f *funcs.Func, args []plan.Expr, x *syntax.Call) plan.Exp
 		p, _ := f.Param(i)
 		switch p.Kind {
 		case funcs.Typed:
-			args[i] = b.coerce(args[i], p.Type, f.Name, x.Args[min(i, len(x.Args)-1)].Pos())
+			args[i] = b.coerce(args[i], p.Type, f.Name, argPos(x, i))
 		case funcs.Same, funcs.Number:
 			if f.Name == "case" && i%2 == 0 && i < len(args)-1 {
 				args[i] = b.convert(args[i], types.Bool, x.Pos())
@@ -88,6 +106,13 @@ func (b *binder) apply(f *funcs.Func, args []plan.Expr, x *syntax.Call) plan.Exp
 	return fold(&plan.Call{Fn: f, Args: args, T: t})
 }
 
+func argPos(x *syntax.Call, i int) syntax.Span {
+	if len(x.Args) == 0 {
+		return x.Pos()
+	}
+	return x.Args[min(i, len(x.Args)-1)].Pos()
+}
+
 // resultType knows the functions whose result is not in their signature.
 func (b *binder) resultType(f *funcs.Func, args []plan.Expr, x *syntax.Call) types.Type {
 	if f.Result != types.Unknown {
@@ -104,6 +129,15 @@ func (b *binder) resultType(f *funcs.Func, args []plan.Expr, x *syntax.Call) typ
 			}
 		}
 		return types.String
+	case "percentile_tdigest":
+		if len(args) > 2 {
+			if c, ok := args[2].(*plan.Const); ok {
+				if t, ok := types.FromName(c.V.S); ok {
+					return t
+				}
+			}
+		}
+		return types.Dynamic
 	case "floor", "bin_at":
 		if t, s := args[0].Type(), args[min(1, len(args)-1)].Type(); t.Numeric() && s.Numeric() {
 			w, _ := types.Common(t, s)
@@ -264,10 +298,52 @@ func (b *binder) special(x *syntax.Call, ev *env) (plan.Expr, bool) {
 		}
 		return constant(types.NewDynamic(names)), true
 	case "bin_auto":
-		b.fail(x.Pos(), CodeSupport, "bin_auto is not supported; use bin")
+		a := args(1, 1)
+		size, ok := b.settings["query_bin_auto_size"]
+		if !ok {
+			b.fail(x.Pos(), CodeArguments, "bin_auto needs the statement set query_bin_auto_size=…")
+		}
+		f, _ := funcs.Lookup("floor")
+		at, ok := b.settings["query_bin_auto_at"]
+		if !ok {
+			return b.apply(f, []plan.Expr{a[0], constant(size)}, x), true
+		}
+		f, _ = funcs.Lookup("bin_at")
+		return b.apply(f, []plan.Expr{a[0], constant(size), constant(at)}, x), true
+	case "bag_pack_columns":
+		var a []plan.Expr
+		for _, y := range x.Args {
+			v := b.expr(y, ev)
+			c, ok := v.(*plan.Col)
+			if !ok {
+				b.fail(y.Pos(), CodeArguments, "bag_pack_columns takes columns")
+			}
+			a = append(a, constant(types.NewString(c.Name)), v)
+		}
+		return call("bag_pack", types.Dynamic, a...), true
+	case "current_principal", "current_principal_details":
+		args(0, 0)
+		if x.Name.Name == "current_principal" {
+			return constant(types.NewString(b.opt.Principal)), true
+		}
+		bag := types.NewBag()
+		bag.Set("FQN", b.opt.Principal)
+		return constant(types.NewDynamic(bag)), true
+	case "current_principal_is_member_of":
+		args(1, 64)
+		return constant(types.NewBool(false)), true
+	}
+	if far := x.Name.Name; strings.HasPrefix(far, "geo_h3cell") || strings.HasPrefix(far, "geo_s2cell") || slices.Contains(unsupportedFuncs, far) {
+		b.fail(x.Pos(), CodeSupport, "%s is not supported", far)
 	}
 	return nil, false
 }
+
+// unsupportedFuncs are functions of Kusto that Vedette knows by name only.
+var unsupportedFuncs = []string{"geo_point_to_h3cell", "geo_polygon_to_h3cells", "geo_point_to_s2cell", "geo_line_to_s2cells", "geo_polygon_to_s2cells",
+	"geo_point_buffer", "geo_line_buffer", "geo_polygon_buffer", "geo_line_densify", "geo_polygon_densify", "geo_line_simplify", "geo_polygon_simplify",
+	"geo_intersection_2lines", "geo_intersection_2polygons", "geo_intersection_line_with_polygon", "geo_union_lines_array", "geo_union_polygons_array",
+	"geo_simplify_polygons_array", "geo_line_interpolate_point", "geo_line_locate_point", "parse_user_agent", "cursor_after", "cursor_before_or_at", "extent_id", "extent_tags"}
 
 func firstConst(list []plan.Expr) (types.Value, bool) {
 	if len(list) == 0 {

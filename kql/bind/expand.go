@@ -158,6 +158,9 @@ func (b *binder) parse(r rel, x *syntax.ParseOp, p *pipe) rel {
 			switch {
 			case kind == "regex" && !t.Integral():
 				re.WriteString("(.*)")
+			case kind == "relaxed" && t.Integral() && !last && x.Parts[i+1].Star:
+				// A star behind would leave the column nothing but the empty text.
+				re.WriteString(`([-+]?\d+|` + lazy + ")")
 			case kind == "relaxed":
 				re.WriteString("(" + lazy + ")")
 			case t == types.Long || t == types.Int:

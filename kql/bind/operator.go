@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/syntax"
 	"github.com/vedette-edr/vedette/kql/types"
@@ -149,6 +150,9 @@ func (b *binder) autoName(e syntax.Expr, def string) string {
 		if firstArg[x.Name.Name] && len(x.Args) > 0 {
 			return b.autoName(x.Args[0], def)
 		}
+		if x.Name.Name == "percentile_tdigest" && len(x.Args) > 0 {
+			return x.Name.Name + "_" + b.autoName(x.Args[0], "")
+		}
 	}
 	return def
 }
@@ -187,6 +191,9 @@ func carry(c plan.Column, e plan.Expr) plan.Column {
 // outputs binds items that compute columns: several names take the elements of an array.
 func (b *binder) outputs(e syntax.Expr, ev *env, auto func(syntax.Expr) string) []plan.Item {
 	ids, x := named(e)
+	if f := b.several(x, ev); f != nil {
+		return b.columnsOf(f, x.(*syntax.Call), ids, ev)
+	}
 	v := b.expr(x, ev)
 	if len(ids) > 1 {
 		var out []plan.Item
@@ -200,6 +207,43 @@ func (b *binder) outputs(e syntax.Expr, ev *env, auto func(syntax.Expr) string) 
 		return []plan.Item{{Col: carry(b.column(ids[0].Name, v.Type()), v), Expr: v}}
 	}
 	return []plan.Item{{Col: carry(b.column(auto(x), v.Type()), v), Expr: v}}
+}
+
+// several answers the function of several results that e calls, or nil.
+func (b *binder) several(e syntax.Expr, ev *env) *funcs.Func {
+	c, ok := e.(*syntax.Call)
+	if !ok {
+		return nil
+	}
+	if sym := ev.sc.lookup(c.Name.Name); sym != nil && sym.fn != nil {
+		return nil
+	}
+	if f, ok := funcs.Lookup(c.Name.Name); ok && f.Outs != nil {
+		return f
+	}
+	return nil
+}
+
+// columnsOf makes a column of each result of f; those without a name of their own are
+// called after the function, its argument and the result.
+func (b *binder) columnsOf(f *funcs.Func, x *syntax.Call, ids []*syntax.Ident, ev *env) []plan.Item {
+	all := b.callOf(f, x, ev)
+	prefix := f.Name + "_"
+	if len(x.Args) > 0 {
+		if n := b.autoName(x.Args[0], ""); n != "" {
+			prefix += n + "_"
+		}
+	}
+	var out []plan.Item
+	for i, o := range f.Outs {
+		name := prefix + o.Name
+		if i < len(ids) {
+			name = ids[i].Name
+		}
+		v := call("get", types.Dynamic, all, constant(types.NewLong(int64(i))))
+		out = append(out, plan.Item{Col: b.column(name, o.Type), Expr: b.convert(v, o.Type, x.Pos())})
+	}
+	return out
 }
 
 func (b *binder) extend(r rel, items []syntax.Expr, p *pipe) rel {

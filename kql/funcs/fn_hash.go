@@ -92,21 +92,9 @@ func hashFuncs() []entry {
 			}
 			return str(base64.StdEncoding.EncodeToString(b))
 		})},
-		{sig: "gzip_compress_to_base64_string(text:string) string", doc: "Text compressed with gzip, in base64.", eval: func(_ *Ctx, a []types.Value) types.Value {
-			var b bytes.Buffer
-			w, _ := gzip.NewWriterLevel(&b, gzip.DefaultCompression)
-			_, _ = w.Write([]byte(a[0].S))
-			_ = w.Close()
-			return str(base64.StdEncoding.EncodeToString(b.Bytes()))
-		}},
+		{sig: "gzip_compress_to_base64_string(text:string) string", doc: "Text compressed with gzip, in base64.", eval: gzipText},
 		{sig: "gzip_decompress_from_base64_string(text:string) string", doc: "Text decompressed with gzip from base64.", eval: inflate(func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) })},
-		{sig: "zlib_compress_to_base64_string(text:string) string", doc: "Text compressed with zlib, in base64.", eval: func(_ *Ctx, a []types.Value) types.Value {
-			var b bytes.Buffer
-			w := zlib.NewWriter(&b)
-			_, _ = w.Write([]byte(a[0].S))
-			_ = w.Close()
-			return str(base64.StdEncoding.EncodeToString(b.Bytes()))
-		}},
+		{sig: "zlib_compress_to_base64_string(text:string) string", doc: "Text compressed with zlib, in base64.", eval: zlibText},
 		{sig: "zlib_decompress_from_base64_string(text:string) string", doc: "Text decompressed with zlib from base64.", eval: inflate(func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) })},
 	}
 }

@@ -279,18 +279,48 @@ func replaceStrings(_ *Ctx, a []types.Value) types.Value {
 	if !ok || !ok2 || len(from) != len(to) {
 		return str("")
 	}
-	// All texts are looked for at once: what one replacement wrote no other reads.
-	pairs, longest := make([]string, 0, 2*len(from)), 0
+	// The texts are looked for in turn, each in what the ones before it left alone: what
+	// one replacement wrote no other reads. A rewrite that is no text leaves its match.
+	type piece struct {
+		s    string
+		done bool
+	}
+	pieces, size := []piece{{s: a[0].S}}, len(a[0].S)
 	for i := range from {
-		if f, t := dyn(from[i]).Text(), dyn(to[i]).Text(); f != "" {
-			pairs = append(pairs, f, t)
-			longest = max(longest, len(t)/len(f))
+		f, ok := from[i].(string)
+		if !ok || f == "" {
+			continue
 		}
+		t, ok := to[i].(string)
+		if !ok {
+			t = f
+		}
+		var next []piece
+		for _, p := range pieces {
+			if p.done {
+				next = append(next, p)
+				continue
+			}
+			for {
+				before, after, found := strings.Cut(p.s, f)
+				if !found {
+					break
+				}
+				if size += len(t) - len(f); size > MaxString {
+					return a[0]
+				}
+				next = append(next, piece{s: before}, piece{t, true})
+				p.s = after
+			}
+			next = append(next, p)
+		}
+		pieces = next
 	}
-	if len(a[0].S)*(longest+1) > 4*MaxString {
-		return a[0]
+	var b strings.Builder
+	for _, p := range pieces {
+		b.WriteString(p.s)
 	}
-	return str(strings.NewReplacer(pairs...).Replace(a[0].S))
+	return str(b.String())
 }
 
 // GoRewrite turns the backslash groups of a rewrite text into those of Go.

@@ -66,7 +66,16 @@ type Func struct {
 	Nulls    bool
 	Volatile bool // another value on each call
 	Internal bool // no name that a query can write
-	Eval     Impl
+	// Outs are the columns of a function with several results: Eval then answers a
+	// dynamic array of them, or null.
+	Outs []Out
+	Eval Impl
+}
+
+// Out is one result of a function with several.
+type Out struct {
+	Name string // ends the column's name: function_argument_Name
+	Type types.Type
 }
 
 // Kind tells what a parameter takes.
@@ -124,7 +133,7 @@ type Agg struct {
 
 var scalars = sync.OnceValue(func() map[string]*Func {
 	m := map[string]*Func{}
-	for _, fam := range [][]entry{operators(), stringFuncs(), convertFuncs(), mathFuncs(), timeFuncs(), dynamicFuncs(), arrayFuncs(), condFuncs(), hashFuncs(), netFuncs(), parseFuncs(), seriesFuncs(), internalFuncs()} {
+	for _, fam := range [][]entry{operators(), stringFuncs(), convertFuncs(), mathFuncs(), timeFuncs(), dynamicFuncs(), arrayFuncs(), condFuncs(), hashFuncs(), netFuncs(), parseFuncs(), seriesFuncs(), seriesTimeFuncs(), statFuncs(), digestFuncs(), codeFuncs(), geoFuncs(), internalFuncs()} {
 		for _, e := range fam {
 			f := e.build()
 			m[f.Name] = f
@@ -138,7 +147,7 @@ var scalars = sync.OnceValue(func() map[string]*Func {
 
 var aggs = sync.OnceValue(func() map[string]*Agg {
 	m := map[string]*Agg{}
-	for _, e := range aggTable() {
+	for _, e := range append(aggTable(), digestAggs()...) {
 		a := e.build()
 		m[a.Name] = a
 		for _, n := range e.alias {

@@ -16,12 +16,13 @@ type entry struct {
 	nulls bool
 	vol   bool
 	in    bool
+	outs  []Out
 }
 
 func (e entry) build() *Func {
 	name, rest, _ := strings.Cut(e.sig, "(")
 	params, result, _ := strings.Cut(rest, ")")
-	f := &Func{Name: name, Doc: e.doc, Eval: e.eval, Nulls: e.nulls, Volatile: e.vol, Internal: e.in}
+	f := &Func{Name: name, Doc: e.doc, Eval: e.eval, Nulls: e.nulls, Volatile: e.vol, Internal: e.in, Outs: e.outs}
 	f.Result, _ = types.FromName(strings.TrimSpace(result))
 	if params == "" {
 		return f

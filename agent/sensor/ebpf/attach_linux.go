@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,7 +120,10 @@ func verdict(name string, works int, fails []error) sensor.Facility {
 	if len(fails) == 0 {
 		return f
 	}
-	f.State, f.Detail = sensor.Degraded, errors.Join(fails...).Error()
+	if _, err := os.Stat("/proc/modules"); name == facilityModule && errors.Is(err, fs.ErrNotExist) {
+		return f // a kernel without modules: nobody can load one, and the calls are not traced
+	}
+	f.State, f.Detail = sensor.Degraded, strings.ReplaceAll(errors.Join(fails...).Error(), "\n", "; ")
 	f.Remedy = "use a kernel with BTF and CONFIG_FTRACE_SYSCALLS, and mount tracefs and cgroup2"
 	if works == 0 {
 		f.State = sensor.Missing
@@ -178,6 +182,9 @@ func attach(prog *ebpf.Program, ps *ebpf.ProgramSpec, at places) (io.Closer, err
 // mounted at one of the usual places.
 func attachTracepoint(tracefs, event string, prog *ebpf.Program) (io.Closer, error) {
 	b, err := os.ReadFile(filepath.Join(tracefs, "events", event, "id"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the kernel has no tracepoint %s", event)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the kernel has no tracepoint %s: %w", event, err)
 	}

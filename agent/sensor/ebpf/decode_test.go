@@ -53,14 +53,17 @@ func TestNamesAreJoinedToTheirDirectory(t *testing.T) {
 }
 
 func TestExcludedPathsEndAtASlash(t *testing.T) {
-	n := &normaliser{cfg: Config{ExcludePaths: []string{"/var/lib/vedette", "/proc/"}}}
+	n := &normaliser{cfg: Config{Exclude: []Exclusion{{Path: "/var/lib/vedette"}, {Path: "/proc/"}, {Path: "/srv", Program: "/bin/own"}}}}
 	for p, want := range map[string]bool{
 		"/var/lib/vedette": true, "/var/lib/vedette/a": true, "/var/lib/vedette-not": false, "/var/lib": false,
-		"/proc/1/mem": true, "/proc": false,
+		"/proc/1/mem": true, "/proc": false, "/srv/a": false,
 	} {
-		if got := n.leftOut(p); got != want {
+		if got := n.leftOut(p, "/bin/any"); got != want {
 			t.Errorf("%s: %v", p, got)
 		}
+	}
+	if !n.leftOut("/srv/a", "/bin/own") || n.leftOut("/srv-not", "/bin/own") {
+		t.Error("a program's own files")
 	}
 }
 

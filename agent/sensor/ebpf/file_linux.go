@@ -28,11 +28,11 @@ func (n *normaliser) file(b []byte) bool {
 	case bpfEventTypeEVENT_RENAME:
 		action, before, now = "FileRenamed", now, joined(s[2], s[3], cut)
 	}
-	if n.leftOut(now) && (before == "" || n.leftOut(before)) {
+	ev := n.begin(&e.Header, event.FileEvents, action)
+	if by := ev.Initiating.Image.Path; n.leftOut(now, by) && (before == "" || n.leftOut(before, by)) {
 		n.excluded.Add(1)
 		return true
 	}
-	ev := n.begin(&e.Header, event.FileEvents, action)
 	ev.File = named(now)
 	if before != "" {
 		ev.Previous = named(before)
@@ -56,9 +56,20 @@ func joined(name, dir []byte, cut bool) string {
 	return path.Clean(strings.TrimSuffix(at, "/") + "/" + cString(name))
 }
 
-func (n *normaliser) leftOut(p string) bool {
-	for _, x := range n.cfg.ExcludePaths {
-		if rest, ok := strings.CutPrefix(p, x); ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(x, "/")) {
+// Exclusion names file events that are not reported: those at or below Path that Program
+// causes. Both are absolute and free of symbolic links; a Program of "" is everybody, which
+// blinds the sensor there, also to an attacker.
+type Exclusion struct {
+	Path    string
+	Program string
+}
+
+func (n *normaliser) leftOut(p, by string) bool {
+	for _, x := range n.cfg.Exclude {
+		if x.Program != "" && x.Program != by {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(p, x.Path); ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(x.Path, "/")) {
 			return true
 		}
 	}

@@ -18,7 +18,7 @@ func TestFilesByRelativeNamesAndDescriptors(t *testing.T) {
 	if err := os.Mkdir(out, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := newStage(t, Config{ExcludePaths: []string{out}})
+	s := newStage(t, Config{Exclude: []Exclusion{{Path: out}, {Path: dir, Program: "/bin/somebody-else"}}})
 	s.need("bpf:file")
 	_, pid := s.show("files", dir)
 	s.wait("deletion", func(e *event.Event) bool { return e.Action == "FileDeleted" })

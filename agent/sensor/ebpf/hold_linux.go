@@ -51,13 +51,14 @@ func (n *normaliser) emit(ev *event.Event) {
 			return
 		}
 		pend := n.pending[p.Key]
-		if pend == nil || pend.given && !patient {
+		if pend == nil || pend.given && !patient || n.waiting >= maxWaiting {
 			return
 		}
 		if h == nil {
 			h = &held{ev: ev}
 		}
 		h.waits++
+		n.waiting++
 		pend.waiting = append(pend.waiting, waiter{h, patient})
 	}
 	creation := ev.Table == event.ProcessEvents
@@ -68,16 +69,34 @@ func (n *normaliser) emit(ev *event.Event) {
 	}
 }
 
+// waited ends one of the waits of h.
+func (n *normaliser) waited(h *held) {
+	n.waiting--
+	if h.waits--; h.waits == 0 {
+		n.deliver(h.ev)
+	}
+}
+
 func (n *normaliser) deliver(ev *event.Event) {
 	n.emitted.Add(1)
 	n.sink.Emit(ev)
 }
 
-// await makes p pending. It may be already: a process born while the sensor starts is found
-// in /proc and in the ring.
+// Bounds of what waits for hashes: a file may be read for minutes while what runs it forks,
+// and what is started meanwhile has long command lines.
+const (
+	maxPending = 16384
+	maxWaiting = 8192
+)
+
+// await makes p pending, or returns nil when too many are. It may be already: a process born
+// while the sensor starts is found in /proc and in the ring.
 func (n *normaliser) await(p *event.Process) *pending {
 	if pend := n.pending[p.Key]; pend != nil {
 		return pend
+	}
+	if len(n.pending) >= maxPending {
+		return nil
 	}
 	now := time.Now()
 	pend := &pending{proc: p, deadline: now.Add(patience), late: now.Add(lateness)}
@@ -127,9 +146,7 @@ func (n *normaliser) settle(key uint64, sums hash.Sums, err error) {
 		if err != nil && w.creates(key) {
 			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", reason(err))
 		}
-		if w.waits--; w.waits == 0 {
-			n.deliver(w.ev)
-		}
+		n.waited(w.held)
 	}
 	for _, child := range pend.children {
 		n.settle(child, sums, err)
@@ -170,9 +187,7 @@ func (n *normaliser) letGo(pend *pending, all bool) {
 		if w.creates(pend.proc.Key) {
 			w.ev.Additional = more(w.ev.Additional, "HashUnavailable", "Late")
 		}
-		if w.waits--; w.waits == 0 {
-			n.deliver(w.ev)
-		}
+		n.waited(w.held)
 	}
 	clear(pend.waiting[len(stay):])
 	pend.waiting = stay
@@ -209,6 +224,8 @@ func reason(err error) string {
 		return "Gone"
 	case errors.Is(err, hash.ErrBusy):
 		return "Busy"
+	case errors.Is(err, hash.ErrStuck):
+		return "Stuck"
 	case errors.Is(err, hash.ErrClosed):
 		return "Stopped"
 	}

@@ -27,6 +27,7 @@ type normaliser struct {
 
 	mu      sync.Mutex
 	pending map[uint64]*pending // by Process.Key
+	waiting int                 // waits of events for them
 	names   *names
 
 	// Not under mu, so that figures can be had while the sink takes its time.
@@ -115,8 +116,10 @@ func (n *normaliser) fork(b []byte) bool {
 	p := n.table.Fork(by, child)
 	if creator := n.table.Lookup(by.PID); creator != nil {
 		if pend := n.pending[creator.Key]; pend != nil {
-			pend.children = append(pend.children, p.Key)
-			n.await(p).deadline = pend.deadline
+			if c := n.await(p); c != nil {
+				pend.children = append(pend.children, p.Key)
+				c.deadline = pend.deadline
+			}
 		}
 	}
 	return true
@@ -205,11 +208,13 @@ func (n *normaliser) exec(b []byte) bool {
 	}
 	if !known {
 		key := p.Key
-		err := n.pool.Submit(id, candidates(r, exe, cut || memfd), func(s hash.Sums, err error) { n.hashed(key, s, err) })
+		err := hash.ErrBusy
+		if n.await(p) != nil {
+			err = n.pool.Submit(id, candidates(r, exe, cut || memfd), func(s hash.Sums, err error) { n.hashed(key, s, err) })
+		}
 		if err != nil {
+			n.settle(key, hash.Sums{}, err)
 			ev.Additional = more(ev.Additional, "HashUnavailable", reason(err))
-		} else {
-			n.await(p)
 		}
 	}
 	n.emit(ev)

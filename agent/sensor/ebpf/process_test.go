@@ -3,6 +3,7 @@
 package ebpf
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -177,4 +178,30 @@ func shellName(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return filepath.Base(p)
+}
+
+func TestCatchUpFindsAProcessThatWasJustStarted(t *testing.T) {
+	s := newStage(t, Config{Flush: 50 * time.Millisecond})
+	for i := range 20 {
+		cmd := s.command("/bin/cat")
+		in, err1 := cmd.StdinPipe()
+		out, err2 := cmd.StdoutPipe()
+		if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+			t.Fatal(err)
+		}
+		// The kernel reports an exec a moment after Start returns; an answer comes later still.
+		fmt.Fprintln(in, "hello")
+		if _, err := out.Read(make([]byte, 6)); err != nil {
+			t.Fatal(err)
+		}
+		s.sensor.CatchUp(deadline)
+		p := s.sensor.Processes().Lookup(uint32(cmd.Process.Pid))
+		in.Close()
+		cmd.Wait()
+		if p == nil || p.Image.Name != "cat" {
+			t.Fatalf("the %dth is %+v", i, p)
+		}
+	}
+	s.end()
+	s.sensor.CatchUp(time.Hour) // of a sensor that ended, at once
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/vedette-edr/vedette/agent/kernfs"
 )
 
 // program says how one kernel program becomes a facility.
@@ -28,6 +30,9 @@ type attached struct {
 
 // facilityConnect reports attempts; without it the TCP state program does, a little later.
 const facilityConnect = "bpf:connect"
+
+// facilityModule reports attempts to load a kernel module.
+const facilityModule = "bpf:module"
 
 // programs lists every program, in the order of loading. Those of one facility stand or
 // fall alone: the facility is Degraded when only some of them work.
@@ -63,8 +68,8 @@ func programs() []program {
 		{name: "on_mmap", facility: "bpf:wx"},
 		{name: "on_mprotect", facility: "bpf:wx"},
 		{name: "on_pkey_mprotect", facility: "bpf:wx"},
-		{name: "on_finit_module", facility: "bpf:module"},
-		{name: "on_init_module", facility: "bpf:module"},
+		{name: "on_finit_module", facility: facilityModule},
+		{name: "on_init_module", facility: facilityModule},
 		{name: "on_io_uring", facility: "bpf:io_uring"},
 	}
 }
@@ -99,8 +104,12 @@ func prepare(cfg Config) (*objects, error) {
 		return nil, err
 	}
 	spec.Maps[bpfMapScratches].MaxEntries = uint32(cpus)
+	self := uint32(os.Getpid())
+	if !kernfs.Initial("pid") {
+		self = 0 // our number is another process's there; it must not hide that one
+	}
 	set := map[string]any{
-		bpfVarSelfPid:   uint32(os.Getpid()),
+		bpfVarSelfPid:   self,
 		bpfVarWakeBytes: uint32(min(64<<10, cfg.RingBytes/4)),
 	}
 	if cfg.CgroupPath != "" {

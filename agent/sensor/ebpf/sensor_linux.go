@@ -27,16 +27,16 @@ const flagPathCut = 1
 
 // Config of a Sensor. The zero value watches the whole machine.
 type Config struct {
-	Table        *process.Table   // nil makes one
-	Pool         *hash.Pool       // nil makes one; a given one is not closed by the sensor
-	RingBytes    int              // a power of two; 0 means 8 MiB
-	Flush        time.Duration    // how long a record may lie in the ring, 10–50 ms; 0 means 25 ms
-	CgroupPath   string           // watch only this cgroup2 directory and below; "" means all
-	ExcludePaths []string         // no events of files at or below these absolute paths
-	Disable      []string         // facilities to leave out: bpf:file, tracefs, cgroup2, …
-	OmitExit     bool             // no ProcessTerminated events
-	RunStats     bool             // measure the run time of the programs, at a cost of ~30 ns a run
-	Now          func() time.Time // the wall clock; nil means time.Now
+	Table      *process.Table   // nil makes one
+	Pool       *hash.Pool       // nil makes one; a given one is not closed by the sensor
+	RingBytes  int              // a power of two; 0 means 8 MiB
+	Flush      time.Duration    // how long a record may lie in the ring, 10–50 ms; 0 means 25 ms
+	CgroupPath string           // watch only this cgroup2 directory and below; "" means all
+	Exclude    []Exclusion      // file events that are not reported
+	Disable    []string         // facilities to leave out: bpf:file, tracefs, cgroup2, …
+	OmitExit   bool             // no ProcessTerminated events
+	RunStats   bool             // measure the run time of the programs, at a cost of ~30 ns a run
+	Now        func() time.Time // the wall clock; nil means time.Now
 }
 
 // Sensor watches the device with kernel programs. Its methods may be called from any
@@ -51,6 +51,8 @@ type Sensor struct {
 	objects *objects
 	progs   []attached
 	last    Stats
+	ring    *ringbuf.Reader // while Run reads it
+	behind  []chan struct{} // closed when all that is in the ring now was taken in
 	ready   chan struct{}
 	started atomic.Bool
 }
@@ -104,6 +106,10 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	// Needed before 5.11 only, and a failure shows as a map that cannot be made.
 	_ = rlimit.RemoveMemlock()
 	obj, err := prepare(s.cfg)
+	if errors.Is(err, unix.EPERM) {
+		// Without the library's guess that the memory limit is to blame.
+		err = errors.New("the kernel refuses BPF to this user or container")
+	}
 	if err != nil {
 		s.found.missing("bpf", "run the agent as root on a kernel with BPF, BTF and ring buffers (5.8 or later)", err)
 		return fmt.Errorf("ebpf: %w", err)
@@ -158,8 +164,45 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 			Detail: "connections accepted by programs that ran before the agent have no owner: " + err.Error(),
 		})
 	}
+	s.mu.Lock()
+	s.ring = rd
+	s.mu.Unlock()
 	close(s.ready)
 	return s.read(ctx, rd, norm, progs, obj)
+}
+
+// CatchUp returns when what the kernel reported before the call is in the table of
+// processes, or after limit. Another source that names a process by its number would else
+// find it as it was up to Config.Flush ago, or not at all.
+func (s *Sensor) CatchUp(limit time.Duration) {
+	done := make(chan struct{})
+	s.mu.Lock()
+	if s.ring == nil {
+		s.mu.Unlock()
+		return
+	}
+	s.behind = append(s.behind, done)
+	err := s.ring.Flush()
+	s.mu.Unlock()
+	if err != nil {
+		return // closed
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
+// waiting returns who waits in CatchUp, to be released once the ring was read to its end
+// after this.
+func (s *Sensor) waiting() []chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.behind
+	s.behind = nil
+	return w
 }
 
 // read moves records from the ring to the normaliser until ctx ends, and then what is left.
@@ -169,6 +212,7 @@ func (s *Sensor) read(ctx context.Context, rd *ringbuf.Reader, norm *normaliser,
 	next := time.Now().Add(s.cfg.Flush)
 	rd.SetDeadline(next)
 	closing := false
+	var behind []chan struct{}
 	for i := 0; ; i++ {
 		err := rd.ReadInto(&rec)
 		if err == nil {
@@ -176,11 +220,21 @@ func (s *Sensor) read(ctx context.Context, rd *ringbuf.Reader, norm *normaliser,
 			if i%256 != 0 || time.Now().Before(next) {
 				continue
 			}
-		} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+		} else if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ringbuf.ErrFlushed) {
 			return fmt.Errorf("ebpf: reading the ring: %w", err)
 		} else if closing {
 			loss.report(s.cfg.Now())
 			return nil
+		}
+		if err != nil {
+			// The ring was at its end. Who came during that pass waits for another.
+			for _, done := range behind {
+				close(done)
+			}
+			if behind = s.waiting(); len(behind) > 0 {
+				rd.SetDeadline(time.Now())
+				continue
+			}
 		}
 		if ctx.Err() != nil && !closing {
 			detach(progs)
@@ -196,7 +250,7 @@ func (s *Sensor) finish() {
 	last := s.Stats()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last, s.objects = last, nil
+	s.last, s.objects, s.ring = last, nil, nil
 	for _, p := range s.progs {
 		p.prog.Close()
 	}

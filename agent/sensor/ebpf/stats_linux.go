@@ -22,7 +22,7 @@ type Stats struct {
 	Kernel    map[string]Count // by kind of record: exec, fork, connect, …
 	Emitted   uint64           // events handed to the sink
 	Unhashed  int              // processes whose image is still being read
-	Excluded  uint64           // file events left out by Config.ExcludePaths
+	Excluded  uint64           // file events left out by Config.Exclude
 	Undecoded uint64           // datagrams on port 53 that are no DNS message
 	Malformed uint64           // records that could not be read: a bug, or memory gone bad
 	Runs      uint64           // runs of all programs, with Config.RunStats
