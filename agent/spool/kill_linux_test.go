@@ -63,8 +63,11 @@ func TestKilledTenTimesNothingThatWasKeptIsLostAndTheRestIsCounted(t *testing.T)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(time.Duration(150+rnd.IntN(400))*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+		life := time.Duration(rnd.IntN(500)) * time.Millisecond
 		for sc := bufio.NewScanner(out); sc.Scan(); {
+			if emitted[run] == 0 { // it has begun, however long that took
+				time.AfterFunc(life, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+			}
 			var e, k uint64
 			if n, _ := fmt.Sscanf(sc.Text(), "%d %d", &e, &k); n == 2 {
 				emitted[run], kept[run] = e, k
