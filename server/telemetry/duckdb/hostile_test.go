@@ -143,6 +143,12 @@ func TestSandbox(t *testing.T) {
 	if n := strings.Count(string(dev), ":"); n != 1 || !strings.Contains(string(dev), "lo:") {
 		t.Errorf("the worker's network:\n%s", dev)
 	}
+	if score, err := os.ReadFile(proc + "oom_score_adj"); err != nil || string(score) != "900\n" {
+		t.Errorf("the worker's oom_score_adj is %q, %v", score, err)
+	}
+	if stat, err := os.ReadFile(proc + "stat"); err != nil || strings.Fields(string(stat[strings.LastIndex(string(stat), ")")+1:]))[16] != "5" {
+		t.Errorf("the worker is not behind the server in priority: %s, %v", stat, err)
+	}
 	env, err := os.ReadFile(proc + "environ")
 	if err != nil || strings.Contains(string(env), "PATH=") {
 		t.Errorf("the worker's environment: %q, %v", env, err)
