@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -56,6 +58,10 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	if c.store, err = store.Open(ctx, store.Config{Dir: s.cfg.DataDir, Clock: clock}); err != nil {
 		return nil, err
 	}
+	if err = c.checkWhole(ctx); err != nil {
+		c.close()
+		return nil, err
+	}
 	if c.ca, err = ca.Open(ca.Config{Dir: filepath.Join(s.cfg.DataDir, "ca"), Clock: clock}); err != nil {
 		c.close()
 		return nil, err
@@ -89,6 +95,29 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		return health.OK()
 	})
 	return c, nil
+}
+
+// checkWhole refuses a data directory of which a part was lost: beginning that part anew
+// would lock every device out, or leave telemetry behind that nobody can ask for.
+func (c *control) checkWhole(ctx context.Context) error {
+	tenants, err := c.store.Access().Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	dir := c.server.cfg.DataDir
+	if len(tenants) > 0 {
+		crt := filepath.Join(dir, "ca", "ca.crt")
+		if _, err := os.Stat(crt); err != nil {
+			return fmt.Errorf("%w: there are tenants, whose devices trust that CA: restore it", err)
+		}
+		return nil
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "telemetry", "segments", "*"))
+	if err == nil && len(found) > 0 {
+		return fmt.Errorf("%s knows no tenant and there is telemetry of one: restore the database, or move %s away",
+			filepath.Join(dir, "control.db"), filepath.Join(dir, "telemetry"))
+	}
+	return err
 }
 
 // start makes the first tenant where there is none, and loads what is kept in memory.

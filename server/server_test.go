@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -106,5 +107,38 @@ func TestOwnAddresses(t *testing.T) {
 		if got := own(addr); got != want {
 			t.Errorf("own(%q) = %v", addr, got)
 		}
+	}
+}
+
+func TestALostPartIsNotBegunAnew(t *testing.T) {
+	for name, lose := range map[string]func(dir string) error{
+		"ca": func(dir string) error { return os.RemoveAll(filepath.Join(dir, "ca")) },
+		"control.db": func(dir string) error {
+			if err := os.MkdirAll(filepath.Join(dir, "telemetry", "segments", "a-tenant"), 0o755); err != nil {
+				return err
+			}
+			return os.Remove(filepath.Join(dir, "control.db"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c := Config{DataDir: dir, Listen: freePort(t)}
+			startStop(t, c)
+			before := readBootstrap(t, dir)
+			if err := lose(dir); err != nil {
+				t.Fatal(err)
+			}
+			s, err := New(context.Background(), c)
+			if err == nil {
+				s.close()
+				t.Fatal("the server started")
+			}
+			if !strings.Contains(err.Error(), filepath.Join(dir, name)) {
+				t.Errorf("the error does not name what is lost: %v", err)
+			}
+			if after := readBootstrap(t, dir); after != before {
+				t.Error("the credentials were written anew")
+			}
+		})
 	}
 }

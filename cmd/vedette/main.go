@@ -6,9 +6,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -104,6 +106,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 // report prints an error as a person wants to read it.
 func report(w io.Writer, err error) {
 	var api *client.Error
+	var link *net.OpError
+	var trust *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &api) && api.Status == 401:
 		fmt.Fprintf(w, "vedette: not signed in: %s\nCheck client_id and client_secret in the profile.\n", api.Message)
@@ -111,6 +115,10 @@ func report(w io.Writer, err error) {
 		fmt.Fprintf(w, "vedette: %s\nIf you mean it, add --force-self.\n", api.Message)
 	case errors.As(err, &api) && api.Target != "":
 		fmt.Fprintf(w, "vedette: %s\n(correlation id %s)\n", api, api.Target)
+	case errors.As(err, &trust):
+		fmt.Fprintf(w, "vedette: the server's certificate is not trusted: %v\nThe profile's ca_file must be the CA of this server.\n", trust.Err)
+	case errors.As(err, &link) && link.Op == "dial":
+		fmt.Fprintf(w, "vedette: the server cannot be reached: %v\nIs it running, and is api_url in the profile its address?\n", link)
 	default:
 		fmt.Fprintln(w, "vedette:", err)
 	}

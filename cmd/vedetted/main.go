@@ -40,9 +40,17 @@ type serveCommand struct {
 	LogFormat  string          `help:"${enum}." enum:"text,json" default:"text"`
 }
 
+// minRetention is the shortest time that telemetry is kept.
+const minRetention = time.Hour
+
+// Run serves until it is told to end.
 func (c *serveCommand) Run(ctx context.Context) error {
 	if c.Reserve <= 0 || c.Reserve > 1<<20 {
 		return fmt.Errorf("disk-reserve %d: it is a number of MiB between 1 and %d", c.Reserve, 1<<20)
+	}
+	// A number without a unit is nanoseconds, and would empty the store.
+	if c.Retention < minRetention {
+		return fmt.Errorf("retention %v: it is a duration of at least %v, such as 720h", c.Retention, minRetention)
 	}
 	log := logger(os.Stderr, c.LogLevel, c.LogFormat)
 	s, err := server.New(ctx, server.Config{

@@ -192,7 +192,11 @@ func (b *binder) use(sym *symbol, at syntax.Span) plan.Expr {
 }
 
 func (b *binder) grow(n int, at syntax.Span) {
-	if b.exprs += n; b.exprs > maxExprs {
+	over := b.exprs > maxExprs
+	if b.exprs += n; over {
+		panic(bail{}) // said once already
+	}
+	if b.exprs > maxExprs {
 		b.fail(at, CodeLimit, "the query becomes more than %d expressions when its let statements are put in place", maxExprs)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -61,11 +62,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.now = time.Now
 	}
 	if s.write, err = openWriter(ctx, path); err != nil {
-		return nil, errs.Wrap(op, err)
+		return nil, fmt.Errorf("%s: %w", path, errs.Wrap(op, err))
 	}
 	if err := s.prepare(ctx, path); err != nil {
 		_ = s.Close()
-		return nil, errs.Wrap(op, err)
+		return nil, fmt.Errorf("%s: %w", path, errs.Wrap(op, err))
 	}
 	return s, nil
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/telemetry"
 )
@@ -50,6 +52,37 @@ func TestMergesAreBounded(t *testing.T) {
 	}
 	if total == 0 || len(s.files[p]) > 12 {
 		t.Errorf("%d merges left %d segments", total, len(s.files[p]))
+	}
+}
+
+// A clock that leaps ahead must not empty the store before anybody can see it.
+func TestAClockThatLeapsAheadCostsLittle(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	cfg := testConfig(t.TempDir())
+	cfg.Clock = func() time.Time { return now }
+	cfg.Retention = 30 * 24 * time.Hour
+	s := openStore(t, cfg)
+	for day := range uint64(10) {
+		b := makeBatch(tenantA, 1, day+1, 1)
+		b.Received = now.Add(time.Duration(day-10) * 24 * time.Hour)
+		mustAppend(t, s, b)
+		cutAll(t, s)
+	}
+	leap := event.Ticks(now.Add(20 * 365 * 24 * time.Hour))
+	if err := s.retire(leap); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Status().Segments; n != 9 {
+		t.Errorf("%d of 10 days are left after one pass", n)
+	}
+	// A server that was off for so long still gets there.
+	for range 9 {
+		if err := s.retire(leap); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Status().Segments; n != 0 {
+		t.Errorf("%d segments are left in the end", n)
 	}
 }
 

@@ -143,6 +143,12 @@ func TestSandbox(t *testing.T) {
 	if n := strings.Count(string(dev), ":"); n != 1 || !strings.Contains(string(dev), "lo:") {
 		t.Errorf("the worker's network:\n%s", dev)
 	}
+	if score, err := os.ReadFile(proc + "oom_score_adj"); err != nil || string(score) != "900\n" {
+		t.Errorf("the worker's oom_score_adj is %q, %v", score, err)
+	}
+	if stat, err := os.ReadFile(proc + "stat"); err != nil || strings.Fields(string(stat[strings.LastIndex(string(stat), ")")+1:]))[16] != "5" {
+		t.Errorf("the worker is not behind the server in priority: %s, %v", stat, err)
+	}
 	env, err := os.ReadFile(proc + "environ")
 	if err != nil || strings.Contains(string(env), "PATH=") {
 		t.Errorf("the worker's environment: %q, %v", env, err)
@@ -219,7 +225,7 @@ func TestNoSandbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.kill()
-	if !strings.Contains(w.lacks, "a file system of its own") || !strings.Contains(w.lacks, "no network") {
+	if os.Geteuid() != 0 && !strings.Contains(w.lacks, "a file system of its own") || !strings.Contains(w.lacks, "no network") {
 		t.Errorf("what is lacking is not told: %q", w.lacks)
 	}
 	ask := func(sql string) (n int64, err error) {
@@ -232,6 +238,47 @@ func TestNoSandbox(t *testing.T) {
 	}
 	if _, err := ask("SELECT count(*) FROM read_csv('/etc/passwd')"); err == nil {
 		t.Error("/etc/passwd was read")
+	}
+}
+
+// TestCage looks at the worker of a server that is root and may make no namespaces, as in
+// a container: it must be neither root nor where other files are.
+func TestCage(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	s := openStore(t, testConfig(t.TempDir()))
+	s.pool.root = "/nonexistent" // no sandbox can be built on that
+	mustAppend(t, s, makeBatch(tenantA, 1, 1, 3))
+	mustAppend(t, s, makeBatch(tenantB, 1, 1, 1))
+	cutAll(t, s)
+	if rows := ask(t, s, tenantA, "DeviceProcessEvents", "long", `SELECT count(*) FROM %s`); rows[0][0].I != 3 {
+		t.Errorf("counted %d", rows[0][0].I)
+	}
+	if lacks := s.Status().Sandbox; !strings.Contains(lacks, "no network") {
+		t.Errorf("what is lacking is not told: %q", lacks)
+	}
+	s.pool.mu.Lock()
+	pid := s.pool.idle[0].cmd.Process.Pid
+	s.pool.mu.Unlock()
+	proc := fmt.Sprintf("/proc/%d/", pid)
+	status, err := os.ReadFile(proc + "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Uid:\t65534\t65534\t65534\t65534", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("the worker lacks %q", want)
+		}
+	}
+	if root, err := os.Readlink(proc + "root"); err != nil || root != s.segmentDir(tenantA) {
+		t.Errorf("the worker's root is %s, %v", root, err)
+	}
+	for _, q := range []string{"SELECT count(*) FROM read_csv('/etc/passwd')", "COPY (SELECT 1) TO '/DeviceProcessEvents/evil.parquet' (FORMAT parquet)",
+		"SELECT count(*) FROM read_parquet('../" + string(tenantB) + "/DeviceProcessEvents/*.parquet')"} {
+		if _, _, err := tryAsk(s, tenantA, telemetry.Limits{}, "DeviceProcessEvents", "long", q); err == nil {
+			t.Errorf("%s: was done", q)
+		}
 	}
 }
 

@@ -69,14 +69,27 @@ func (s *Store) maintain(ctx context.Context) error {
 	return failed
 }
 
-// retire drops the segments whose newest row is older than the retention.
+// retireStep is how much ingestion time one pass drops at most. A clock that is set years
+// ahead by mistake then costs the oldest hours until somebody sees it, not everything; a
+// server that was off for a month catches up within hours.
+const retireStep = time.Hour
+
+// retire drops the segments whose newest row is older than the retention, oldest first.
 func (s *Store) retire(now int64) error {
 	s.manifestMu.Lock()
 	defer s.manifestMu.Unlock()
 	s.mu.Lock()
+	cutoff := now - tickDuration(s.cfg.Retention)
+	oldest := cutoff
+	for _, list := range s.files {
+		for _, g := range list {
+			oldest = min(oldest, g.maxIngest)
+		}
+	}
+	cutoff = min(cutoff, oldest+tickDuration(retireStep))
 	var old []*segment
 	for _, list := range s.files {
-		old = append(old, expired(list, now-tickDuration(s.cfg.Retention))...)
+		old = append(old, expired(list, cutoff)...)
 	}
 	s.mu.Unlock()
 	if len(old) == 0 {

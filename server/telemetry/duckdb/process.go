@@ -70,16 +70,35 @@ func startProcess(cfg *WorkerConfig, root, data, out string) (*process, error) {
 		}
 		refused = err
 	}
-	w, err := launch(cfg, &setup, nil)
+	w, err := cage(cfg, setup)
 	if err != nil {
-		return nil, errors.Join(err, refused)
+		refused = errors.Join(refused, err)
 	}
-	w.data, w.outDir = data, out
-	w.lacks += ", namespaces (no network, no other processes)"
+	if w == nil {
+		if w, err = launch(cfg, &setup, nil); err != nil {
+			return nil, errors.Join(err, refused)
+		}
+		w.data, w.outDir = data, out
+	}
+	if w.lacks != "" {
+		w.lacks += ", "
+	}
+	w.lacks += "namespaces (no network, no other processes)"
 	if refused != nil {
 		w.lacks += ": " + refused.Error()
 	}
 	return w, nil
+}
+
+// cage starts a worker as root does where namespaces cannot be had, as in a container:
+// nobody, with the tenant's segments for a file system. A worker that is to write runs no
+// query of a user; it gets none, and neither does one whose server is not root.
+func cage(cfg *WorkerConfig, setup frame.Setup) (*process, error) {
+	if !isRoot() || setup.Out != "" {
+		return nil, nil
+	}
+	setup.Cage, setup.UID, setup.GID = true, cfg.UID, cfg.GID
+	return launch(cfg, &setup, nil)
 }
 
 // box is a sandbox that may be had: how the process is started and who it becomes.

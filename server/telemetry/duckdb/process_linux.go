@@ -30,7 +30,10 @@ func boxes(cfg *WorkerConfig) []box {
 	}}}
 }
 
-// startLocked starts cmd with no_new_privs.
+// workerNice is how far workers stand back behind what serves devices.
+const workerNice = 5
+
+// startLocked starts cmd with no_new_privs and behind the server in priority.
 func startLocked(cmd *exec.Cmd) error {
 	result := make(chan error)
 	go func() {
@@ -39,6 +42,11 @@ func startLocked(cmd *exec.Cmd) error {
 		runtime.LockOSThread()
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			result <- fmt.Errorf("no_new_privs: %w", err)
+			return
+		}
+		// Belongs to the thread too, and passes to the child.
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, workerNice); err != nil {
+			result <- fmt.Errorf("priority: %w", err)
 			return
 		}
 		result <- cmd.Start()

@@ -44,6 +44,7 @@ type Setup struct {
 	// the worker's view is only /data and /out; without, it sees these paths.
 	Data, Out, Root string
 	UID, GID        int   // to become; 0 stays
+	Cage            bool  // without Root: make Data the root directory, which takes less than a sandbox
 	Memory          int64 // DuckDB's memory limit in bytes
 	AddressSpace    int64 // RLIMIT_AS; 0 for none
 	Threads         int

@@ -20,11 +20,24 @@ const maxFiles = 4096
 // tenant's segments, read-only. It returns what could not be had, and changes s to the
 // paths as they are from inside.
 func enter(s *frame.Setup) (lacks []string, err error) {
-	if s.Root != "" {
+	// When memory runs out, a query is to die and not the server. Without /proc it is as
+	// likely as anybody.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("900"), 0)
+	switch {
+	case s.Root != "":
 		if err := pivot(s); err != nil {
 			return nil, err
 		}
-	} else {
+	case s.Cage:
+		// Left again by nobody but root, which the process is no more when a query comes.
+		if err := unix.Chroot(s.Data); err != nil {
+			return nil, fmt.Errorf("enter %s: %w", s.Data, err)
+		}
+		if err := os.Chdir("/"); err != nil {
+			return nil, err
+		}
+		s.Data = "/"
+	default:
 		lacks = append(lacks, "a file system of its own")
 	}
 	if err := limit(s); err != nil {
