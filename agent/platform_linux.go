@@ -77,7 +77,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	p.sensors = []sensor.Sensor{
 		kernel,
 		audit.New(audit.Config{Host: host, Lookup: p.sender, Mark: auditMark}),
-		account.New(account.Config{Host: host, Writer: p.writers.last}),
+		account.New(account.Config{Host: host, Writer: p.writer}),
 	}
 	p.blocker, p.unable = address.New(address.Config{Instance: c.Instance, Servers: servers, Find: table.Find})
 	if p.unable == nil {
@@ -134,6 +134,12 @@ const catchUp = 50 * time.Millisecond
 func (p *platform) sender(pid uint32) *event.Process {
 	p.kernel.CatchUp(catchUp)
 	return p.kernel.Processes().Lookup(pid)
+}
+
+// writer is who wrote a file last.
+func (p *platform) writer(path string) *event.Process {
+	p.kernel.CatchUp(catchUp)
+	return p.writers.last(path)
 }
 
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and

@@ -6,6 +6,11 @@ cd "$(dirname "$0")/.."
 data=$1 port=$2
 mkdir -p "$data"
 chmod 700 "$data"
+if curl -ks -m 2 -o /dev/null "https://localhost:$port/healthz"; then
+	echo "Something answers at https://localhost:$port/ already. Is another make run at work?" >&2
+	echo "End it, or choose another port and directory: make run PORT=9443 DATA=run2" >&2
+	exit 1
+fi
 
 server='' agent=''
 stop() {

@@ -55,13 +55,13 @@ func Ensure(ctx context.Context, c Config) (*Identity, error) {
 		if err == nil {
 			return id, nil
 		}
-		if !said {
-			said = true
-			c.Trouble(err)
-		}
 		f := FaultOf(err)
 		if permanent(err) && f.Retry == 0 {
 			return nil, err
+		}
+		if !said {
+			said = true
+			c.Trouble(err)
 		}
 		if werr := wait(ctx, b.next(f.Retry)); werr != nil {
 			return nil, errors.Join(err, werr)

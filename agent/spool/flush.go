@@ -17,6 +17,9 @@ const (
 	saveEvery = time.Second
 )
 
+// batchBytes bounds about what one batch is made of: its encoding is held several times over.
+const batchBytes = 1 << 20
+
 // run is the flusher: the only goroutine that makes batches.
 func (s *Spool) run() {
 	defer close(s.done)
@@ -127,7 +130,11 @@ func (s *Spool) flush() error {
 		return err
 	}
 	s.mu.Lock()
-	n := min(len(s.events), s.conf.BatchEvents)
+	n, size := 0, 0
+	for n < min(len(s.events), s.conf.BatchEvents) && (n == 0 || size < batchBytes) {
+		size += sizeOf(s.events[n])
+		n++
+	}
 	events := s.events[:n:n]
 	if s.overflow.Count > 0 {
 		s.addGap(s.overflow)

@@ -45,7 +45,7 @@ type Config struct {
 	Linger      time.Duration // how long an event may wait for company; 50 ms
 	BatchEvents int           // events of one batch; 500
 	QueueEvents int           // events in memory that wait for the disk; 16384
-	QueueBytes  int           // what these take, about; 16 MiB
+	QueueBytes  int           // what these take, about; 8 MiB
 
 	Clock func() time.Time // time.Now
 }
@@ -67,7 +67,7 @@ func (c Config) orDefault() Config {
 		c.QueueEvents = 16384
 	}
 	if c.QueueBytes <= 0 {
-		c.QueueBytes = 16 << 20
+		c.QueueBytes = 8 << 20
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -68,6 +69,9 @@ func (c *runCommand) Run(ctx context.Context) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryGoal)
+	}
 	var level slog.Level
 	level.UnmarshalText([]byte(c.LogLevel)) // kong admitted only names of levels
 	return agent.Run(ctx, agent.Config{
@@ -76,6 +80,10 @@ func (c *runCommand) Run(ctx context.Context) error {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }
+
+// memoryGoal is when the collector works harder: what the agent holds is bounded, what it
+// leaves behind in a storm of long command lines need not lie about.
+const memoryGoal = 40 << 20
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`

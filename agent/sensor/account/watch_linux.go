@@ -37,6 +37,9 @@ type Config struct {
 
 var native = binary.NativeEndian
 
+// settle is how long after the first change account files are read, however many follow.
+const settle = 20 * time.Millisecond
+
 // maxWait bounds how long a stream of changes can put off the comparison.
 const maxWait = 10 // times Quiet
 
@@ -191,7 +194,8 @@ func (w *watcher) report(c *scan) {
 // loop compares whenever something was changed and has been quiet for a while.
 func (w *watcher) loop(ctx context.Context, in *os.File) error {
 	buf := make([]byte, 64<<10)
-	var first time.Time // of the changes not yet compared
+	var first time.Time   // of the changes not yet compared
+	var touched time.Time // when an account file changed that was not read since
 	for {
 		deadline := time.Time{}
 		if !first.IsZero() {
@@ -199,6 +203,9 @@ func (w *watcher) loop(ctx context.Context, in *os.File) error {
 			if last := first.Add(maxWait * w.s.cfg.Quiet); last.Before(deadline) {
 				deadline = last
 			}
+		}
+		if due := touched.Add(settle); !touched.IsZero() && due.Before(deadline) {
+			deadline = due
 		}
 		_ = in.SetReadDeadline(deadline)
 		if ctx.Err() != nil {
@@ -208,25 +215,34 @@ func (w *watcher) loop(ctx context.Context, in *os.File) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded) && !touched.IsZero():
+			touched = time.Time{}
+			w.compareAccounts()
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			first = time.Time{}
 			w.compare()
 		case err != nil:
 			return fmt.Errorf("inotify: %w", err)
-		case first.IsZero() && w.relevant(buf[:n]):
-			first = time.Now()
+		default:
+			found, accounts := w.relevant(buf[:n])
+			if found && first.IsZero() {
+				first = time.Now()
+			}
+			if accounts && touched.IsZero() {
+				touched = time.Now()
+			}
 		}
 	}
 }
 
-// relevant reports whether any of the events may have changed what is compared.
-func (w *watcher) relevant(b []byte) bool {
-	found := false
+// relevant reports whether any of the events may have changed what is compared, and
+// whether it was the accounts.
+func (w *watcher) relevant(b []byte) (found, accounts bool) {
 	for len(b) >= unix.SizeofInotifyEvent {
 		wd, m := int32(native.Uint32(b)), native.Uint32(b[4:])
 		size := unix.SizeofInotifyEvent + int(native.Uint32(b[12:]))
 		if size > len(b) {
-			return true
+			return true, true
 		}
 		name := unix.ByteSliceToString(b[unix.SizeofInotifyEvent:size])
 		r := w.roles[wd]
@@ -237,18 +253,30 @@ func (w *watcher) relevant(b []byte) bool {
 			delete(w.roles, wd) // the directory is gone; its number will not come again
 		case r&files != 0,
 			r&parent != 0 && m&unix.IN_ISDIR != 0,
-			r&etc != 0 && (name == "passwd" || name == "group" || name == "shadow" || name == "crontab"):
+			r&etc != 0 && name == "crontab":
 			found = true
+		case r&etc != 0 && (name == "passwd" || name == "group" || name == "shadow"):
+			found, accounts = true, true
 		case m&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF) != 0:
 			found = true
 		}
 		b = b[size:]
 	}
-	return found
+	return found, accounts
 }
 
 func (w *watcher) compare() {
 	w.watchAccounts()
+	w.compareAccounts()
+	old := w.units
+	w.unwatch = nil
+	w.base()
+	w.emit(diffUnits(old, w.units))
+}
+
+// compareAccounts also runs soon after each change: an account that is made, used and
+// removed at once must not be missed because it was gone when all was quiet.
+func (w *watcher) compareAccounts() {
 	now, err := w.readIdentity()
 	switch {
 	case err != nil:
@@ -261,10 +289,6 @@ func (w *watcher) compare() {
 		w.emit(diffIdentity(w.identity, now, w.s.cfg.Host))
 		w.identity = now
 	}
-	old := w.units
-	w.unwatch = nil
-	w.base()
-	w.emit(diffUnits(old, w.units))
 }
 
 func (w *watcher) readIdentity() (identity, error) {

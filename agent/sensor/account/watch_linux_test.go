@@ -41,6 +41,11 @@ type lab struct {
 
 func newLab(t *testing.T, files map[string]string) *lab {
 	t.Helper()
+	return newQuietLab(t, files, 50*time.Millisecond)
+}
+
+func newQuietLab(t *testing.T, files map[string]string, quiet time.Duration) *lab {
+	t.Helper()
 	l := &lab{t: t, root: t.TempDir(), out: &sink{}}
 	l.write("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n")
 	l.write("etc/group", "root:x:0:\nsudo:x:27:\n")
@@ -50,7 +55,7 @@ func newLab(t *testing.T, files map[string]string) *lab {
 		l.write(name, text)
 	}
 	l.s = New(Config{
-		Root: l.root, Host: "host1", Quiet: 50 * time.Millisecond,
+		Root: l.root, Host: "host1", Quiet: quiet,
 		Writer: func(path string) *event.Process { return &event.Process{CommandLine: path} },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -200,6 +205,30 @@ func TestAccountToolsAreSeen(t *testing.T) {
 	l.expect("UserAccountDeleted mara/1500", "UserAccountRemovedFromLocalGroup mara/1500 sudo")
 	l.run("groupdel", "-P", l.root, "mara")
 	l.expect("SecurityGroupDeleted mara")
+}
+
+func TestAnAccountThatIsGoneBeforeAllIsQuietIsSeen(t *testing.T) {
+	l := newQuietLab(t, nil, time.Hour)
+	l.write("etc/passwd", "root:x:0:0:root:/root:/bin/bash\nshort:x:1000:1000::/:/bin/sh\n")
+	await := func(action string) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			l.out.mu.Lock()
+			found := slices.ContainsFunc(l.out.events, func(e *event.Event) bool {
+				return e.Action == action && e.Account.Name == "short" && e.Initiating != nil
+			})
+			l.out.mu.Unlock()
+			if found {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("no %s", action)
+			}
+		}
+	}
+	await("UserAccountCreated")
+	l.write("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n")
+	await("UserAccountDeleted")
 }
 
 func TestBackdoorLinesAreSeenHoweverTheyAreWritten(t *testing.T) {
