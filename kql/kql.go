@@ -9,9 +9,13 @@
 package kql
 
 import (
+	"context"
+
 	"github.com/vedette-edr/vedette/kql/bind"
+	"github.com/vedette-edr/vedette/kql/eval"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/syntax"
+	"github.com/vedette-edr/vedette/kql/types"
 )
 
 // Error is one thing wrong with a query, with its place in the text.
@@ -29,10 +33,31 @@ type Query struct {
 	Root    plan.Node
 	Columns []plan.Column // of the result, in order
 	Render  *bind.Render  // what render asked for, or nil
+	// More are the further results of fork and facet; Root is the first.
+	More []plan.Node
+}
+
+// written answers the rows of plans that read no table.
+func written(root plan.Node) ([][]types.Value, error) {
+	reads := false
+	plan.Walk(root, func(n plan.Node) {
+		if _, ok := n.(*plan.Scan); ok {
+			reads = true
+		}
+	})
+	if reads {
+		return nil, nil
+	}
+	return eval.Run(context.Background(), plan.Optimize(root), nil, eval.Limits{Rows: 100_000})
 }
 
 // Compile parses, binds and rewrites a text. The error, when there is one, is of type Errors.
+// Without opt.Probe the plug-ins whose columns depend on rows see the tables that the text
+// itself writes, and no others.
 func Compile(text string, cat bind.Catalog, opt Options) (*Query, error) {
+	if opt.Probe == nil {
+		opt.Probe = written
+	}
 	script, errs := syntax.Parse(text)
 	if len(errs) > 0 {
 		return nil, errs
@@ -42,5 +67,9 @@ func Compile(text string, cat bind.Catalog, opt Options) (*Query, error) {
 		return nil, errs
 	}
 	cols := append([]plan.Column(nil), res.Root.Columns()...)
-	return &Query{Text: text, Root: plan.Optimize(res.Root), Columns: cols, Render: res.Render}, nil
+	q := &Query{Text: text, Root: plan.Optimize(res.Root), Columns: cols, Render: res.Render}
+	for _, n := range res.More {
+		q.More = append(q.More, plan.Optimize(n))
+	}
+	return q, nil
 }

@@ -70,7 +70,8 @@ type Render struct {
 // Result is a bound query.
 type Result struct {
 	Root   plan.Node
-	Render *Render // nil without render
+	More   []plan.Node // further results of fork and facet
+	Render *Render     // nil without render
 }
 
 // Codes of semantic errors.
@@ -112,7 +113,7 @@ func Bind(text string, script *syntax.Script, cat Catalog, opt Options) (*Result
 	if !ok || len(b.errs) > 0 {
 		return nil, b.errs
 	}
-	res.Render = b.render
+	res.Render, res.More = b.render, b.more
 	return res, nil
 }
 
@@ -126,6 +127,7 @@ type binder struct {
 	exprs  int // see weigh
 	depth  int
 	render *Render
+	more   []plan.Node
 	// settings are the constants of set statements.
 	settings map[string]types.Value
 }
@@ -260,6 +262,8 @@ type rel struct {
 	cols  []plan.Column
 	alias []plan.Column
 	name  string // of the table, for withsource
+	// open says that there may be columns which no row of today has: unknown names are null.
+	open bool
 }
 
 func (r rel) find(name string) (plan.Column, bool) {

@@ -53,7 +53,7 @@ func (b *binder) mvExpand(r rel, x *syntax.MvOp, p *pipe) rel {
 		bag, _ = propText(x.Props, "kind")
 	}
 	mv := &plan.MvExpand{In: r.node, Items: items, Index: index, Limit: limit, AsArray: bag == "array"}
-	out := rel{name: r.name, alias: r.alias, cols: slices.Clone(r.cols)}
+	out := rel{name: r.name, alias: r.alias, cols: slices.Clone(r.cols), open: r.open}
 	if index != nil {
 		out.cols = append([]plan.Column{*index}, out.cols...)
 	}

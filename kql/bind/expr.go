@@ -19,7 +19,8 @@ type env struct {
 	aggs        *[]plan.AggItem
 	inAgg       bool
 	win         *[]plan.WindowItem
-	search      bool // a bare text means * has text
+	search      bool           // a bare text means * has text
+	steps       map[string]rel // of scan, by name
 }
 
 func constant(v types.Value) plan.Expr { return &plan.Const{V: v} }
@@ -209,6 +210,9 @@ func (b *binder) name(x *syntax.Ident, ev *env) plan.Expr {
 			return b.callUser(x, sym, nil, ev)
 		}
 	}
+	if ev.in.open {
+		return constant(types.Null(types.Dynamic))
+	}
 	var names []string
 	for _, c := range append(append([]plan.Column{}, ev.in.cols...), ev.in.alias...) {
 		names = append(names, c.Name)
@@ -229,6 +233,11 @@ func (b *binder) member(x *syntax.Member, ev *env) plan.Expr {
 			side = ev.right
 		}
 		return b.name(x.Name, &env{sc: ev.sc, in: *side})
+	}
+	if id, ok := x.X.(*syntax.Ident); ok {
+		if state, ok := ev.steps[id.Name]; ok {
+			return b.name(x.Name, &env{sc: newScope(nil), in: state})
+		}
 	}
 	v := b.expr(x.X, ev.plain())
 	if t := v.Type(); t != types.Dynamic {

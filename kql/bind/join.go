@@ -50,7 +50,7 @@ func (b *binder) join(l rel, x *syntax.JoinOp, sc *scope) rel {
 	if len(j.Keys) == 0 {
 		b.fail(x.Pos(), CodeArguments, "%s needs on", x.Kw)
 	}
-	out := rel{node: b.node(j, x.Pos()), name: l.name}
+	out := rel{node: b.node(j, x.Pos()), name: l.name, open: l.open || r.open}
 	switch kind {
 	case plan.LeftSemi, plan.LeftAnti:
 		out.cols, out.alias = l.cols, l.alias
@@ -295,12 +295,21 @@ func (b *binder) unionOf(ins []rel, inner bool, with string, at syntax.Span) rel
 
 // search filters tables by a predicate in which a bare text means any column has it.
 func (b *binder) search(r rel, x *syntax.SearchOp, sc *scope) rel {
+	hit := b.searched(r, x, sc)
+	if r.node != nil {
+		return hit[0]
+	}
+	return b.unionOf(hit, false, "$table", x.Pos())
+}
+
+// searched filters every table that has the columns of the predicate.
+func (b *binder) searched(r rel, x *syntax.SearchOp, sc *scope) []rel {
 	var ins []rel
 	switch {
 	case r.node != nil:
 		ins = []rel{r}
 	case len(x.Tables) == 0:
-		for _, n := range b.cat.TableNames() {
+		for _, n := range b.match("*", sc) {
 			ins = append(ins, b.named(n, x.Pos(), sc))
 		}
 	}
@@ -320,7 +329,10 @@ func (b *binder) search(r rel, x *syntax.SearchOp, sc *scope) rel {
 	for _, in := range ins {
 		before := len(b.errs)
 		if !b.guard(func() {
-			pred := b.boolean(x.Pred, &env{sc: sc, in: in, search: true})
+			var pred plan.Expr = constant(types.NewBool(true))
+			if x.Pred != nil {
+				pred = b.boolean(x.Pred, &env{sc: sc, in: in, search: true})
+			}
 			in.node = b.node(&plan.Filter{In: in.node, Pred: pred}, x.Pos())
 			hit = append(hit, in)
 		}) && len(ins) > 1 && b.errs[len(b.errs)-1].Code == CodeColumn {
@@ -331,8 +343,5 @@ func (b *binder) search(r rel, x *syntax.SearchOp, sc *scope) rel {
 	if len(hit) == 0 {
 		b.fail(x.Pos(), CodeTable, "no table can be searched for this")
 	}
-	if r.node != nil {
-		return hit[0]
-	}
-	return b.unionOf(hit, false, "$table", x.Pos())
+	return hit
 }

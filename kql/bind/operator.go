@@ -22,6 +22,8 @@ func (b *binder) operator(r rel, op syntax.Operator, p *pipe) rel {
 		return b.union(r, x, p.sc)
 	case *syntax.SearchOp:
 		return b.search(r, x, p.sc)
+	case *syntax.FindOp:
+		return b.find(r, x, p.sc)
 	}
 	if r.node == nil {
 		b.fail(op.Pos(), CodeQuery, "the operator needs a table before it")
@@ -89,6 +91,18 @@ func (b *binder) operator(r rel, op syntax.Operator, p *pipe) rel {
 		return r
 	case *syntax.InvokeOp:
 		return b.invoke(r, x, p)
+	case *syntax.EvaluateOp:
+		return b.evaluate(r, x, p)
+	case *syntax.ReduceOp:
+		return b.reduce(r, x, p)
+	case *syntax.PartitionOp:
+		return b.partition(r, x, p)
+	case *syntax.TopNestedOp:
+		return b.topNested(r, x, p)
+	case *syntax.ScanOp:
+		return b.scanSteps(r, x, p)
+	case *syntax.ForkOp:
+		return b.fork(r, x, p)
 	}
 	name := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", op), "*syntax."), "Op")
 	b.fail(op.Pos(), CodeSupport, "the operator %s is not supported", strings.ToLower(name))
@@ -271,7 +285,7 @@ func (b *binder) extend(r rel, items []syntax.Expr, p *pipe) rel {
 // overlay adds computed columns; one of an existing name takes its place.
 func (b *binder) overlay(r rel, list []plan.Item) rel {
 	pr := &plan.Project{In: r.node}
-	out := rel{name: r.name}
+	out := rel{name: r.name, open: r.open}
 	for _, c := range r.cols {
 		it := plan.Item{Col: c, Expr: c.Ref()}
 		for _, n := range list {
@@ -315,7 +329,7 @@ func (b *binder) project(r rel, x *syntax.ProjectOp, p *pipe) rel {
 	case "distinct":
 		return b.distinct(r, x, p)
 	case "project-rename":
-		out := rel{alias: r.alias, name: r.name, cols: slices.Clone(r.cols), node: r.node}
+		out := rel{alias: r.alias, name: r.name, cols: slices.Clone(r.cols), node: r.node, open: r.open}
 		pr := &plan.Project{In: r.node}
 		for _, e := range x.Items {
 			ids, src := named(e)
@@ -346,7 +360,7 @@ func (b *binder) project(r rel, x *syntax.ProjectOp, p *pipe) rel {
 		return out
 	}
 	picked := b.pick(r, x, p)
-	out := rel{node: r.node, name: r.name}
+	out := rel{node: r.node, name: r.name, open: r.open && x.Kw != "project-keep"}
 	switch x.Kw {
 	case "project-keep":
 		for _, c := range r.cols {
@@ -394,6 +408,9 @@ func (b *binder) pick(r rel, x *syntax.ProjectOp, p *pipe) []plan.Column {
 			b.guard(func() {
 				if c, ok := r.find(y.Name); ok {
 					add(c)
+					return
+				}
+				if r.open {
 					return
 				}
 				b.name(y, &env{sc: newScope(nil), in: r})

@@ -85,6 +85,8 @@ type exec struct {
 	src   RowSource
 	lim   Limits
 	outer [][]types.Value // rows for the Outer leaf of the subplan that runs
+	// params are the values that operators around the subplan set.
+	params map[int]types.Value
 }
 
 type rows = [][]types.Value
@@ -165,6 +167,14 @@ func (x *exec) node(n plan.Node) (rows, error) {
 		return x.mvApply(y)
 	case *plan.Window:
 		return x.window(y)
+	case *plan.Plugin:
+		return x.plugin(y)
+	case *plan.Partition:
+		return x.partition(y)
+	case *plan.TopNested:
+		return x.topNested(y)
+	case *plan.Match:
+		return x.match(y)
 	}
 	return nil, fmt.Errorf("eval cannot run %T", n)
 }

@@ -47,6 +47,12 @@ func (x *exec) compile(e plan.Expr, cols []plan.Column) (eval, error) {
 			v = r[0][0]
 		}
 		return func([]types.Value) types.Value { return v }, nil
+	case *plan.Param:
+		v, ok := x.params[y.ID]
+		if !ok {
+			return nil, fmt.Errorf("%s has no value here", y)
+		}
+		return func([]types.Value) types.Value { return v }, nil
 	case *plan.InTable:
 		return x.inTable(y, cols)
 	}

@@ -135,6 +135,8 @@ func describe(n Node) string {
 		return "MvExpand " + mvList(x.Items)
 	case *MvApply:
 		return "MvApply " + mvList(x.Items)
+	case interface{ describe() string }:
+		return x.describe()
 	case *Outer:
 		return "Outer [" + colList(x.Cols) + "]"
 	case *Window:

@@ -11,9 +11,71 @@ func Optimize(root Node) Node {
 	for _, c := range root.Columns() {
 		need[c.ID] = true
 	}
-	root = prune(root, need)
+	root = prune(uniqueFilters(root), need)
 	ranges(root, nil)
 	return root
+}
+
+// uniqueFilters brings filters on the left columns of an innerunique join below it. The
+// join keeps any one left row of a key; Kusto filters first, so that a row which the
+// filter wants is the one kept. Nothing else may be changed by it: the filters read
+// columns of the left side only and do not depend on the row's place.
+func uniqueFilters(n Node) Node {
+	for _, in := range n.Inputs() {
+		uniqueFilters(in)
+	}
+	f, ok := n.(*Filter)
+	if !ok {
+		return n
+	}
+	in := f.In
+	for {
+		above, ok := in.(*Filter)
+		if !ok {
+			break
+		}
+		in = above.In
+	}
+	p, _ := in.(*Project)
+	j, _ := in.(*Join)
+	if p != nil {
+		j, _ = p.In.(*Join)
+	}
+	if j == nil || j.Kind != InnerUnique {
+		return f
+	}
+	left := map[int]bool{}
+	for _, c := range j.L.Columns() {
+		left[c.ID] = true
+	}
+	if p != nil {
+		for _, it := range p.Items {
+			if c, ok := it.Expr.(*Col); !ok || c.ID != it.Col.ID {
+				delete(left, it.Col.ID)
+			}
+		}
+	}
+	parts := []Expr{f.Pred}
+	if c, ok := f.Pred.(*Call); ok && c.Fn.Name == "and" {
+		parts = c.Args
+	}
+	for _, e := range parts {
+		fits := true
+		WalkExpr(e, func(x Expr) {
+			switch y := x.(type) {
+			case *Col:
+				fits = fits && left[y.ID]
+			case *Call:
+				fits = fits && !y.Fn.Volatile
+			case *Scalar, *InTable, *Param:
+				fits = false
+			}
+		})
+		if fits {
+			j.L = &Filter{In: j.L, Pred: e}
+		}
+	}
+	return f
 }
 
 // Walk calls f on every node, those inside expressions included, parents first.
@@ -92,6 +154,8 @@ func Exprs(n Node) []Expr {
 		for _, it := range x.Items {
 			out = append(out, it.Args...)
 		}
+	case interface{ exprs() []Expr }:
+		out = append(out, x.exprs()...)
 	}
 	return out
 }
@@ -229,6 +293,8 @@ func prune(n Node, need map[int]bool) Node {
 			reads(it.Expr, below)
 		}
 		x.In = prune(x.In, below)
+	case *Plugin, *Partition, *TopNested, *Match:
+		pruneSpecial(x)
 	case *MvApply:
 		all(x.In)
 		x.In = prune(x.In, below)

@@ -164,12 +164,14 @@ type (
 		Span
 		Levels []*TopNestedLevel
 	}
-	// PartitionOp is partition by By (Sub).
+	// PartitionOp is partition by By (Sub), or with a Body in braces that has a source of
+	// its own.
 	PartitionOp struct {
 		Span
 		Props []*Property
 		By    Expr
 		Sub   *Query
+		Body  Expr // nil for the form in parentheses
 	}
 	// ScanOp is scan.
 	ScanOp struct {

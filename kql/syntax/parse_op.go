@@ -157,10 +157,12 @@ func (p *parser) operator() Operator {
 			m.Span = p.from(off)
 			o.By = m
 		}
-		if p.tok().is("{") {
-			p.fail(p.tok().Span, CodeSyntax, "partition with a table inside braces is not supported; write (…)")
+		if p.accept("{") {
+			o.Body = p.pipeline()
+			p.expect("}")
+		} else {
+			o.Sub = p.sub()
 		}
-		o.Sub = p.sub()
 		o.Span = p.from(off)
 		return o
 	case "scan":

@@ -417,7 +417,11 @@ func (w *printer) rareOperator(o Operator) {
 	case *PartitionOp:
 		w.put("partition ")
 		w.leading(x.Props)
-		w.put("by ", x.By, " (", x.Sub, ")")
+		if x.Body != nil {
+			w.put("by ", x.By, " { ", x.Body, " }")
+		} else {
+			w.put("by ", x.By, " (", x.Sub, ")")
+		}
 	case *ScanOp:
 		w.scan(x)
 	case *ForkOp:
