@@ -8,7 +8,7 @@ DATA ?= run
 PORT ?= 8443
 FUZZTIME ?= 30s
 
-.PHONY: run test test-unit test-e2e check check-fast build bench e2e fuzz fuzz-short generate setup setup-test lint clean
+.PHONY: run test test-unit test-e2e check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
@@ -22,7 +22,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette ./cmd/vedette
 
 ## test: everything that must pass, end-to-end with real binaries included (root)
-test: setup-test check-fast test-unit test-e2e fuzz-short
+test: setup-test check-fast test-unit test-e2e
 
 test-unit:
 	$(GO) test -p 2 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
@@ -56,12 +56,9 @@ bin/tools/golangci-lint:
 bench: setup-test build
 	VEDETTE_BIN=$(CURDIR)/bin tools/bench.sh
 
-## fuzz: every fuzz target for FUZZTIME each
+## fuzz: every fuzz target for FUZZTIME each (`make test` runs their seeds and every input that once failed)
 fuzz:
 	@tools/fuzz.sh $(FUZZTIME)
-
-fuzz-short:
-	@tools/fuzz.sh 3s
 
 ## generate: documentation and code made from declarations
 generate:

@@ -126,7 +126,13 @@ func (w *printer) expr(e Expr) {
 	case *Star:
 		w.put("*")
 	case *Member:
-		w.put(x.X, ".", x.Name)
+		// The point of a number must not run into the point of its member.
+		if _, number := x.X.(*Literal); number {
+			w.put(x.X, " ")
+		} else {
+			w.put(x.X)
+		}
+		w.put(".", x.Name)
 	case *Index:
 		w.put(x.X, "[", x.I, "]")
 	case *Call:
