@@ -71,6 +71,14 @@ type Limits struct {
 	Rows int // rows of one operator's result, default 2,000,000
 }
 
+// TooMuch is the error of a query that would hold more than its Limits.
+type TooMuch struct{ text string }
+
+// Error implements error.
+func (t *TooMuch) Error() string { return t.text }
+
+func tooMuch(format string, args ...any) error { return &TooMuch{fmt.Sprintf(format, args...)} }
+
 // Run evaluates root and returns its rows in order.
 func Run(ctx context.Context, root plan.Node, src RowSource, lim Limits) ([][]types.Value, error) {
 	if lim.Rows == 0 {
@@ -104,7 +112,7 @@ func (x *exec) run(n plan.Node) (rows, error) {
 	}
 	out, err := x.node(n)
 	if err == nil && len(out) > x.lim.Rows {
-		return nil, fmt.Errorf("a step of the query makes more than %d rows", x.lim.Rows)
+		return nil, tooMuch("a step of the query makes more than %d rows", x.lim.Rows)
 	}
 	return out, err
 }
@@ -215,7 +223,7 @@ func (x *exec) read(it Rows, what string) (rows, error) {
 			return out, nil
 		}
 		if out = append(out, row); len(out) > x.lim.Rows {
-			return nil, fmt.Errorf("%s has more than %d rows in reach", what, x.lim.Rows)
+			return nil, tooMuch("%s has more than %d rows in reach", what, x.lim.Rows)
 		}
 	}
 }

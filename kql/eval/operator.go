@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +13,7 @@ import (
 func (x *exec) rangeRows(r *plan.Range) (rows, error) {
 	vals, ok := funcs.Sequence(r.From, r.To, r.Step, x.lim.Rows)
 	if !ok {
-		return nil, fmt.Errorf("range %s has no end or more than %d rows", r.Col.Name, x.lim.Rows)
+		return nil, tooMuch("range %s has no end or more than %d rows", r.Col.Name, x.lim.Rows)
 	}
 	out := make(rows, len(vals))
 	for i, v := range vals {
@@ -210,7 +209,7 @@ func (x *exec) join(j *plan.Join) (rows, error) {
 	for _, row := range l {
 		hits := right[keyOf(lk, row)]
 		if len(out)+len(hits) > x.lim.Rows {
-			return nil, fmt.Errorf("a join makes more than %d rows", x.lim.Rows)
+			return nil, tooMuch("a join makes more than %d rows", x.lim.Rows)
 		}
 		for _, i := range hits {
 			out = append(out, append(slices.Clone(row), r[i]...))
@@ -300,7 +299,7 @@ func (x *exec) expand(in rows, cols []plan.Column, items []plan.MvItem, index bo
 		made := funcs.MvRows(vals, asArray)
 		made = made[:min(int64(len(made)), limit)]
 		if len(out)+len(made) > x.lim.Rows {
-			return nil, fmt.Errorf("an expansion makes more than %d rows", x.lim.Rows)
+			return nil, tooMuch("an expansion makes more than %d rows", x.lim.Rows)
 		}
 		for i, m := range made {
 			r := slices.Clone(row)
@@ -346,7 +345,7 @@ func (x *exec) mvApply(m *plan.MvApply) (rows, error) {
 			out = append(out, append(row, s...))
 		}
 		if len(out) > x.lim.Rows {
-			return nil, fmt.Errorf("mv-apply makes more than %d rows", x.lim.Rows)
+			return nil, tooMuch("mv-apply makes more than %d rows", x.lim.Rows)
 		}
 	}
 	return out, nil

@@ -101,7 +101,7 @@ func (x *exec) partition(p *plan.Partition) (rows, error) {
 			return nil, err
 		}
 		if out = append(out, sub...); len(out) > x.lim.Rows {
-			return nil, fmt.Errorf("partition makes more than %d rows", x.lim.Rows)
+			return nil, tooMuch("partition makes more than %d rows", x.lim.Rows)
 		}
 	}
 	return out, nil
@@ -122,7 +122,7 @@ func (x *exec) nest(t *plan.TopNested, in rows, i int, prefix []types.Value, out
 	if i == len(t.Levels) {
 		*out = append(*out, prefix)
 		if len(*out) > x.lim.Rows {
-			return fmt.Errorf("top-nested makes more than %d rows", x.lim.Rows)
+			return tooMuch("top-nested makes more than %d rows", x.lim.Rows)
 		}
 		return nil
 	}
@@ -269,7 +269,7 @@ func (x *exec) match(m *plan.Match) (rows, error) {
 		}
 		w.row(places, row)
 		if len(w.out) > w.limit {
-			return nil, fmt.Errorf("scan makes more than %d rows", w.limit)
+			return nil, tooMuch("scan makes more than %d rows", w.limit)
 		}
 	}
 	for _, places := range parts {

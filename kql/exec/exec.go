@@ -5,7 +5,7 @@
 // refuses with Unsupported, such as mv-apply, run in eval on the rows of those
 // statements. A query that SQL can say whole is one statement, and eval never sees it.
 //
-// It opens no database: the caller's Querier does. Start at Run.
+// It opens no database and writes no SQL: the caller's Querier does. Start at Run.
 package exec
 
 import (
@@ -15,44 +15,44 @@ import (
 	"github.com/vedette-edr/vedette/kql/eval"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
+	"github.com/vedette-edr/vedette/kql/types"
 )
 
-// Querier runs one generated statement. The rows have the columns given, in order.
+// Querier answers a subtree as one statement. An error that is a *sqlgen.Unsupported says
+// that nothing was run because SQL cannot say the subtree. The rows have the columns of n.
 type Querier interface {
-	Query(ctx context.Context, statement string, cols []plan.Column) (eval.Rows, error)
+	Query(ctx context.Context, n plan.Node) (eval.Rows, error)
 }
 
 // Run answers the rows of root in order.
-func Run(ctx context.Context, root plan.Node, src sqlgen.Sources, q Querier, lim eval.Limits) (eval.Rows, error) {
-	statement, cols, err := sqlgen.Generate(root, src)
-	if err == nil {
-		return q.Query(ctx, statement, cols)
+func Run(ctx context.Context, root plan.Node, q Querier, lim eval.Limits) (eval.Rows, error) {
+	rows, err := q.Query(ctx, root)
+	if !refused(err) {
+		return rows, err
 	}
+	out, err := Above(ctx, root, q, lim)
+	return eval.Slice(out), err
+}
+
+// Above runs root, which q has refused, in eval on what q answers of it.
+func Above(ctx context.Context, root plan.Node, q Querier, lim eval.Limits) ([][]types.Value, error) {
+	return eval.Run(ctx, root, &below{q: q, refused: map[plan.Node]bool{root: true}}, lim)
+}
+
+func refused(err error) bool {
 	var no *sqlgen.Unsupported
-	if !errors.As(err, &no) {
-		return nil, err
-	}
-	rows, err := eval.Run(ctx, root, &below{src: src, q: q, refused: map[plan.Node]bool{root: true}}, lim)
-	if err != nil {
-		return nil, err
-	}
-	return eval.Slice(rows), nil
+	return errors.As(err, &no)
 }
 
 // below is the eval.Delegate that hands subtrees to SQL.
 type below struct {
-	src     sqlgen.Sources
 	q       Querier
 	refused map[plan.Node]bool
 }
 
 // Open implements eval.RowSource for scans that stand alone.
 func (b *below) Open(ctx context.Context, s *plan.Scan) (eval.Rows, error) {
-	statement, cols, err := sqlgen.Generate(s, b.src)
-	if err != nil {
-		return nil, err
-	}
-	return b.q.Query(ctx, statement, cols)
+	return b.q.Query(ctx, s)
 }
 
 // Delegate implements eval.Delegate.
@@ -60,15 +60,15 @@ func (b *below) Delegate(ctx context.Context, n plan.Node) (eval.Rows, bool, err
 	if b.refused[n] {
 		return nil, false, nil
 	}
-	statement, cols, err := sqlgen.Generate(n, b.src)
-	var no *sqlgen.Unsupported
-	if errors.As(err, &no) {
+	// Rows that are at hand need no statement.
+	switch n.(type) {
+	case *plan.Outer, *plan.Values:
+		return nil, false, nil
+	}
+	rows, err := b.q.Query(ctx, n)
+	if refused(err) {
 		b.refused[n] = true
 		return nil, false, nil
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	rows, err := b.q.Query(ctx, statement, cols)
-	return rows, true, err
+	return rows, err == nil, err
 }

@@ -108,6 +108,17 @@ func rings(d any) ([][]point, bool) {
 	}
 	var out [][]point
 	for _, e := range arr {
+		// make_list of coordinates wraps each polygon once more, which Kusto lets pass.
+		if in, ok := e.([]any); ok && len(in) == 1 {
+			if _, isRing := path(e, 1); !isRing {
+				more, ok := rings(in)
+				if !ok {
+					return nil, false
+				}
+				out = append(out, more...)
+				continue
+			}
+		}
 		r, ok := ring(e)
 		if !ok {
 			return nil, false

@@ -98,6 +98,10 @@ func Decode(s string, t types.Type) types.Value {
 	case types.Bool:
 		return types.NewBool(s == "true")
 	case types.Real:
+		// The sign of a NaN is the processor's whim: 0/0 has it on some.
+		if s == "-nan" {
+			s = "nan"
+		}
 		return types.ParseAs(s, types.Real)
 	}
 	n, err := strconv.ParseInt(s, 10, 64)

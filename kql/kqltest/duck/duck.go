@@ -62,16 +62,23 @@ func (e *Engine) Run(ctx context.Context, q *kql.Query, d *kqltest.Data) ([][]ty
 		}
 		e.loaded, e.tables = d, len(d.Physical)
 	}
-	rows, err := exec.Run(ctx, q.Root, source{d}, querier{e.conn}, eval.Limits{})
+	rows, err := exec.Run(ctx, q.Root, querier{e.conn, source{d}}, eval.Limits{})
 	if err != nil {
 		return nil, err
 	}
 	return eval.All(rows)
 }
 
-type querier struct{ conn *sql.Conn }
+type querier struct {
+	conn *sql.Conn
+	src  sqlgen.Sources
+}
 
-func (q querier) Query(ctx context.Context, statement string, cols []plan.Column) (eval.Rows, error) {
+func (q querier) Query(ctx context.Context, n plan.Node) (eval.Rows, error) {
+	statement, cols, err := sqlgen.Generate(n, q.src)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := Query(ctx, q.conn, statement, cols)
 	return eval.Slice(rows), err
 }

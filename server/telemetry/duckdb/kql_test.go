@@ -12,6 +12,7 @@ import (
 	"github.com/vedette-edr/vedette/kql/bind"
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/schema/event"
+	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
@@ -37,6 +38,27 @@ func (catalog) TableNames() (names []string) {
 		names = append(names, t.Name)
 	}
 	return names
+}
+
+// TestInterpreterLimits shows that a query which SQL cannot say whole keeps the limits.
+func TestInterpreterLimits(t *testing.T) {
+	s := openStore(t, testConfig(t.TempDir()))
+	q, err := kql.Compile(`range x from 1 to 1000 step 1 | scan with (step s: true;)`, catalog{}, kql.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = telemetry.Collect(context.Background(), s, &telemetry.Query{Tenant: tenantA, Plan: q.Root, Limits: telemetry.Limits{Rows: 10}})
+	if errs.KindOf(err) != errs.Limited {
+		t.Errorf("1000 rows with a limit of 10: %v", err)
+	}
+	q, err = kql.Compile(`range x from 1 to 100000 step 1 | mv-apply y = range(1, 100000, 1) on (count)`, catalog{}, kql.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = telemetry.Collect(context.Background(), s, &telemetry.Query{Tenant: tenantA, Plan: q.Root, Limits: telemetry.Limits{Time: time.Second}})
+	if k := errs.KindOf(err); k != errs.Timeout && k != errs.Limited {
+		t.Errorf("ten billion rows in a second: %v", err)
+	}
 }
 
 // TestKQL runs texts through every stage and the sandboxed worker. The expected rows are
@@ -68,7 +90,12 @@ func TestKQL(t *testing.T) {
 		`DeviceProcessEvents | where FileName == "bash" and isnotempty(AccountName) | project y = base64_decode_tostring("aGVsbG8="), d = format_datetime(Timestamp, "yyyy-MM-dd HH:mm"), l = datetime_utc_to_local(Timestamp, "Europe/Berlin") | order by d asc`: {
 			"hello|2026-11-21 12:01|2026-11-21T13:01:00.0000000Z", "hello|2026-11-21 13:00|2026-11-21T14:00:00.0000000Z"},
 		`DeviceProcessEvents | where Timestamp between (datetime(2026-11-21 12:59) .. 5m) | count`: {"1"},
-		`DeviceProcessEvents | where Timestamp < datetime(2020-01-01) | count`:                     {"0"},
+		// What SQL cannot say runs in the interpreter, on rows of the worker.
+		`DeviceProcessEvents | where FileName == "curl" | mv-apply tag = AdditionalFields.Tags on (where tag == "b") | project FileName, tostring(tag)`:            {"curl|b"},
+		`DeviceProcessEvents | top-nested 1 of DeviceName by count() desc, top-nested 1 of FileName by count() | project DeviceName, FileName`:                     {"host-1|curl"},
+		`DeviceProcessEvents | partition by DeviceName (summarize n = count() by DeviceName) | order by DeviceName asc`:                                            {"host-1|3", "host-2|1"},
+		`DeviceProcessEvents | order by Timestamp asc | scan declare (seen:long=0) with (step s: true => seen = s.seen + 1;) | project seen | summarize max(seen)`: {"4"},
+		`DeviceProcessEvents | where Timestamp < datetime(2020-01-01) | count`:                                                                                     {"0"},
 	} {
 		q, err := kql.Compile(text, catalog{}, kql.Options{Now: types.FromTime(at.Add(61 * time.Minute))})
 		if err != nil {

@@ -4,30 +4,146 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
+	"github.com/vedette-edr/vedette/kql/eval"
+	"github.com/vedette-edr/vedette/kql/exec"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
-// Query implements telemetry.Querier.
+// Bounds on the rows that statements hand to the interpreter for one query.
+const (
+	partRows  = 500_000
+	partBytes = 256 << 20
+)
+
+// Query implements telemetry.Querier. What SQL can say whole streams from the worker; of
+// the rest the interpreter runs what SQL cannot say, on rows of the same snapshot.
 func (s *Store) Query(ctx context.Context, q *telemetry.Query, sink telemetry.Sink) (telemetry.Stats, error) {
-	st := &statement{tenant: q.Tenant, limits: q.Limits}
-	for _, c := range q.Plan.Columns() {
+	st := s.statement(q.Tenant, q.Plan, q.Limits)
+	width := len(q.Plan.Columns())
+	stats, err := s.execute(ctx, st, func(row []types.Value) error { return sink(row[:width]) })
+	var unsupported *sqlgen.Unsupported
+	if !errors.As(err, &unsupported) {
+		return stats, err
+	}
+	return s.interpret(ctx, q, sink)
+}
+
+// statement is a plan that is to be written as one statement.
+func (s *Store) statement(tenant ident.TenantID, root plan.Node, limits telemetry.Limits) *statement {
+	st := &statement{tenant: tenant, limits: limits}
+	for _, c := range root.Columns() {
 		st.columns = append(st.columns, c.Type)
 	}
-	width := len(st.columns)
-	if width == 0 {
+	if len(st.columns) == 0 {
 		// SQL has no rows without columns: the writer makes one up.
 		st.columns = []types.Type{types.Long}
 	}
 	st.sql = func(n *snapshot) (string, error) {
-		text, _, err := sqlgen.Generate(q.Plan, &sources{n, s.tables})
+		text, _, err := sqlgen.Generate(root, &sources{n, s.tables})
 		return text, planError(err)
 	}
-	return s.execute(ctx, st, func(row []types.Value) error { return sink(row[:width]) })
+	return st
+}
+
+// interpret runs a plan of which SQL can say parts only, within the limits of the whole.
+func (s *Store) interpret(ctx context.Context, q *telemetry.Query, sink telemetry.Sink) (telemetry.Stats, error) {
+	const op = "duckdb.Query"
+	limits := s.pool.cfg.bounded(q.Limits)
+	begin := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, errs.New(op, errs.Timeout, "", textTimeout))
+	defer cancel()
+	p := &parts{store: s, tenant: q.Tenant, limits: limits, left: partBytes, snap: s.snapshot(q.Tenant, "")}
+	defer s.release(p.snap)
+	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows})
+	p.stats.Rows, p.stats.Bytes = 0, 0
+	if err == nil {
+		for _, row := range rows {
+			p.stats.Bytes += sizeOf(row)
+			if p.stats.Rows++; p.stats.Rows > limits.Rows || p.stats.Bytes > limits.Bytes {
+				err = errs.New(op, errs.Limited, "", textSize)
+				break
+			}
+			if err = sink(row); err != nil {
+				break
+			}
+		}
+	}
+	p.stats.Elapsed = time.Since(begin)
+	return p.stats, interpretError(ctx, err)
+}
+
+// interpretError names what ended the interpreter in the published words.
+func interpretError(ctx context.Context, err error) error {
+	const op = "duckdb.Query"
+	var known *errs.E
+	var many *eval.TooMuch
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &many):
+		return &errs.E{Op: op, Kind: errs.Limited, Detail: textResources, Err: err}
+	case ctx.Err() != nil:
+		return &errs.E{Op: op, Kind: errs.Timeout, Detail: textTimeout, Err: err}
+	}
+	// What is left is what a plug-in says of its arguments.
+	return &errs.E{Op: op, Kind: errs.Invalid, Detail: err.Error(), Err: err}
+}
+
+// parts answers the subtrees of one query; it is the exec.Querier of the interpreter.
+type parts struct {
+	store  *Store
+	tenant ident.TenantID
+	limits telemetry.Limits
+	snap   *snapshot
+	left   int64 // bytes that rows may still take
+	stats  telemetry.Stats
+}
+
+// Query implements exec.Querier.
+func (p *parts) Query(ctx context.Context, n plan.Node) (eval.Rows, error) {
+	// Whether SQL can say it is asked before a worker is.
+	if _, _, err := sqlgen.Generate(n, &sources{p.snap.unread(), p.store.tables}); err != nil {
+		return nil, planError(err)
+	}
+	l := p.limits
+	l.Rows, l.Bytes = partRows, p.left
+	st := p.store.statement(p.tenant, n, l)
+	st.snap = p.snap
+	width := len(n.Columns())
+	var rows [][]types.Value
+	used, err := p.store.execute(ctx, st, func(row []types.Value) error {
+		rows = append(rows, append([]types.Value(nil), row[:width]...))
+		return nil
+	})
+	p.left -= used.Bytes
+	p.stats.CPUUser += used.CPUUser
+	p.stats.CPUKernel += used.CPUKernel
+	p.stats.Memory = max(p.stats.Memory, used.Memory)
+	p.stats.Tables = append(p.stats.Tables, used.Tables...)
+	return eval.Slice(rows), err
+}
+
+// sizeOf estimates a row as it travels.
+func sizeOf(row []types.Value) int64 {
+	n := int64(0)
+	for _, v := range row {
+		switch v.Type {
+		case types.Dynamic:
+			n += int64(len(v.Text()))
+		default:
+			n += 9 + int64(len(v.S))
+		}
+	}
+	return n
 }
 
 func planError(err error) error {

@@ -19,6 +19,8 @@ type statement struct {
 	limits  telemetry.Limits
 	columns []types.Type
 	sql     func(*snapshot) (string, error)
+	// snap is what the statement reads; nil for the segments as they are when it runs.
+	snap *snapshot
 }
 
 // execute runs a statement on the segments as they are now.
@@ -50,8 +52,11 @@ func (s *Store) attempt(ctx context.Context, st *statement, l telemetry.Limits, 
 		return false, poolError("duckdb.Query", err)
 	}
 	idled := w.served > 0
-	snap := s.snapshot(st.tenant, w.data)
-	defer s.release(snap)
+	snap := st.snap.as(w.data)
+	if snap == nil {
+		snap = s.snapshot(st.tenant, w.data)
+		defer s.release(snap)
+	}
 	text, err := st.sql(snap)
 	if err != nil {
 		s.pool.put(w)
@@ -109,6 +114,17 @@ func (s *Store) snapshot(t ident.TenantID, prefix string) *snapshot {
 	}
 	return n
 }
+
+// as is the snapshot for a worker that sees the tenant's directory as prefix; nil of nil.
+func (n *snapshot) as(prefix string) *snapshot {
+	if n == nil {
+		return nil
+	}
+	return &snapshot{gen: n.gen, prefix: prefix, files: n.files}
+}
+
+// unread is a copy whose statistics nobody looks at.
+func (n *snapshot) unread() *snapshot { return n.as("") }
 
 func (s *Store) release(n *snapshot) {
 	s.mu.Lock()
