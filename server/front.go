@@ -134,7 +134,11 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 				s.cfg.Log.Error("audit record", "verb", e.Verb, "err", err)
 			}
 		}})
-	page := portal.Handler(portal.Config{Version: s.cfg.Version, Health: s.health})
+	here := func(r *http.Request) bool {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		return err == nil && own(host)
+	}
+	page := portal.Handler(portal.Config{Version: s.cfg.Version, Health: s.health, Trusted: here})
 	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
@@ -142,9 +146,9 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 		case path == "/healthz":
 			s.health.Live(w, r)
 		case path == "/readyz":
-			s.health.Ready(w, r)
+			s.health.Ready(w, r, here(r))
 		case path == "/metrics":
-			if host, _, err := net.SplitHostPort(r.RemoteAddr); err != nil || !own(host) {
+			if !here(r) {
 				http.Error(w, "metrics are served to this machine alone", http.StatusForbidden)
 				return
 			}

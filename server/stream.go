@@ -10,6 +10,7 @@ import (
 
 	"github.com/vedette-edr/vedette/schema"
 	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/hunt"
@@ -41,7 +42,10 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 	t := &stream{server: s, store: st}
 	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.control.matcher, Alerts: s.control.alerts,
 		Devices: s.control.devices, Metrics: s.metrics, Clock: clock})
-	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Clock: clock})
+	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Clock: clock,
+		Unaudited: func(e audit.Entry, err error) {
+			s.cfg.Log.Error("a hunt without an audit record", "tenant", e.Tenant, "actor", e.Actor.ID, "query", e.Detail, "err", err)
+		}})
 	t.raised = s.control.raised.Subscribe(4096)
 	t.alerts = ingest.NewAlertRows(st, clock, s.cfg.Log)
 	s.health.Add("telemetry", func(context.Context) health.Report {

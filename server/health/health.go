@@ -97,12 +97,26 @@ func (r *Registry) Live(w http.ResponseWriter, _ *http.Request) {
 	w.Write([]byte("ok\n"))
 }
 
-// Ready answers /readyz with the Summary: 200 while every part can serve, degraded ones
-// included, 503 when one failed.
-func (r *Registry) Ready(w http.ResponseWriter, req *http.Request) {
+// Brief returns s without the details, which may name paths and limits of the server: for
+// callers that nobody has authenticated.
+func (s Summary) Brief() Summary {
+	parts := make([]Report, len(s.Parts))
+	for i, p := range s.Parts {
+		parts[i] = Report{Part: p.Part, State: p.State}
+	}
+	s.Parts = parts
+	return s
+}
+
+// Ready answers /readyz with the Summary, or its Brief unless trusted: 200 while every
+// part can serve, degraded ones included, 503 when one failed.
+func (r *Registry) Ready(w http.ResponseWriter, req *http.Request, trusted bool) {
 	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
 	defer cancel()
 	s := r.Ask(ctx)
+	if !trusted {
+		s = s.Brief()
+	}
 	w.Header().Set("Content-Type", "application/json")
 	if s.Status == Failed {
 		w.WriteHeader(http.StatusServiceUnavailable)

@@ -35,6 +35,8 @@ type Config struct {
 	Audit      audit.Log
 	Clock      func() time.Time // nil for time.Now
 	Concurrent int              // queries running at once; 0 for 8
+	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
+	Unaudited func(audit.Entry, error)
 }
 
 // Service runs queries. It is safe for concurrent use.
@@ -43,11 +45,13 @@ type Service struct {
 	audit audit.Log
 	now   func() time.Time
 	slots chan struct{}
+
+	unaudited func(audit.Entry, error)
 }
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, now: c.Clock}
+	s := &Service{store: c.Store, audit: c.Audit, now: c.Clock, unaudited: c.Unaudited}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -156,9 +160,11 @@ func (s *Service) record(ctx context.Context, p *access.Principal, text string, 
 		e.Detail = e.Detail[:maxDetail] + "…"
 	}
 	e.Detail = strings.ToValidUTF8(e.Detail, "\uFFFD")
-	// The rows were read whether or not the record could be kept; its failure shows in
-	// the health of the control store.
-	_ = s.audit.Record(context.WithoutCancel(ctx), e)
+	// The rows were read whether or not the record could be kept: refusing hunts would blind
+	// whoever mends the store.
+	if err := s.audit.Record(context.WithoutCancel(ctx), e); err != nil && s.unaudited != nil {
+		s.unaudited(e, err)
+	}
 }
 
 // window returns the range of Timestamp that a plan looks at in all of its scans together;

@@ -21,6 +21,8 @@ var page = template.Must(template.New("status").Parse(statusHTML))
 type Config struct {
 	Version string
 	Health  *health.Registry
+	// Trusted reports whether a request may see what is behind a part's state.
+	Trusted func(*http.Request) bool
 }
 
 // Handler serves the status page at / and 404 elsewhere.
@@ -41,9 +43,13 @@ func Handler(c Config) http.Handler {
 		}
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Cache-Control", "no-store")
+		summary := c.Health.Ask(r.Context())
+		if !c.Trusted(r) {
+			summary = summary.Brief()
+		}
 		page.Execute(w, struct {
 			Config
 			Summary health.Summary
-		}{c, c.Health.Ask(r.Context())})
+		}{c, summary})
 	})
 }
