@@ -116,6 +116,12 @@ func TestCustomThreatIntelligenceGuide(t *testing.T) {
 			return len(rows) == 1 && rows[0]["AlertId"] == alert.ID && rows[0]["RemoteIP"] == "127.0.0.77"
 		})
 
+	s.huntUntil(t, "the alert under the names of 2019 and 2020",
+		`AlertEvents | where EventTime > ago(1h) | where RemoteIP == "127.0.0.77" | project AlertId, Category | union (DeviceAlertEvents | where isnotempty(RemoteIP) | project AlertId, Category)`,
+		func(rows []map[string]any) bool {
+			return len(rows) == 2 && rows[0]["AlertId"] == alert.ID && rows[0]["Category"] == "SuspiciousNetworkTraffic" && rows[1]["Category"] == rows[0]["Category"]
+		})
+
 	// A second attempt after the indicator is gone raises nothing; the first alert stays.
 	if err := s.Do(context.Background(), http.MethodDelete, fmt.Sprintf("/V1.0/IndicatorsOfCompromise(%d)", ioc.Id), nil, nil); err != nil {
 		t.Fatal(err)

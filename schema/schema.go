@@ -138,7 +138,6 @@ var renamed = map[string]string{
 	"ComputerName":       "DeviceName",
 	"RemoteComputerName": "RemoteDeviceName",
 	"RegistryMachineTag": "RegistryDeviceTag",
-	"Category":           "Categories",
 }
 
 func (d declared) view(base *Table) *Table {

@@ -7,6 +7,11 @@ var legacyTables = []declared{
 		AlertId:string EventTime:datetime MachineId:string ComputerName:string Severity:string
 		Category:string Title:string FileName:string SHA1:string RemoteUrl:string RemoteIP:string
 		ReportId:long Table:string`},
+	// The name between 2019 and 2020, which clients still send.
+	{name: "DeviceAlertEvents", base: "AlertEvidence", columns: `
+		AlertId:string Timestamp:datetime DeviceId:string DeviceName:string Severity:string
+		Category:string Title:string FileName:string SHA1:string RemoteUrl:string RemoteIP:string
+		AttackTechniques:string ReportId:long Table:string`},
 	{name: "MachineInfo", base: "DeviceInfo", columns: `
 		EventTime:datetime MachineId:string ComputerName:string ClientVersion:string PublicIP:string
 		OSArchitecture:string OSPlatform:string OSBuild:string IsAzureADJoined:bool LoggedOnUsers:string

@@ -15,8 +15,9 @@ var ownTables = []declared{
 // query that names them.
 var extraColumns = map[string][]Column{
 	"AlertEvidence": {
-		{Name: "ReportId", Type: types.Long}, // of the event that raised the alert
-		{Name: "Table", Type: types.String},  // the table that holds that event
+		{Name: "Category", Type: types.String}, // the first of Categories, as the views of 2019 show it
+		{Name: "ReportId", Type: types.Long},   // of the event that raised the alert
+		{Name: "Table", Type: types.String},    // the table that holds that event
 	},
 	"DeviceProcessEvents":   rawTime,
 	"DeviceNetworkEvents":   rawTime,

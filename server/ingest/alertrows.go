@@ -107,7 +107,7 @@ func (w *AlertRows) Write(ctx context.Context, a *alert.Alert) error {
 	}
 	rows := []telemetry.Row{}
 	add := func(entity, role string, cells telemetry.Row) {
-		r := base("Categories")
+		r := base("Category")
 		r["Categories"] = event.Str(list([]string{a.Category}))
 		r["EntityType"], r["EvidenceRole"] = event.Str(entity), event.Str(role)
 		r["DeviceId"], r["DeviceName"] = event.Str(string(a.Device)), event.Str(a.DeviceName)
