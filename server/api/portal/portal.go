@@ -5,6 +5,7 @@
 package portal
 
 import (
+	"bytes"
 	_ "embed"
 	"html/template"
 	"net/http"
@@ -39,11 +40,17 @@ func Handler(c Config) http.Handler {
 			http.Error(w, "This page can only be read.", http.StatusMethodNotAllowed)
 			return
 		}
-		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Cache-Control", "no-store")
-		page.Execute(w, struct {
+		// Whole or not at all: half a page could hide the part that is in trouble.
+		var body bytes.Buffer
+		if err := page.Execute(&body, struct {
 			Config
 			Summary health.Summary
-		}{c, c.Health.Ask(r.Context())})
+		}{c, c.Health.Ask(r.Context())}); err != nil {
+			http.Error(w, "The page could not be made.", http.StatusInternalServerError)
+			return
+		}
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(body.Bytes())
 	})
 }
