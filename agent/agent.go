@@ -51,14 +51,14 @@ var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 // Run enrols the device if need be and works until ctx ends.
 func Run(ctx context.Context, c Config) error {
 	a, err := start(ctx, c)
-	if err != nil && ctx.Err() != nil {
-		c.Log.Info("stopped before it was enrolled")
-		return nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return a.run(ctx)
+	case ctx.Err() == nil:
 		return advise(err, c)
 	}
-	return a.run(ctx)
+	c.Log.Info("stopped before it was enrolled")
+	return nil
 }
 
 func start(ctx context.Context, c Config) (_ *Agent, err error) {

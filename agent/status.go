@@ -41,8 +41,10 @@ func (a *Agent) serveStatus(ctx context.Context) error {
 			}
 			return err
 		}
-		c.SetDeadline(time.Now().Add(statusTimeout))
-		json.NewEncoder(c).Encode(a.status(started))
+		// Without a deadline one who asks and does not read would stop the answers to all.
+		if c.SetDeadline(time.Now().Add(statusTimeout)) == nil {
+			json.NewEncoder(c).Encode(a.status(started))
+		}
 		c.Close()
 	}
 }
@@ -64,7 +66,9 @@ func AskStatus(stateDir string) (*Status, error) {
 		return nil, fmt.Errorf("no agent answers on %s: it does not run, or is not enrolled yet (its log says why): %w", stateDir, err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(statusTimeout))
+	if err := c.SetDeadline(time.Now().Add(statusTimeout)); err != nil {
+		return nil, err
+	}
 	var s Status
 	if err := json.NewDecoder(c).Decode(&s); err != nil {
 		return nil, err

@@ -81,15 +81,13 @@ func (r *Reader) frame(s *segment, end int64) ([]byte, error) {
 	}
 	r.cur.end = end
 	b, _, err := r.cur.frame()
-	if err == errBroken {
+	if errors.Is(err, errBroken) {
 		from := r.cur.at
-		switch err := r.cur.seek(); err {
-		case nil, io.EOF:
-			r.pos.Offset = r.cur.at
-			return nil, &CorruptError{s.number, from, r.cur.at}
-		default:
+		if err := r.cur.seek(); err != nil && !errors.Is(err, io.EOF) {
 			return nil, fileError("read", err)
 		}
+		r.pos.Offset = r.cur.at
+		return nil, &CorruptError{s.number, from, r.cur.at}
 	}
 	if err != nil {
 		return nil, fileError("read", err)
@@ -106,10 +104,7 @@ func (r *Reader) drop() {
 }
 
 // Close frees the file that is being read.
-func (r *Reader) Close() error {
-	r.drop()
-	return nil
-}
+func (r *Reader) Close() { r.drop() }
 
 // segment returns the segment with that number, or the next one that there is, with its
 // acknowledged end and whether it is the newest.
@@ -152,7 +147,7 @@ func (c *cursor) peek(n int) ([]byte, error) {
 	}
 	c.buf = c.buf[:want]
 	got, err := c.f.ReadAt(c.buf, c.at)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		c.buf = c.buf[:0]
 		return nil, err
 	}
@@ -190,7 +185,7 @@ func (c *cursor) seek() error {
 		at := c.at
 		_, _, err := c.frame()
 		c.at = at
-		if err != errBroken {
+		if !errors.Is(err, errBroken) {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -163,7 +164,7 @@ func recoverSegment(fs files, s *segment, known *Position, rec *Recovery) (Posit
 		return Position{}, false, err
 	}
 	b := make([]byte, min(size, headerSize))
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return Position{}, false, err
 	}
 	prev, headed := parseHeader(b, s)
@@ -201,14 +202,14 @@ func scanEnd(f file, s *segment, size int64) (int64, error) {
 	for {
 		_, h, err := c.frame()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return end, nil
-		case err == errBroken:
+		case errors.Is(err, errBroken):
 			if broken < 0 {
 				broken = c.at
 			}
 			if err := c.seek(); err != nil {
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					return end, nil
 				}
 				return 0, err

@@ -165,7 +165,9 @@ func (c *control) close() {
 		c.matcher.Close()
 	}
 	if c.store != nil {
-		c.store.Close()
+		if err := c.store.Close(); err != nil {
+			c.server.cfg.Log.Error("closing the control store", "err", err)
+		}
 	}
 }
 

@@ -184,7 +184,7 @@ func (f *front) run(ctx context.Context, g *errgroup.Group) {
 			grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 			defer cancel()
 			if err := h.Shutdown(grace); err != nil {
-				h.Close()
+				_ = h.Close() // the listener is closed already; this cuts whom Shutdown waited for
 			}
 			return nil
 		})

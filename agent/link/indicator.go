@@ -70,7 +70,7 @@ func (l *Link) fetchIndicators(ctx context.Context, id *Identity, client *Client
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // what went wrong is in s.Err
 	var parts []*wirepb.IndicatorSet
 	for s.Receive() {
 		m := s.Msg()

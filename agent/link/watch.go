@@ -59,7 +59,7 @@ func (l *Link) watch(ctx context.Context, client *Client) (heard bool, err error
 	if err != nil {
 		return false, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // what went wrong is in s.Err
 	for s.Receive() {
 		dog.Reset(silence)
 		m := s.Msg()

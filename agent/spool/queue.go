@@ -173,7 +173,7 @@ func (q *queue) rewind() {
 	if err != nil {
 		return // the floor is a position of this journal: only a closed one refuses it
 	}
-	_ = q.reader.Close()
+	q.reader.Close()
 	q.reader, q.out = r, nil
 }
 
@@ -270,7 +270,7 @@ func (q *queue) close() error {
 	q.closed = true
 	close(q.grown)
 	q.grown = make(chan struct{})
-	_ = q.reader.Close()
+	q.reader.Close()
 	q.mu.Unlock()
 	return q.j.Close()
 }

@@ -50,7 +50,9 @@ type runCommand struct {
 
 func (c *runCommand) Run(ctx context.Context) error {
 	token := link.TakeToken(c.EnrollToken)
-	os.Unsetenv("VEDETTE_ENROLL_TOKEN")
+	if err := os.Unsetenv("VEDETTE_ENROLL_TOKEN"); err != nil {
+		return err
+	}
 	if c.EnrollTokenFile != "" {
 		var err error
 		// Once enrolled the token is not needed, and its file may be gone.
@@ -73,7 +75,9 @@ func (c *runCommand) Run(ctx context.Context) error {
 		debug.SetMemoryLimit(memoryGoal)
 	}
 	var level slog.Level
-	level.UnmarshalText([]byte(c.LogLevel)) // kong admitted only names of levels
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return err
+	}
 	return agent.Run(ctx, agent.Config{
 		Server: c.Server, CAFile: c.CA, Token: token, StateDir: c.StateDir, Instance: c.Instance,
 		Exclude: c.ExcludePath, Version: version,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -11,7 +12,7 @@ import (
 // yamlFile makes a configuration file answer for flags by their names.
 func yamlFile(r io.Reader) (kong.Resolver, error) {
 	var values map[string]any
-	if err := yaml.NewDecoder(r).Decode(&values); err != nil && err != io.EOF {
+	if err := yaml.NewDecoder(r).Decode(&values); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("configuration file: %w", err)
 	}
 	return &fileValues{values: values}, nil

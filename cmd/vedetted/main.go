@@ -76,7 +76,7 @@ func (w workerCommand) Run(context.Context) error {
 
 func logger(w io.Writer, level, format string) *slog.Logger {
 	var l slog.Level
-	l.UnmarshalText([]byte(level)) // kong admitted only names of levels
+	_ = l.UnmarshalText([]byte(level)) // kong admitted only names of levels
 	opts := &slog.HandlerOptions{Level: l}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))

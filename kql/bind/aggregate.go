@@ -43,9 +43,7 @@ func (b *binder) summarize(r rel, x *syntax.SummarizeOp, p *pipe) rel {
 	aev.aggs = &n.Aggs
 	for _, e := range x.Aggs {
 		b.guard(func() {
-			for _, it := range b.aggOutput(e, aev, r, n, &next, used) {
-				outs = append(outs, it)
-			}
+			outs = append(outs, b.aggOutput(e, aev, r, n, &next, used)...)
 		})
 	}
 	r = b.windowed(r, ev)
@@ -74,15 +72,9 @@ func sameColumns(a, c []plan.Column) bool {
 // aggOutput binds one element of summarize's list.
 func (b *binder) aggOutput(e syntax.Expr, ev *env, r rel, n *plan.Aggregate, next *int, used names) []plan.Item {
 	ids, x := named(e)
-	call, isCall := x.(*syntax.Call)
-	if isCall {
-		if agg, withIf, ok := funcs.LookupAgg(call.Name.Name); ok {
-			if call.Name.Name == "percentiles" {
-				isCall = false
-			}
-			if agg.Multi {
-				return b.multi(call, agg, withIf, ids, ev, r, n, used)
-			}
+	if call, ok := x.(*syntax.Call); ok {
+		if agg, withIf, ok := funcs.LookupAgg(call.Name.Name); ok && agg.Multi {
+			return b.multi(call, agg, withIf, ids, ev, r, n, used)
 		}
 		if call.Name.Name == "percentiles" {
 			return b.percentiles(call, ids, ev, used)

@@ -259,9 +259,7 @@ func (b *binder) unionOf(ins []rel, inner bool, with string, at syntax.Span) rel
 		kept = append(kept, k)
 		u.Cols = append(u.Cols, c)
 	}
-	for _, c := range u.Cols {
-		out.cols = append(out.cols, c)
-	}
+	out.cols = append(out.cols, u.Cols...)
 	n := len(out.cols)
 	for i := range kept {
 		if count[kept[i]] < 0 {
@@ -281,7 +279,7 @@ func (b *binder) unionOf(ins []rel, inner bool, with string, at syntax.Span) rel
 			pr.Items = append(pr.Items, plan.Item{Col: b.column(with, types.String), Expr: constant(types.NewString(name))})
 		}
 		for _, k := range kept {
-			var e plan.Expr = constant(types.Null(k.t))
+			e := constant(types.Null(k.t))
 			if c, ok := in.find(k.name); ok && c.Type == k.t {
 				e = c.Ref()
 			}
@@ -329,7 +327,7 @@ func (b *binder) searched(r rel, x *syntax.SearchOp, sc *scope) []rel {
 	for _, in := range ins {
 		before := len(b.errs)
 		if !b.guard(func() {
-			var pred plan.Expr = constant(types.NewBool(true))
+			pred := constant(types.NewBool(true))
 			if x.Pred != nil {
 				pred = b.boolean(x.Pred, &env{sc: sc, in: in, search: true})
 			}

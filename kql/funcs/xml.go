@@ -2,7 +2,6 @@ package funcs
 
 import (
 	"encoding/xml"
-	"io"
 	"strings"
 
 	"github.com/vedette-edr/vedette/kql/types"
@@ -42,7 +41,7 @@ func xmlElement(dec *xml.Decoder, start xml.StartElement, depth int) (any, bool)
 	var text strings.Builder
 	for {
 		tok, err := dec.Token()
-		if err == io.EOF || err != nil {
+		if err != nil {
 			return nil, false
 		}
 		switch t := tok.(type) {

@@ -23,7 +23,7 @@ type Statement interface {
 	stmt()
 }
 
-// Query text: statements in order.
+// Script is a query's text: statements in order.
 type Script struct {
 	Span
 	Statements []Statement

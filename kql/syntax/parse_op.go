@@ -223,7 +223,7 @@ func (p *parser) tableRef() Expr {
 	if p.tok().is("(") {
 		return p.primary()
 	}
-	if x, ok := p.wildcard().(Expr); ok {
+	if x := p.wildcard(); x != nil {
 		return p.postfix(x)
 	}
 	return nil

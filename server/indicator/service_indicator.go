@@ -67,13 +67,11 @@ func (s *Service) put(ctx context.Context, op string, is []*Indicator) ([]Import
 			r.Indicator.ID, r.Indicator.Stamps = 0, c.created(now)
 		case !c.sees(&old.Stamps):
 			r.Err = errs.New(op, errs.Denied, errs.Forbidden, "another application created the indicator %s; Ti.ReadWrite.All is needed to change it", old.Value)
+			return nil, nil
 		default:
 			r.Indicator.ID = old.ID
 			r.Indicator.Application, r.Indicator.CreatedBySource = old.Application, old.CreatedBySource
 			r.Indicator.Stamps = c.modified(old.Stamps, now)
-		}
-		if r.Err != nil {
-			return nil, nil
 		}
 		return r.Indicator, nil
 	})

@@ -134,7 +134,7 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func (f *fixture) define(t *testing.T, ctx context.Context) ident.DefinitionID {
+func (f *fixture) define(ctx context.Context, t *testing.T) ident.DefinitionID {
 	t.Helper()
 	d := aDefinition()
 	if err := f.CreateDefinitions(ctx, []*indicator.Definition{d}); err != nil {
@@ -143,7 +143,7 @@ func (f *fixture) define(t *testing.T, ctx context.Context) ident.DefinitionID {
 	return d.ID
 }
 
-func (f *fixture) bind(t *testing.T, ctx context.Context, d ident.DefinitionID, value string) indicator.IOCID {
+func (f *fixture) bind(ctx context.Context, t *testing.T, d ident.DefinitionID, value string) indicator.IOCID {
 	t.Helper()
 	i := anIOC(d, value)
 	if err := f.CreateIOCs(ctx, []*indicator.IOC{i}); err != nil {
@@ -162,8 +162,8 @@ func wantKind(t *testing.T, what string, err error, k errs.Kind) {
 func TestEveryChangeIsShownBeforeItIsAcknowledged(t *testing.T) {
 	f := newFixture(t, indicator.Quota{})
 	ctx := all(acme)
-	d := f.define(t, ctx)
-	i := f.bind(t, ctx, d, "evil.test")
+	d := f.define(ctx, t)
+	i := f.bind(ctx, t, d, "evil.test")
 	if !f.sink.has(acme, indicator.ADefinition, int64(d)) || !f.sink.has(acme, indicator.AnIOC, int64(i)) {
 		t.Fatal("created, and the sink does not show it")
 	}
@@ -191,7 +191,7 @@ func second[T any](_ T, err error) error { return err }
 func TestConcurrentWritersAndALateSinkAgree(t *testing.T) {
 	f := newFixture(t, indicator.Quota{})
 	ctx := all(acme)
-	d := f.define(t, ctx)
+	d := f.define(ctx, t)
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
@@ -247,13 +247,13 @@ func TestAFailingSinkCatchesUp(t *testing.T) {
 	sink := &stubborn{mirror: newMirror(t)}
 	f.Service = f.serve(sink, indicator.Quota{})
 	ctx := all(acme)
-	d := f.define(t, ctx)
+	d := f.define(ctx, t)
 	sink.refuse = true
 	lost := anIOC(d, "evil.test")
 	wantKind(t, "a sink that refuses", f.CreateIOCs(ctx, []*indicator.IOC{lost}), errs.Unavailable)
 	must[*indicator.IOC](t)(f.IOC(ctx, lost.ID))
 	sink.refuse = false
-	next := f.bind(t, ctx, d, "next.test")
+	next := f.bind(ctx, t, d, "next.test")
 	if !sink.has(acme, indicator.AnIOC, int64(lost.ID)) || !sink.has(acme, indicator.AnIOC, int64(next)) {
 		t.Error("the next change does not carry the one before it")
 	}
@@ -272,8 +272,8 @@ func TestAFailingSinkCatchesUp(t *testing.T) {
 func TestOwnScope(t *testing.T) {
 	f := newFixture(t, indicator.Quota{})
 	a, b, admin := own("a"), own("b"), all(acme)
-	da, db := f.define(t, a), f.define(t, b)
-	ia := f.bind(t, a, da, "a.test")
+	da, db := f.define(a, t), f.define(b, t)
+	ia := f.bind(a, t, da, "a.test")
 	pa := must[*indicator.Indicator](t)(f.Put(a, anIndicator("p.test")))
 
 	wantKind(t, "read another's definition", second(f.Definition(b, da)), errs.NotFound)
@@ -287,7 +287,7 @@ func TestOwnScope(t *testing.T) {
 	wantKind(t, "delete another's indicator", f.DeleteIndicators(b, []ident.IndicatorID{pa.ID}), errs.NotFound)
 	wantKind(t, "bind to another's definition", f.CreateIOCs(b, []*indicator.IOC{anIOC(da, "b.test")}), errs.Invalid)
 	wantKind(t, "overwrite another's indicator", second(f.Put(b, anIndicator("P.test"))), errs.Denied)
-	ib := f.bind(t, b, db, "b.test")
+	ib := f.bind(b, t, db, "b.test")
 	wantKind(t, "rebind to another's definition", second(f.UpdateIOC(b, ib, func(i *indicator.IOC) error { i.Definition = da; return nil })), errs.Invalid)
 
 	list := func(ctx context.Context) (ids []ident.DefinitionID) {
@@ -355,7 +355,7 @@ func TestStampsAreTheServicesOwn(t *testing.T) {
 func TestBulkIsAtomicAndBounded(t *testing.T) {
 	f := newFixture(t, indicator.Quota{Definitions: 3, IOCs: 5, Patterns: 1, Indicators: 2})
 	ctx := all(acme)
-	d := f.define(t, ctx)
+	d := f.define(ctx, t)
 	count := func() int {
 		return len(must[filter.Page[*indicator.IOC]](t)(f.IOCs(ctx, filter.Query{})).Items)
 	}
@@ -394,7 +394,7 @@ func TestBulkIsAtomicAndBounded(t *testing.T) {
 		t.Error(err)
 	}
 	wantKind(t, "one pattern more than its own quota", f.CreateIOCs(ctx, []*indicator.IOC{pattern()}), errs.Exhausted)
-	i := f.bind(t, ctx, d, "plain.test")
+	i := f.bind(ctx, t, d, "plain.test")
 	wantKind(t, "one made a pattern", second(f.UpdateIOC(ctx, i, func(i *indicator.IOC) error { i.Function = indicator.EndWith; return nil })), errs.Exhausted)
 
 	if err := f.CreateDefinitions(ctx, []*indicator.Definition{aDefinition(), aDefinition()}); err != nil {
@@ -457,7 +457,7 @@ func TestIndicatorsAreUpsertedByValue(t *testing.T) {
 func TestEnforcingIsADifference(t *testing.T) {
 	f := newFixture(t, indicator.Quota{})
 	ctx := all(acme)
-	f.bind(t, ctx, f.define(t, ctx), "ioc.test")
+	f.bind(ctx, t, f.define(ctx, t), "ioc.test")
 	put := func(value string, a indicator.Action, expires time.Time) ident.IndicatorID {
 		i := anIndicator(value)
 		i.Action, i.Expires, i.GenerateAlert = a, expires, true

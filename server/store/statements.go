@@ -41,7 +41,7 @@ func (s *statements) ExecContext(ctx context.Context, query string, args ...any)
 	if strings.Contains(query, ";") {
 		return s.conn.ExecContext(ctx, query, args...)
 	}
-	p, err := s.prepare(ctx, query)
+	p, err := s.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time; close ends it
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (s *statements) ExecContext(ctx context.Context, query string, args ...any)
 
 // QueryContext implements querier.
 func (s *statements) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	p, err := s.prepare(ctx, query)
+	p, err := s.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time; close ends it
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *statements) QueryContext(ctx context.Context, query string, args ...any
 
 // QueryRowContext implements querier.
 func (s *statements) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	p, err := s.prepare(ctx, query)
+	p, err := s.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time; close ends it
 	if err != nil {
 		return s.conn.QueryRowContext(ctx, query, args...) // meets the same error and carries it
 	}

@@ -286,22 +286,33 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		`SELECT doc FROM indicator WHERE tenant = 'a' AND value = 'x' ORDER BY id LIMIT 5`,
 		`SELECT doc FROM audit WHERE tenant = 'a' ORDER BY seq DESC LIMIT 1`,
 	} {
-		rows, err := s.Read().Query("EXPLAIN QUERY PLAN " + query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var a, b, c int
-			var step string
-			if err := rows.Scan(&a, &b, &c, &step); err != nil {
-				t.Fatal(err)
-			}
+		for _, step := range queryPlan(t, s, query) {
 			if strings.HasPrefix(step, "SCAN") {
 				t.Errorf("%s\n\t%s", query, step)
 			}
 		}
-		rows.Close()
 	}
+}
+
+func queryPlan(t *testing.T, s *store.Store, query string) (steps []string) {
+	t.Helper()
+	rows, err := s.Read().Query("EXPLAIN QUERY PLAN " + query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a, b, c int
+		var step string
+		if err := rows.Scan(&a, &b, &c, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
 }
 
 // BenchmarkGroupCommit measures durable writes per second by 64 writers at once.

@@ -96,7 +96,7 @@ func (s *scanner) scan() *scan {
 			if err != nil {
 				continue
 			}
-			io.WriteString(sum, p+"\x00"+one+"\x00")
+			sum.Write([]byte(p + "\x00" + one + "\x00"))
 			u.readUnit(text)
 			u.dropins = hex.EncodeToString(sum.Sum(nil))
 		}

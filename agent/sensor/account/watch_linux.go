@@ -193,6 +193,7 @@ func (w *watcher) report(c *scan) {
 
 // loop compares whenever something was changed and has been quiet for a while.
 func (w *watcher) loop(ctx context.Context, in *os.File) error {
+	stopped := func() bool { return ctx.Err() != nil }
 	buf := make([]byte, 64<<10)
 	var first time.Time   // of the changes not yet compared
 	var touched time.Time // when an account file changed that was not read since
@@ -208,12 +209,12 @@ func (w *watcher) loop(ctx context.Context, in *os.File) error {
 			deadline = due
 		}
 		_ = in.SetReadDeadline(deadline)
-		if ctx.Err() != nil {
+		if stopped() {
 			return nil
 		}
 		n, err := in.Read(buf)
 		switch {
-		case ctx.Err() != nil:
+		case stopped():
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded) && !touched.IsZero():
 			touched = time.Time{}

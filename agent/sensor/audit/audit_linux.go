@@ -108,9 +108,14 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	if !s.cfg.NoAudit {
 		err = s.runAudit(ctx, sink)
 	}
-	if err == nil || ctx.Err() != nil {
-		return nil
+	if err != nil && ctx.Err() == nil {
+		return s.fallBack(ctx, sink, err)
 	}
+	return nil
+}
+
+// fallBack watches wtmp and btmp, because audit cannot be had for the reason given.
+func (s *Sensor) fallBack(ctx context.Context, sink sensor.Sink, err error) error {
 	s.report(sensor.Facility{
 		Name: facReadLog, State: sensor.Missing, Detail: err.Error(),
 		Remedy: "give the agent CAP_AUDIT_READ and CAP_AUDIT_CONTROL in the initial namespaces",

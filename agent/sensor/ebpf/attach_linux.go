@@ -206,11 +206,11 @@ func attachTracepoint(tracefs, event string, prog *ebpf.Program) (io.Closer, err
 	}
 	// Before 5.15 a perf event takes a program by ioctl only.
 	if e := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); e != nil {
-		pe.Close()
+		unix.Close(fd)
 		return nil, fmt.Errorf("attaching to tracepoint %s: %w", event, err)
 	}
 	if e := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); e != nil {
-		pe.Close()
+		unix.Close(fd)
 		return nil, fmt.Errorf("enabling tracepoint %s: %w", event, e)
 	}
 	return pe, nil

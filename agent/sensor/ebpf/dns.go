@@ -1,6 +1,7 @@
 package ebpf
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func parseDNS(b []byte) (dnsMessage, bool) {
 	m := dnsMessage{id: h.ID, response: h.Response, code: strings.TrimPrefix(h.RCode.String(), "RCode")}
 	for i := 0; ; i++ {
 		q, err := p.Question()
-		if err == dnsmessage.ErrSectionDone {
+		if errors.Is(err, dnsmessage.ErrSectionDone) {
 			break
 		}
 		if err != nil || i >= maxQuestions {

@@ -5,6 +5,7 @@
 package portal
 
 import (
+	"bytes"
 	_ "embed"
 	"html/template"
 	"net/http"
@@ -41,15 +42,21 @@ func Handler(c Config) http.Handler {
 			http.Error(w, "This page can only be read.", http.StatusMethodNotAllowed)
 			return
 		}
-		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Cache-Control", "no-store")
 		summary := c.Health.Ask(r.Context())
 		if !c.Trusted(r) {
 			summary = summary.Brief()
 		}
-		page.Execute(w, struct {
+		// Whole or not at all: half a page could hide the part that is in trouble.
+		var body bytes.Buffer
+		if err := page.Execute(&body, struct {
 			Config
 			Summary health.Summary
-		}{c, summary})
+		}{c, summary}); err != nil {
+			http.Error(w, "The page could not be made.", http.StatusInternalServerError)
+			return
+		}
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(body.Bytes())
 	})
 }

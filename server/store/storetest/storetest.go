@@ -51,6 +51,13 @@ func wantKind(t testing.TB, what string, err error, k errs.Kind) {
 	}
 }
 
+func wantOwn(t testing.TB, err error) {
+	t.Helper()
+	if err != errChange { //nolint:errorlint // a wrapped one is not as it was
+		t.Errorf("the caller's error came back as %v", err)
+	}
+}
+
 func wantEqual(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {

@@ -94,9 +94,8 @@ func definitionsAndIOCs(t *testing.T, s ThreatStore) {
 	wantEqual(t, "kept", gotIOC, is[1])
 	_, _, err = s.UpdateIOC(ctx, tenantA, quota, is[0].ID, func(i *indicator.IOC) error { i.Definition = 999; return nil })
 	wantKind(t, "bound to no definition", err, errs.NotFound)
-	if _, _, err = s.UpdateIOC(ctx, tenantA, quota, is[0].ID, func(*indicator.IOC) error { return errChange }); err != errChange {
-		t.Errorf("the caller's error came back as %v", err)
-	}
+	_, _, err = s.UpdateIOC(ctx, tenantA, quota, is[0].ID, func(*indicator.IOC) error { return errChange })
+	wantOwn(t, err)
 	moved, rev, err := s.UpdateIOC(ctx, tenantA, quota, is[0].ID, func(i *indicator.IOC) error { i.Definition, i.Expires = ds[1].ID, base.Add(time.Hour); return nil })
 	check(t, err)
 	if rev != 3 || moved.Definition != ds[1].ID {
@@ -203,9 +202,7 @@ func indicators(t *testing.T, s ThreatStore) {
 		}
 		return newIndicator("z"), nil
 	})
-	if err != errChange {
-		t.Errorf("the caller's error came back as %v", err)
-	}
+	wantOwn(t, err)
 	rev, err = s.PutIndicators(ctx, tenantA, quota, []indicator.Key{{Value: "z"}}, func(_ int, old *indicator.Indicator) (*indicator.Indicator, error) {
 		if old != nil {
 			t.Error("what an error undid is there")

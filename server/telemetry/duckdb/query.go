@@ -78,10 +78,10 @@ func (s *Store) attempt(ctx context.Context, st *statement, l telemetry.Limits, 
 }
 
 func poolError(op string, err error) error {
-	switch err {
-	case context.Canceled, context.DeadlineExceeded:
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &errs.E{Op: op, Kind: errs.Timeout, Detail: textTimeout, Err: err}
-	case errPoolClosed:
+	case errors.Is(err, errPoolClosed):
 		return &errs.E{Op: op, Kind: errs.Unavailable, Detail: "The store is closing.", Err: err}
 	}
 	return &errs.E{Op: op, Kind: errs.Unavailable, Code: errs.ServiceDegraded, Detail: textBroken, Retry: 5 * time.Second, Err: err}

@@ -128,11 +128,11 @@ func Open(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("telemetry store: %w", err)
 	}
 	if err := s.recover(); err != nil {
-		s.closeFiles()
+		_ = s.closeFiles() // why it cannot be opened is what counts
 		return nil, fmt.Errorf("telemetry store %s: %w", cfg.Dir, err)
 	}
 	if s.pool, err = newPool(cfg.Workers, s.scratch(), s.segmentDir); err != nil {
-		s.closeFiles()
+		_ = s.closeFiles() // why it cannot be opened is what counts
 		return nil, fmt.Errorf("telemetry store: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -2,6 +2,7 @@ package telemetrytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -50,8 +51,8 @@ func testDuplicate(s *suite) {
 func testConflict(s *suite) {
 	s.append(batch(1, process("one")), telemetry.Committed)
 	_, err := s.store.Append(context.Background(), batch(1, process("another")))
-	e, ok := err.(*errs.E)
-	if !ok || e.Kind != errs.Conflict || e.Code != errs.DeviceCloned {
+	var e *errs.E
+	if !errors.As(err, &e) || e.Kind != errs.Conflict || e.Code != errs.DeviceCloned {
 		s.Errorf("other content under a committed sequence: %v", err)
 	}
 	s.append(batch(2, process("two")), telemetry.Committed)

@@ -16,8 +16,8 @@ const (
 	tagText // length and bytes: string, guid, decimal, and dynamic as JSON
 )
 
-// AppendNull, AppendInt, AppendReal and AppendText add a cell to a payload of rows. A row
-// is its cells, in order of the request's columns.
+// AppendNull adds a cell without a value to a payload of rows, which the other Append
+// functions add values to. A row is its cells, in order of the request's columns.
 func AppendNull(b []byte) []byte { return append(b, tagNull) }
 
 // AppendInt adds an integer.
