@@ -60,7 +60,6 @@ func TestAdditionalFieldsIsDynamicEverywhere(t *testing.T) {
 	}
 }
 
-
 func TestEventColumnsHaveTheirReaders(t *testing.T) {
 	kinds := map[types.Type]event.Kind{
 		types.String: event.String, types.Dynamic: event.String, types.Long: event.Int,

@@ -50,3 +50,9 @@ func (t tables) TableNames() []string {
 	}
 	return out
 }
+
+// Function implements bind.Library.
+func (t tables) Function(name string) (string, bool) {
+	f, ok := schema.LookupFunction(name)
+	return f.Text, ok
+}

@@ -617,8 +617,8 @@ func (b *binder) rangeOp(x *syntax.RangeOp, sc *scope) rel {
 }
 
 func (b *binder) invoke(r rel, x *syntax.InvokeOp, p *pipe) rel {
-	sym := p.sc.lookup(x.Call.Name.Name)
-	if sym == nil || sym.fn == nil {
+	sym := b.function(x.Call.Name.Name, p.sc)
+	if sym == nil {
 		b.unknown(x.Call.Name.Pos(), CodeFunction, "function", x.Call.Name.Name, p.sc.tables())
 	}
 	if len(sym.fn.Params) == 0 || !sym.fn.Params[0].Table {
@@ -627,6 +627,10 @@ func (b *binder) invoke(r rel, x *syntax.InvokeOp, p *pipe) rel {
 	const self = "$invoked"
 	sc := newScope(p.sc)
 	sc.names[self] = &symbol{table: b.prefix(p)}
-	args := append([]syntax.Expr{&syntax.Ident{Span: x.Span, Name: self}}, x.Call.Args...)
+	rest := x.Call.Args
+	if sym.shipped {
+		rest = shippedArgs(sym, rest, r)
+	}
+	args := append([]syntax.Expr{&syntax.Ident{Span: x.Span, Name: self}}, rest...)
 	return b.callTable(x, sym, args, sc)
 }

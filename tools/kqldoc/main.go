@@ -95,7 +95,9 @@ func functions(w io.Writer) error {
 }
 
 // word tells names from operators.
-func word(n string) bool { return n != "" && n[0] >= 'a' && n[0] <= 'z' && !strings.ContainsAny(n, "~ ") }
+func word(n string) bool {
+	return n != "" && n[0] >= 'a' && n[0] <= 'z' && !strings.ContainsAny(n, "~ ")
+}
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 
