@@ -7,17 +7,20 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 DATA ?= run
 PORT ?= 8443
 FUZZTIME ?= 30s
+ORACLE ?= ../shared/oracle/kql-emulator-cases.json
+RECORDED ?= 2026-08-02T22:00:00Z
 
-.PHONY: run test test-unit test-e2e check check-fast build bench e2e fuzz generate setup setup-test lint clean
+.PHONY: conformance run test test-unit test-e2e check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
 	@tools/run.sh $(DATA) $(PORT)
 
-## build: bin/vedetted, bin/vedette-agent, bin/vedette
+## build: bin/vedetted, bin/vedette-agent, bin/vedette, bin/vedette-kql
 build:
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedetted ./cmd/vedetted
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette-kql ./cmd/vedette-kql
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette-agent ./cmd/vedette-agent
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette ./cmd/vedette
 
@@ -63,6 +66,13 @@ fuzz:
 ## generate: documentation and code made from declarations
 generate:
 	$(GO) run ./tools/schemadoc > docs/schema.md
+	$(GO) run ./tools/kqldoc functions > docs/kql/functions.md
+
+## conformance: docs/kql/conformance.md from the oracle's cases, on both engines
+conformance: build
+	-bin/vedette kql run --cases $(ORACLE) --now $(RECORDED) --report bin/eval.json
+	-bin/vedette kql run --cases $(ORACLE) --now $(RECORDED) --engine sql --report bin/sql.json
+	$(GO) run ./tools/kqldoc conformance bin/eval.json bin/sql.json > docs/kql/conformance.md
 
 setup:
 	@tools/setup.sh run

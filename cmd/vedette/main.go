@@ -30,6 +30,7 @@ type commands struct {
 	Version kong.VersionFlag `help:"Print the version."`
 
 	Hunt       huntCommand       `cmd:"" help:"Run a KQL query over the telemetry."`
+	KQL        kqlCommand        `cmd:"" name:"kql" help:"The query language itself: check, explain, conformance. Needs no server."`
 	Alert      alertCommand      `cmd:"" help:"Alerts."`
 	Device     deviceCommand     `cmd:"" help:"Devices and response actions on them."`
 	Action     actionCommand     `cmd:"" help:"Response actions, pending and past."`

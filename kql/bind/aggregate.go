@@ -2,6 +2,7 @@ package bind
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vedette-edr/vedette/kql/funcs"
@@ -46,6 +47,7 @@ func (b *binder) summarize(r rel, x *syntax.SummarizeOp, p *pipe) rel {
 			outs = append(outs, b.aggOutput(e, aev, r, n, &next, used)...)
 		})
 	}
+	before := r
 	r = b.windowed(r, ev)
 	n.In = b.windowed(r, aev).node
 	pr := &plan.Project{In: b.node(n, x.Pos())}
@@ -53,7 +55,15 @@ func (b *binder) summarize(r rel, x *syntax.SummarizeOp, p *pipe) rel {
 		pr.Items = append(pr.Items, plan.Item{Col: k.Col, Expr: k.Col.Ref()})
 	}
 	pr.Items = append(pr.Items, outs...)
-	out := rel{cols: pr.Columns(), node: n}
+	kept := slices.Clone(n.Keys)
+	for _, a := range n.Aggs {
+		if a.Fn.Multi {
+			for i, c := range a.Cols {
+				kept = append(kept, plan.Item{Col: c, Expr: a.Args[i]})
+			}
+		}
+	}
+	out := rel{cols: pr.Columns(), node: n, alias: before.twins(kept)}
 	if have := n.Columns(); len(have) != len(out.cols) || !sameColumns(have, out.cols) {
 		out.node = pr
 	}
@@ -137,6 +147,9 @@ func (b *binder) aggName(x syntax.Expr) string {
 	c, ok := x.(*syntax.Call)
 	if !ok {
 		return ""
+	}
+	if firstArg[c.Name.Name] && len(c.Args) > 0 {
+		return b.aggName(c.Args[0])
 	}
 	agg, withIf, ok := funcs.LookupAgg(c.Name.Name)
 	if !ok {

@@ -27,6 +27,13 @@ type Catalog interface {
 	TableNames() []string
 }
 
+// Library is a Catalog that brings functions of its own.
+type Library interface {
+	// Function answers the text of a function, (parameters) { body }, by its exact name.
+	// The text is trusted and compiles over the catalogue's tables.
+	Function(name string) (text string, ok bool)
+}
+
 // Table is a table or a view that renames and casts the columns of one.
 type Table struct {
 	Name    string
@@ -128,6 +135,8 @@ type binder struct {
 	depth  int
 	render *Render
 	more   []plan.Node
+	// library are the functions of the catalogue that the query used.
+	library map[string]*symbol
 	// settings are the constants of set statements.
 	settings map[string]types.Value
 }
@@ -304,6 +313,8 @@ type symbol struct {
 	table  func() rel
 	fn     *syntax.FuncLit
 	scope  *scope // where fn was defined
+	// shipped marks a function of the catalogue.
+	shipped bool
 }
 
 type scope struct {

@@ -91,7 +91,7 @@ func (b *binder) mvApply(r rel, x *syntax.MvOp, p *pipe) rel {
 		sp.at = i
 		sub = b.operator(sub, op, sp)
 	}
-	out := rel{name: r.name}
+	out := rel{name: r.name, open: r.open || sub.open}
 	var keep []plan.Column
 	for _, c := range r.cols {
 		if !slices.ContainsFunc(sub.cols, func(o plan.Column) bool { return o.Name == c.Name }) {
@@ -99,6 +99,11 @@ func (b *binder) mvApply(r rel, x *syntax.MvOp, p *pipe) rel {
 		}
 	}
 	out.cols = append(slices.Clone(keep), sub.cols...)
+	for _, a := range r.alias {
+		if slices.ContainsFunc(keep, func(c plan.Column) bool { return c.ID == a.ID }) {
+			out.alias = append(out.alias, a)
+		}
+	}
 	out.node = b.node(&plan.MvApply{In: r.node, Items: items, Index: index, Limit: limit, Keep: keep, Outer: outer, Sub: b.trim(sub)}, x.Pos())
 	return out
 }

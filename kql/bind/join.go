@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -70,6 +71,16 @@ func (b *binder) join(l rel, x *syntax.JoinOp, sc *scope) rel {
 		}
 		c.Name = used.unique(c.Name)
 		out.cols = append(out.cols, c)
+	}
+	for _, a := range l.alias {
+		used[a.Name] = true
+	}
+	out.alias = slices.Clone(l.alias)
+	for _, a := range r.alias {
+		if x.Kw != "lookup" && slices.ContainsFunc(r.cols, func(c plan.Column) bool { return c.ID == a.ID }) {
+			a.Name = used.unique(a.Name)
+			out.alias = append(out.alias, a)
+		}
 	}
 	pr := &plan.Project{In: j}
 	for _, c := range out.cols {
@@ -227,8 +238,25 @@ func (b *binder) unionOf(ins []rel, inner bool, with string, at syntax.Span) rel
 			jsonText[k] = jsonText[k] && c.JSONString
 		}
 	}
-	// An alias all inputs share stays one.
+	// An alias stays one where it names the same column in all inputs that have the
+	// column, and is a column of its own where all inputs share it so.
+	twin := map[string]string{}
+	for _, in := range ins {
+		for _, a := range in.alias {
+			i := slices.IndexFunc(in.cols, func(c plan.Column) bool { return c.ID == a.ID })
+			switch {
+			case i < 0:
+			case twin[a.Name] == "":
+				twin[a.Name] = in.cols[i].Name
+			case twin[a.Name] != in.cols[i].Name:
+				twin[a.Name] = "\x00"
+			}
+		}
+	}
 	for _, a := range ins[0].alias {
+		if _, ok := twin[a.Name]; ok {
+			continue
+		}
 		k := key{a.Name, a.Type}
 		all := !slices.Contains(keys, k)
 		for _, in := range ins {
@@ -269,6 +297,15 @@ func (b *binder) unionOf(ins []rel, inner bool, with string, at syntax.Span) rel
 		}
 	}
 	out.cols = out.cols[:n]
+	for _, c := range slices.Clone(out.cols) {
+		visible := c.Name
+		for _, name := range slices.Sorted(maps.Keys(twin)) {
+			if _, isCol := out.find(name); twin[name] == visible && !isCol {
+				c.Name = name
+				out.alias = append(out.alias, c)
+			}
+		}
+	}
 	for i, in := range ins {
 		pr := &plan.Project{In: in.node}
 		if with != "" {

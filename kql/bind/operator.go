@@ -139,7 +139,7 @@ func named(e syntax.Expr) ([]*syntax.Ident, syntax.Expr) {
 
 // firstArg are the functions whose result is called as their first argument is.
 var firstArg = map[string]bool{"bin": true, "floor": true, "bin_at": true, "bin_auto": true, "tostring": true, "toint": true, "tolong": true, "todouble": true,
-	"toreal": true, "tobool": true, "toboolean": true, "todatetime": true, "totimespan": true, "toguid": true, "todecimal": true}
+	"parse_json": true, "todynamic": true, "toreal": true, "tobool": true, "toboolean": true, "todatetime": true, "totimespan": true, "toguid": true, "todecimal": true}
 
 // autoName is the name of an unnamed expression; def when it gives none.
 func (b *binder) autoName(e syntax.Expr, def string) string {
@@ -221,6 +221,40 @@ func (b *binder) outputs(e syntax.Expr, ev *env, auto func(syntax.Expr) string) 
 		return []plan.Item{{Col: carry(b.column(ids[0].Name, v.Type()), v), Expr: v}}
 	}
 	return []plan.Item{{Col: carry(b.column(auto(x), v.Type()), v), Expr: v}}
+}
+
+// twins are the aliases that live on in a projection: where a column goes on under one of
+// its names, such as Timestamp, it answers to the others too, such as TimeGenerated.
+func (r rel) twins(items []plan.Item) []plan.Column {
+	var out []plan.Column
+	taken := names{}
+	for _, it := range items {
+		taken[it.Col.Name] = true
+	}
+	for _, it := range items {
+		c, ok := it.Expr.(*plan.Col)
+		if !ok || !slices.ContainsFunc(r.alias, func(a plan.Column) bool { return a.ID == c.ID }) {
+			continue
+		}
+		var group []string
+		for _, o := range append(slices.Clone(r.cols), r.alias...) {
+			if o.ID == c.ID {
+				group = append(group, o.Name)
+			}
+		}
+		if !slices.Contains(group, it.Col.Name) {
+			continue
+		}
+		for _, n := range group {
+			if !taken[n] {
+				taken[n] = true
+				a := it.Col
+				a.Name = n
+				out = append(out, a)
+			}
+		}
+	}
+	return out
 }
 
 // several answers the function of several results that e calls, or nil.
@@ -356,6 +390,17 @@ func (b *binder) project(r rel, x *syntax.ProjectOp, p *pipe) rel {
 			}
 		}
 		out.alias = nil
+		for _, a := range r.alias {
+			// An alias lives on with its column; one of its own is carried along.
+			if slices.ContainsFunc(r.cols, func(c plan.Column) bool { return c.ID == a.ID }) {
+				if slices.ContainsFunc(out.cols, func(c plan.Column) bool { return c.ID == a.ID }) {
+					out.alias = append(out.alias, a)
+				}
+				continue
+			}
+			pr.Items = append(pr.Items, plan.Item{Col: a, Expr: a.Ref()})
+			out.alias = append(out.alias, a)
+		}
 		out.node = b.node(pr, x.Pos())
 		return out
 	}
@@ -372,6 +417,11 @@ func (b *binder) project(r rel, x *syntax.ProjectOp, p *pipe) rel {
 		for _, c := range r.cols {
 			if !slices.Contains(picked, c) {
 				out.cols = append(out.cols, c)
+			}
+		}
+		for _, a := range r.alias {
+			if !slices.ContainsFunc(picked, func(c plan.Column) bool { return c.ID == a.ID }) {
+				out.alias = append(out.alias, a)
 			}
 		}
 	case "project-reorder":
@@ -505,7 +555,7 @@ func (b *binder) projectItems(r rel, x *syntax.ProjectOp, p *pipe) rel {
 		})
 	}
 	r = b.windowed(r, ev)
-	out := rel{node: b.node(&plan.Project{In: r.node, Items: items}, x.Pos()), name: r.name}
+	out := rel{node: b.node(&plan.Project{In: r.node, Items: items}, x.Pos()), name: r.name, alias: r.twins(items)}
 	for _, it := range items {
 		out.cols = append(out.cols, it.Col)
 	}
@@ -534,7 +584,7 @@ func (b *binder) distinct(r rel, x *syntax.ProjectOp, p *pipe) rel {
 		})
 	}
 	agg.In = b.windowed(r, ev).node
-	return rel{node: b.node(agg, x.Pos()), cols: agg.Columns()}
+	return rel{node: b.node(agg, x.Pos()), cols: agg.Columns(), alias: r.twins(agg.Keys)}
 }
 
 func (b *binder) sortKeys(r rel, keys []*syntax.SortKey, p *pipe) []plan.SortKey {
@@ -617,8 +667,8 @@ func (b *binder) rangeOp(x *syntax.RangeOp, sc *scope) rel {
 }
 
 func (b *binder) invoke(r rel, x *syntax.InvokeOp, p *pipe) rel {
-	sym := p.sc.lookup(x.Call.Name.Name)
-	if sym == nil || sym.fn == nil {
+	sym := b.function(x.Call.Name.Name, p.sc)
+	if sym == nil {
 		b.unknown(x.Call.Name.Pos(), CodeFunction, "function", x.Call.Name.Name, p.sc.tables())
 	}
 	if len(sym.fn.Params) == 0 || !sym.fn.Params[0].Table {
@@ -627,6 +677,10 @@ func (b *binder) invoke(r rel, x *syntax.InvokeOp, p *pipe) rel {
 	const self = "$invoked"
 	sc := newScope(p.sc)
 	sc.names[self] = &symbol{table: b.prefix(p)}
-	args := append([]syntax.Expr{&syntax.Ident{Span: x.Span, Name: self}}, x.Call.Args...)
+	rest := x.Call.Args
+	if sym.shipped {
+		rest = shippedArgs(sym, rest, r)
+	}
+	args := append([]syntax.Expr{&syntax.Ident{Span: x.Span, Name: self}}, rest...)
 	return b.callTable(x, sym, args, sc)
 }

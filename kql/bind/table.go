@@ -29,7 +29,7 @@ func (b *binder) isTable(e syntax.Expr, sc *scope) bool {
 		if x.Name.Name == "table" && len(x.Args) > 0 {
 			return true
 		}
-		if sym := sc.lookup(x.Name.Name); sym != nil && sym.fn != nil {
+		if sym := b.function(x.Name.Name, sc); sym != nil {
 			return b.bodyIsTable(sym)
 		}
 	}
@@ -105,7 +105,7 @@ func (b *binder) table(e syntax.Expr, sc *scope) rel {
 			}
 			return b.table(&syntax.Ident{Span: x.Span, Name: v.V.S}, sc)
 		}
-		if sym := sc.lookup(x.Name.Name); sym != nil && sym.fn != nil {
+		if sym := b.function(x.Name.Name, sc); sym != nil {
 			return b.callTable(x, sym, x.Args, sc)
 		}
 		b.unknown(x.Name.Pos(), CodeFunction, "tabular function", x.Name.Name, sc.tables())

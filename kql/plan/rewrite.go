@@ -201,11 +201,6 @@ func prune(n Node, need map[int]bool) Node {
 			below[id] = true
 		}
 	}
-	all := func(in Node) {
-		for _, c := range in.Columns() {
-			below[c.ID] = true
-		}
-	}
 	switch x := n.(type) {
 	case *Scan:
 		if x.Pred != nil {
@@ -293,16 +288,39 @@ func prune(n Node, need map[int]bool) Node {
 			reads(it.Expr, below)
 		}
 		x.In = prune(x.In, below)
-	case *Plugin, *Partition, *TopNested, *Match:
+	case *Plugin, *TopNested, *Match:
 		pruneSpecial(x)
-	case *MvApply:
-		all(x.In)
+	case *Partition:
+		copyAll()
+		x.Sub = pruneSub(x.Sub, need, below)
+		reads(x.Key, below)
 		x.In = prune(x.In, below)
-		inner := map[int]bool{}
-		for _, c := range x.Sub.Columns() {
-			inner[c.ID] = true
+		if x.Outer != nil {
+			x.Outer.Cols = x.In.Columns()
 		}
-		x.Sub = prune(x.Sub, inner)
+	case *MvApply:
+		copyAll()
+		x.Sub = pruneSub(x.Sub, need, below)
+		var keep []Column
+		for _, c := range x.Keep {
+			if need[c.ID] {
+				keep = append(keep, c)
+			}
+		}
+		x.Keep = keep
+		for _, it := range x.Items {
+			reads(it.Expr, below)
+		}
+		x.In = prune(x.In, below)
+		// The leaf has the rows that are handed in: those of In, expanded.
+		cols := append([]Column{}, x.In.Columns()...)
+		for _, it := range x.Items {
+			cols = append(cols, it.Col)
+		}
+		if x.Index != nil {
+			cols = append(cols, *x.Index)
+		}
+		x.Outer.Cols = cols
 	case *Window:
 		copyAll()
 		for _, it := range x.Items {
@@ -313,6 +331,40 @@ func prune(n Node, need map[int]bool) Node {
 		x.In = prune(x.In, below)
 	}
 	return n
+}
+
+// pruneSub prunes a subplan to the columns needed of it and adds what its operators read
+// to below, because its leaf hands that through from the operator's own input.
+func pruneSub(sub Node, need, below map[int]bool) Node {
+	inner := map[int]bool{}
+	for _, c := range sub.Columns() {
+		inner[c.ID] = need[c.ID]
+	}
+	sub = prune(sub, inner)
+	var visit func(n Node)
+	visit = func(n Node) {
+		for _, e := range Exprs(n) {
+			reads(e, below)
+		}
+		switch x := n.(type) {
+		case *MvApply:
+			for _, c := range x.Keep {
+				below[c.ID] = true
+			}
+		case *Plugin, *TopNested, *Match, *Union:
+			// They read whatever their inputs have.
+			for _, in := range n.Inputs() {
+				for _, c := range in.Columns() {
+					below[c.ID] = true
+				}
+			}
+		}
+		for _, in := range n.Inputs() {
+			visit(in)
+		}
+	}
+	visit(sub)
+	return sub
 }
 
 // bounds are what filters above demand of columns, by ID.

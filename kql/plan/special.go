@@ -176,8 +176,6 @@ func pruneSpecial(n Node) {
 		if x.Table != nil {
 			x.Table = all(x.Table)
 		}
-	case *Partition:
-		x.In, x.Sub = all(x.In), all(x.Sub)
 	case *TopNested:
 		x.In = all(x.In)
 		for i, l := range x.Levels {

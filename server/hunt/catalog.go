@@ -61,3 +61,9 @@ func (c *catalog) Table(name string) (*bind.Table, bool) {
 
 // TableNames implements bind.Catalog.
 func (c *catalog) TableNames() []string { return c.names }
+
+// Function implements bind.Library.
+func (c *catalog) Function(name string) (string, bool) {
+	f, ok := schema.LookupFunction(name)
+	return f.Text, ok
+}

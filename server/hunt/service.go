@@ -103,7 +103,7 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 // records it once it was worth running.
 func (s *Service) run(ctx context.Context, p *access.Principal, text string, now time.Time) (*kql.Query, *telemetry.Result, error) {
 	const op = "hunt.run"
-	q, err := compile(op, text, now)
+	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: s.probe(ctx, p)})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,7 +138,7 @@ func tooMuch(op string, err error) error {
 }
 
 // compile turns text into a plan, or its errors into one that a person can act on.
-func compile(op, text string, now time.Time) (*kql.Query, error) {
+func compile(op, text string, opt kql.Options) (*kql.Query, error) {
 	switch {
 	case strings.TrimSpace(text) == "":
 		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query is empty")
@@ -147,11 +147,35 @@ func compile(op, text string, now time.Time) (*kql.Query, error) {
 	case !utf8.ValidString(text):
 		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query is not UTF-8")
 	}
-	q, err := kql.Compile(text, Catalog(), kql.Options{Now: event.Ticks(now)})
+	q, err := kql.Compile(text, Catalog(), opt)
 	if err != nil {
 		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "%s", err)
 	}
 	return q, nil
+}
+
+// Limits of one question that a query asks while it is compiled.
+const (
+	probeRows = 50_000
+	probeTime = 60 * time.Second
+)
+
+// probe answers what bag_unpack and pivot make columns of, from the caller's own rows.
+func (s *Service) probe(ctx context.Context, p *access.Principal) func(plan.Node) ([][]types.Value, error) {
+	return func(n plan.Node) ([][]types.Value, error) {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: plan.Optimize(n),
+			Limits: telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime}})
+		if err != nil {
+			return nil, err
+		}
+		return r.Rows, nil
+	}
 }
 
 func (s *Service) record(ctx context.Context, p *access.Principal, text string, o audit.Outcome) {
@@ -190,7 +214,7 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 		| where GapEnd >= datetime(%s) and GapStart <= datetime(%s)
 		| top %d by GapEnd desc
 		| project DeviceId, Source, Reason, EventsLost, GapStart, GapEnd`,
-		types.FormatDatetime(window.Min), types.FormatDatetime(window.Max), MaxGaps+1), s.now())
+		types.FormatDatetime(window.Min), types.FormatDatetime(window.Max), MaxGaps+1), kql.Options{Now: event.Ticks(s.now())})
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}
