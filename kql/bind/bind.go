@@ -11,7 +11,6 @@
 package bind
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/vedette-edr/vedette/kql/plan"
@@ -452,15 +451,4 @@ func (s *scope) snapshot() *scope {
 		c.names[k] = v
 	}
 	return c
-}
-
-func typeList(list []plan.Expr) string {
-	s := ""
-	for i, e := range list {
-		if i > 0 {
-			s += ", "
-		}
-		s += fmt.Sprint(e.Type())
-	}
-	return s
 }

@@ -44,10 +44,14 @@ func startLocked(cmd *exec.Cmd) error {
 			result <- fmt.Errorf("no_new_privs: %w", err)
 			return
 		}
-		// Belongs to the thread too, and passes to the child.
-		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, workerNice); err != nil {
-			result <- fmt.Errorf("priority: %w", err)
-			return
+		// Belongs to the thread too, and passes to the child. The system call answers 20
+		// minus the nice value. Whoever is behind already stays there: coming forward
+		// takes a right that the server may not have.
+		if raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || 20-raw < workerNice {
+			if err := unix.Setpriority(unix.PRIO_PROCESS, 0, workerNice); err != nil {
+				result <- fmt.Errorf("priority: %w", err)
+				return
+			}
 		}
 		result <- cmd.Start()
 	}()
