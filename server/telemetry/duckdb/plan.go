@@ -168,6 +168,9 @@ type sources struct {
 
 // Source implements sqlgen.Sources.
 func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
+	if scan.External != nil {
+		return sqlgen.Source{}, errs.New("duckdb.Query", errs.Unsupported, "", "externaldata is not fetched here: the query reads files by address")
+	}
 	shape := n.tables[scan.Base]
 	if shape == nil {
 		return sqlgen.Source{}, errs.New("duckdb.Query", errs.Invalid, "", "the store has no table %q", scan.Base)
