@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 ORACLE ?= ../shared/oracle/kql-emulator-cases.json
 RECORDED ?= 2026-08-02T22:00:00Z
 
-.PHONY: conformance run test test-unit test-e2e check check-fast build bench e2e fuzz generate setup setup-test lint clean
+.PHONY: conformance kqlcompare run test test-unit test-e2e check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
@@ -67,6 +67,11 @@ fuzz:
 generate:
 	$(GO) run ./tools/schemadoc > docs/schema.md
 	$(GO) run ./tools/kqldoc functions > docs/kql/functions.md
+
+## kqlcompare: queries of CORPUS ({"text": …} lines) against Kusto's own parser (needs node)
+kqlcompare: build
+	npm install --no-audit --no-fund --prefix tools/kqlcompare
+	node tools/kqlcompare/compare.js $(CORPUS) bin/vedette
 
 ## conformance: docs/kql/conformance.md from the oracle's cases, on both engines
 conformance: build

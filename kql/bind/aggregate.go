@@ -29,7 +29,11 @@ func (b *binder) summarize(r rel, x *syntax.SummarizeOp, p *pipe) rel {
 				if s := b.autoName(y, ""); s != "" {
 					return s
 				}
-				return used.column(&next)
+				for {
+					if s := used.column(&next); !hasColumn(r, s) {
+						return s
+					}
+				}
 			}) {
 				if it.Col.Name != "" && used[it.Col.Name] && it.Col.Name[0] != 'C' {
 					it.Col.Name = used.unique(it.Col.Name)
@@ -68,6 +72,11 @@ func (b *binder) summarize(r rel, x *syntax.SummarizeOp, p *pipe) rel {
 		out.node = pr
 	}
 	return out
+}
+
+func hasColumn(r rel, name string) bool {
+	_, ok := r.find(name)
+	return ok
 }
 
 func sameColumns(a, c []plan.Column) bool {

@@ -136,6 +136,8 @@ type binder struct {
 	more   []plan.Node
 	// library are the functions of the catalogue that the query used.
 	library map[string]*symbol
+	// at is the call of such a function while its body is bound: errors stand there.
+	at *syntax.Span
 	// settings are the constants of set statements.
 	settings map[string]types.Value
 }
@@ -143,6 +145,9 @@ type binder struct {
 type bail struct{}
 
 func (b *binder) report(sp syntax.Span, code, format string, args ...any) *syntax.Error {
+	if b.at != nil {
+		sp = *b.at
+	}
 	e := syntax.NewError(b.text, sp, code, format, args...)
 	for _, x := range b.errs {
 		if x.Offset == e.Offset && x.Code == e.Code {

@@ -125,3 +125,32 @@ func TestPlanIsPrinted(t *testing.T) {
 		t.Errorf("plan is\n%swant\n%s", got, want)
 	}
 }
+
+// TestFunctionsOfTheCatalogue shows what queries may do with functions that the catalogue
+// brings, and that an error in one stands at its call.
+func TestFunctionsOfTheCatalogue(t *testing.T) {
+	for text, want := range map[string]string{
+		"T | invoke Shipped(s) | project shipped, twice": "",
+		"T | invoke Shipped('s')":                        "",
+		"T | invoke Shipped()":                           "",
+		"let Shipped = (R:(*)) { R | project a }; T | invoke Shipped() | project s": bind.CodeColumn,
+		"print a = 'text' | invoke Shipped()":                                       bind.CodeType,
+		"T | invoke Nowhere()":                                                      bind.CodeFunction,
+	} {
+		script, errs := syntax.Parse(text)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		_, errs = bind.Bind(text, script, small, bind.Options{})
+		got := ""
+		if len(errs) > 0 {
+			got = errs[0].Code
+			if at := errs[0].Offset; at < 0 || at+errs[0].Length > len(text) {
+				t.Errorf("%s: the error stands at %d", text, at)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %v, want %q", text, errs, want)
+		}
+	}
+}

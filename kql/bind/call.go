@@ -48,6 +48,8 @@ func (b *binder) callOf(f *funcs.Func, x *syntax.Call, ev *env) plan.Expr {
 			}
 			continue
 		}
+		// A name before an argument says nothing to a function of the table.
+		_, a = named(a)
 		args = append(args, b.expr(a, ev))
 	}
 	if x.Name.Name == "replace" && len(args) == 3 {
@@ -183,8 +185,9 @@ func (b *binder) common(f *funcs.Func, args []plan.Expr, x *syntax.Call) types.T
 			t = at
 		case ok:
 			t = w
-		case t == types.Dynamic || at == types.Dynamic:
-			t = types.Dynamic
+		case t == types.Dynamic && i > 0 && f.Name != "coalesce":
+			t = at
+		case at == types.Dynamic:
 		default:
 			b.fail(x.Pos(), CodeType, "%s needs values of one type, not %s and %s", x.Name.Name, t, at)
 		}

@@ -178,7 +178,12 @@ func (b *binder) pluginRel(call *plugin.Call, n *plan.Plugin, x *syntax.Evaluate
 	}
 	call.Out = cols
 	for _, c := range cols {
-		n.Cols = append(n.Cols, b.column(c.Name, c.Type))
+		col := b.column(c.Name, c.Type)
+		// JSON text that passes through is JSON text still.
+		for _, in := range append(slices.Clone(n.InCols), n.TableCols...) {
+			col.JSONString = col.JSONString || in.JSONString && in.Name == col.Name && in.Type == col.Type
+		}
+		n.Cols = append(n.Cols, col)
 	}
 	return rel{node: b.node(n, x.Pos()), cols: n.Cols, open: open}
 }

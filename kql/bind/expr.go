@@ -340,6 +340,12 @@ func (b *binder) operands(op string, l, r plan.Expr, at syntax.Span) (plan.Expr,
 	if rt == types.Bool && lt.Numeric() {
 		return l, b.convert(r, lt, at)
 	}
+	// A text and a number that are asked to be equal are compared as texts.
+	if op == "==" || op == "!=" {
+		if lt == types.String && rt.Numeric() || lt.Numeric() && rt == types.String {
+			return b.asText(l), b.asText(r)
+		}
+	}
 	if lt == types.GUID && rt == types.String || lt == types.String && rt == types.GUID {
 		return b.asText(l), b.asText(r)
 	}

@@ -26,6 +26,14 @@ var small = catalog{"T": {Name: "T", Columns: []bind.Column{
 	{Name: "d", Type: types.Dynamic}, {Name: "j", Type: types.Dynamic, JSONString: true}, {Name: "u", Type: types.Datetime, Source: "t", Hidden: true},
 }}}
 
+// Function implements bind.Library.
+func (c catalog) Function(name string) (string, bool) {
+	if name != "Shipped" {
+		return "", false
+	}
+	return `(R:(*), x:string = "s") { R | extend shipped = column_ifexists(x, ""), twice = a * 2 | where isnotempty(shipped) }`, true
+}
+
 type nothing struct{}
 
 func (nothing) Source(*plan.Scan) (sqlgen.Source, error) { return sqlgen.Source{}, nil }
@@ -42,6 +50,12 @@ func FuzzParse(f *testing.F) {
 		"T | mv-apply e = d to typeof(long) on (top 1 by e) | where s in~ ('a', 'b') or s in ((T | project s))",
 		"T | make-series n = count() default = 0 on t step 1h by s | mv-expand n to typeof(long), t to typeof(datetime)",
 		"externaldata(x:string)['https://h/f.csv'] with (format='csv') | as Q | union (Q | where x has 'a')",
+		"T | invoke Shipped(s) | evaluate bag_unpack(j) | where nowhere == 1",
+		"T | evaluate pivot(s, sum(a), t) : (x:long) | top-nested 2 of x by count(), top-nested of x with others = 1 by max(x) asc",
+		"T | partition by s (top 1 by a) | partition by a { T | where a == toscalar(a) } | reduce by s with threshold=0.5",
+		"T | scan with_match_id=m declare (n:long = 0) with (step p: a > 0 => n = p.n + 1; step q output=none: s == 'x';)",
+		"find in (T) where a > 1 project s, a; T | facet by s, a with (take 1)",
+		"T | summarize tdigest(a), hll(s) by u | extend series_fit_line(d), (x, y) = series_stats(d)",
 		"T | mv-apply e = d on (make-series count() on a step 1) | search 'x' | distinct *",
 	} {
 		f.Add(s)

@@ -61,15 +61,22 @@ func (b *binder) join(l rel, x *syntax.JoinOp, sc *scope) rel {
 		return out
 	}
 	out.cols, out.alias = slices.Clone(l.cols), l.alias
-	used := names{}
+	used, left, given := names{}, names{}, names{}
 	for _, c := range l.cols {
+		used[c.Name], left[c.Name] = true, true
+	}
+	for _, c := range r.cols {
 		used[c.Name] = true
 	}
 	for _, c := range r.cols {
 		if x.Kw == "lookup" && slices.Contains(rightKeys, c.ID) {
 			continue
 		}
-		c.Name = used.unique(c.Name)
+		if left[c.Name] || given[c.Name] {
+			// The new name is none that either side has.
+			c.Name = used.unique(c.Name)
+		}
+		given[c.Name] = true
 		out.cols = append(out.cols, c)
 	}
 	for _, a := range l.alias {

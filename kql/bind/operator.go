@@ -138,14 +138,35 @@ func named(e syntax.Expr) ([]*syntax.Ident, syntax.Expr) {
 }
 
 // firstArg are the functions whose result is called as their first argument is.
-var firstArg = map[string]bool{"bin": true, "floor": true, "bin_at": true, "bin_auto": true, "tostring": true, "toint": true, "tolong": true, "todouble": true,
-	"parse_json": true, "todynamic": true, "toreal": true, "tobool": true, "toboolean": true, "todatetime": true, "totimespan": true, "toguid": true, "todecimal": true}
+var firstArg = wordSet(`abs acos asin atan atan2 bin bin_at bin_auto binary_and binary_not binary_or binary_shift_left binary_shift_right binary_xor
+	bitset_count_ones ceiling cos erf erfc exp exp10 exp2 floor format_bytes format_datetime gamma log log10 log2 loggamma make_datetime make_timespan
+	parse_csv parse_json parse_xml parsejson parsexml pow rand round series_fill_backward series_fill_const series_fill_forward series_fill_linear
+	series_fir series_outliers sin split sqrt startofday tan tobool toboolean todatetime todecimal todouble todynamic toguid tohex toint tolong
+	toreal tostring totimespan`)
+
+// namedAfter are the functions whose result is called after them and their first
+// argument; the name begins with Prefix and ends with Suffix.
+var namedAfter = map[string][2]string{
+	"array_sort_asc": {"", "_sorted"}, "array_sort_desc": {"", "_sorted"}, "dcount_hll": {"dcount_hll_", ""}, "gettype": {"type_", ""},
+	"percentile_tdigest": {"percentile_tdigest_", ""}, "percentiles_array_tdigest": {"percentile_tdigest_", ""}, "repeat": {"repeat_", ""},
+	"string_size": {"string_size_", ""}, "strlen": {"strlen_", ""}, "treepath": {"tree_", ""},
+}
+
+func wordSet(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[w] = true
+	}
+	return m
+}
 
 // autoName is the name of an unnamed expression; def when it gives none.
 func (b *binder) autoName(e syntax.Expr, def string) string {
 	switch x := e.(type) {
 	case *syntax.Paren:
 		return b.autoName(x.X, def)
+	case *syntax.Named:
+		return x.Names[0].Name
 	case *syntax.Ident:
 		return x.Name
 	case *syntax.Member:
@@ -164,8 +185,10 @@ func (b *binder) autoName(e syntax.Expr, def string) string {
 		if firstArg[x.Name.Name] && len(x.Args) > 0 {
 			return b.autoName(x.Args[0], def)
 		}
-		if x.Name.Name == "percentile_tdigest" && len(x.Args) > 0 {
-			return x.Name.Name + "_" + b.autoName(x.Args[0], "")
+		if fix, ok := namedAfter[x.Name.Name]; ok && len(x.Args) > 0 {
+			if n := b.autoName(x.Args[0], ""); n != "" {
+				return fix[0] + n + fix[1]
+			}
 		}
 	}
 	return def

@@ -116,6 +116,11 @@ func (b *binder) table(e syntax.Expr, sc *scope) rel {
 
 func (b *binder) callTable(x syntax.Node, sym *symbol, args []syntax.Expr, sc *scope) rel {
 	inner := b.bindParams(x, sym, args, &env{sc: sc})
+	if sym.shipped && b.at == nil {
+		at := x.Pos()
+		b.at = &at
+		defer func() { b.at = nil }()
+	}
 	r := b.statements(sym.fn.Body, inner, false)
 	if r == nil {
 		panic(bail{})

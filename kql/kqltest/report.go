@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
 	"github.com/vedette-edr/vedette/kql/syntax"
+	"github.com/vedette-edr/vedette/kql/types"
 )
 
 // RunFile runs a file of cases, prints each failure and "N passed, M failed" to w, and
@@ -61,6 +62,8 @@ type Checked struct {
 	Executed bool   `json:"executed"` // on tables without rows
 	SQL      bool   `json:"sql"`      // SQL says it whole
 	Error    string `json:"error,omitempty"`
+	// Columns are the result's, each a name and a Kusto type.
+	Columns [][2]string `json:"columns,omitempty"`
 }
 
 // maxLine bounds one line of a corpus.
@@ -105,6 +108,13 @@ func check(ctx context.Context, c *Checked, text string, cat bind.Catalog, now i
 		return err
 	}
 	c.Bound = true
+	for _, col := range q.Columns {
+		t := col.Type
+		if col.JSONString {
+			t = types.Dynamic
+		}
+		c.Columns = append(c.Columns, [2]string{col.Name, t.String()})
+	}
 	_, _, err = sqlgen.Generate(q.Root, NoRows{})
 	var no *sqlgen.Unsupported
 	if err != nil && !errors.As(err, &no) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/bind"
+	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/errs"
@@ -58,6 +59,64 @@ func TestInterpreterLimits(t *testing.T) {
 	_, err = telemetry.Collect(context.Background(), s, &telemetry.Query{Tenant: tenantA, Plan: q.Root, Limits: telemetry.Limits{Time: time.Second}})
 	if k := errs.KindOf(err); k != errs.Timeout && k != errs.Limited {
 		t.Errorf("ten billion rows in a second: %v", err)
+	}
+}
+
+// TestColumnsOfRows shows plug-ins whose columns depend on rows, asked for while the query
+// is compiled, and that files named by address are refused in words.
+func TestColumnsOfRows(t *testing.T) {
+	s := openStore(t, testConfig(t.TempDir()))
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	var events []*event.Event
+	for i, extra := range []string{`{"Depth":3,"Name":"x"}`, `{"Depth":4}`, ``} {
+		events = append(events, &event.Event{Table: event.ProcessEvents, Action: "ProcessCreated", Time: at, Additional: extra,
+			Process: &event.Process{PID: 1, Image: event.File{Name: []string{"curl", "bash", "bash"}[i], Size: -1}}})
+	}
+	mustAppend(t, s, wrap(tenantA, 1, 1, load{Events: events}))
+	cutAll(t, s)
+	ctx := context.Background()
+	probe := func(n plan.Node) ([][]types.Value, error) {
+		r, err := telemetry.Collect(ctx, s, &telemetry.Query{Tenant: tenantA, Plan: plan.Optimize(n)})
+		if err != nil {
+			return nil, err
+		}
+		return r.Rows, nil
+	}
+	for text, want := range map[string]string{
+		`DeviceProcessEvents | project FileName, AdditionalFields | evaluate bag_unpack(AdditionalFields) | where Depth == 3`: "FileName:string Depth:long Name:string|curl,3,x",
+		`DeviceProcessEvents | evaluate pivot(FileName, count(), DeviceName)`:                                                 "DeviceName:string bash:long curl:long|host-1,2,1",
+	} {
+		q, err := kql.Compile(text, catalog{}, kql.Options{Now: types.FromTime(at), Probe: probe})
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		r, err := telemetry.Collect(ctx, s, &telemetry.Query{Tenant: tenantA, Plan: q.Root})
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		var head, lines []string
+		for _, c := range q.Columns {
+			head = append(head, c.Name+":"+c.Type.String())
+		}
+		for _, row := range r.Rows {
+			var cells []string
+			for _, v := range row {
+				cells = append(cells, v.Text())
+			}
+			lines = append(lines, strings.Join(cells, ","))
+		}
+		if got := strings.Join(head, " ") + "|" + strings.Join(lines, "|"); got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", text, got, want)
+		}
+	}
+	q, err := kql.Compile(`externaldata(x:string)["https://example.com/a.csv"] with (format="csv") | count`, catalog{}, kql.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := telemetry.Collect(ctx, s, &telemetry.Query{Tenant: tenantA, Plan: q.Root}); errs.KindOf(err) != errs.Unsupported {
+		t.Errorf("externaldata: %v", err)
 	}
 }
 
