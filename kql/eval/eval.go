@@ -187,6 +187,15 @@ func (x *exec) node(n plan.Node) (rows, error) {
 	return nil, fmt.Errorf("eval cannot run %T", n)
 }
 
+// alive is the context's error, looked at now and then: functions of long series take
+// their time on each row.
+func (x *exec) alive(i int) error {
+	if i&63 != 0 {
+		return nil
+	}
+	return x.ctx.Err()
+}
+
 func (x *exec) scan(s *plan.Scan) (rows, error) {
 	it, err := x.src.Open(x.ctx, s)
 	if err != nil {
@@ -234,7 +243,10 @@ func (x *exec) filter(in rows, cols []plan.Column, pred plan.Expr) (rows, error)
 		return nil, err
 	}
 	var out rows
-	for _, r := range in {
+	for i, r := range in {
+		if err := x.alive(i); err != nil {
+			return nil, err
+		}
 		if f(r).True() {
 			out = append(out, r)
 		}
@@ -256,6 +268,9 @@ func (x *exec) project(p *plan.Project) (rows, error) {
 	}
 	out := make(rows, len(in))
 	for i, r := range in {
+		if err := x.alive(i); err != nil {
+			return nil, err
+		}
 		row := make([]types.Value, len(fs))
 		for j, f := range fs {
 			row[j] = f(r)

@@ -61,6 +61,7 @@ func Clone(n Node) Node {
 	case *MvApply:
 		c := *x
 		c.In, c.Sub, c.Items = Clone(x.In), Clone(x.Sub), cloneMv(x.Items)
+		c.Outer = twin(x.Sub, c.Sub, x.Outer)
 		return &c
 	case *Window:
 		c := &Window{In: Clone(x.In)}
@@ -79,6 +80,7 @@ func Clone(n Node) Node {
 	case *Partition:
 		c := *x
 		c.In, c.Sub, c.Key = Clone(x.In), Clone(x.Sub), cloneExpr(x.Key)
+		c.Outer = twin(x.Sub, c.Sub, x.Outer)
 		return &c
 	case *TopNested:
 		c := *x
@@ -102,6 +104,30 @@ func Clone(n Node) Node {
 		return &c
 	}
 	return n
+}
+
+// twin finds the copy of a leaf in the copy of the plan that holds it; a leaf that the
+// plan does not hold is copied.
+func twin(orig, made Node, leaf *Outer) *Outer {
+	if leaf == nil {
+		return nil
+	}
+	var found *Outer
+	var walk func(a, b Node)
+	walk = func(a, b Node) {
+		if a == Node(leaf) {
+			found, _ = b.(*Outer)
+		}
+		ins := b.Inputs()
+		for i, in := range a.Inputs() {
+			walk(in, ins[i])
+		}
+	}
+	if walk(orig, made); found == nil {
+		c := *leaf
+		found = &c
+	}
+	return found
 }
 
 func cloneExpr(e Expr) Expr {

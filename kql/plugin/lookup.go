@@ -153,6 +153,9 @@ func ipLookup(c *Call, in, table Rows, limit int) (Rows, error) {
 	return out, nil
 }
 
+// maxPairs bounds the places that are compared with shapes.
+const maxPairs = 1_000_000
+
 func geoShape(c *Call, _ Rows) ([]Column, error) {
 	out := slices.Clone(c.In)
 	for i, col := range c.Table {
@@ -186,8 +189,8 @@ func geoLookup(c *Call, in, table Rows, limit int) (Rows, error) {
 		}
 		return out
 	}
-	if len(in)*len(table) > 50_000_000 {
-		return nil, fmt.Errorf("%s would compare more than 50 million pairs", c.Fn.Name)
+	if len(in)*len(table) > maxPairs {
+		return nil, fmt.Errorf("%s would compare more than %d pairs", c.Fn.Name, maxPairs)
 	}
 	var out Rows
 	for _, row := range in {

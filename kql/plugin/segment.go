@@ -51,8 +51,11 @@ type pattern struct {
 	rows  []int
 }
 
-// maxPatterns bounds the patterns looked at.
-const maxPatterns = 20_000
+// Bounds on the search: patterns looked at, and positions compared to find them.
+const (
+	maxPatterns = 20_000
+	maxCompared = 200_000_000
+)
 
 // frequent finds the patterns that at least need rows have, of up to dims columns. It
 // grows them column by column: what is rare does not get more frequent by being longer.
@@ -76,7 +79,7 @@ func frequent(in Rows, cols []int, need, dims int) []pattern {
 			singles = append(singles, pattern{[]item{{c, v}}, by[v]})
 		}
 	}
-	out, level := singles, singles
+	out, level, compared := singles, singles, 0
 	for d := 2; d <= dims && len(level) > 0 && len(out) < maxPatterns; d++ {
 		var next []pattern
 		for _, p := range level {
@@ -84,10 +87,11 @@ func frequent(in Rows, cols []int, need, dims int) []pattern {
 				if s.items[0].col <= p.items[len(p.items)-1].col {
 					continue
 				}
+				compared += len(p.rows) + len(s.rows)
 				if rows := common(p.rows, s.rows); len(rows) >= need {
 					next = append(next, pattern{append(slices.Clone(p.items), s.items[0]), rows})
 				}
-				if len(out)+len(next) >= maxPatterns {
+				if len(out)+len(next) >= maxPatterns || compared > maxCompared {
 					return append(out, next...)
 				}
 			}
