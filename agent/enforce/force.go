@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vedette-edr/vedette/agent/enforce/address"
@@ -132,11 +133,19 @@ func (s *Set) facilities() []sensor.Facility {
 		}
 		out = append(out, m)
 	}
-	for _, m := range [...]struct{ name, with string }{
-		{"enforce:domain", "name blocking"}, {"enforce:url", "name blocking"}, {"enforce:file", "execution control"},
+	// What is not enforced is worth a word once there is something to enforce.
+	for _, m := range [...]struct {
+		name, with string
+		kinds      []kind
+	}{
+		{"enforce:domain", "name blocking", []kind{kindDomain}},
+		{"enforce:url", "name blocking", []kind{kindURL}},
+		{"enforce:file", "execution control", []kind{kindSHA1, kindSHA256, kindMD5}},
 	} {
-		out = append(out, sensor.Facility{Name: m.name, State: sensor.Missing,
-			Detail: "indicators of this kind are kept but not enforced: that comes with " + m.with})
+		if slices.ContainsFunc(m.kinds, s.state.holds) {
+			out = append(out, sensor.Facility{Name: m.name, State: sensor.Missing,
+				Detail: "indicators of this kind are kept but not enforced: that comes with " + m.with})
+		}
 	}
 	return out
 }

@@ -121,6 +121,15 @@ func (s *state) each(k kind, f func(*entry) bool) {
 	}
 }
 
+// holds reports whether there is an entry of a kind.
+func (s *state) holds(k kind) (some bool) {
+	s.each(k, func(*entry) bool {
+		some = true
+		return false
+	})
+	return some
+}
+
 // expiring calls f with the expiry, in Unix seconds, and the key of every entry that has
 // one. The key is f's for the call only.
 func (s *state) expiring(k kind, f func(at int64, key []byte)) {

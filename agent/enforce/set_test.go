@@ -523,10 +523,18 @@ func TestFacilitiesSayWhatIsEnforced(t *testing.T) {
 		}
 		return out
 	}
-	want := map[string]sensor.State{"enforce": sensor.Working, "enforce:domain": sensor.Missing, "enforce:url": sensor.Missing, "enforce:file": sensor.Missing}
-	if d := cmp.Diff(want, states(open(t, t.TempDir(), &table{}))); d != "" {
+	empty := open(t, t.TempDir(), &table{})
+	want := map[string]sensor.State{"enforce": sensor.Working}
+	if d := cmp.Diff(want, states(empty)); d != "" {
 		t.Error(d)
 	}
+	apply(t, empty, full(1, &wirepb.Indicator{Id: 1, Type: "DomainName", Value: "bad.example", Action: "Block"},
+		&wirepb.Indicator{Id: 2, Type: "FileMd5", Value: strings.Repeat("ab", 16), Action: "Block"}))
+	want = map[string]sensor.State{"enforce": sensor.Working, "enforce:domain": sensor.Missing, "enforce:file": sensor.Missing}
+	if d := cmp.Diff(want, states(empty)); d != "" {
+		t.Error(d)
+	}
+	want = map[string]sensor.State{"enforce": sensor.Working}
 	s, err := Open(Config{StateDir: t.TempDir(), Without: errors.New("no BPF")})
 	if err != nil {
 		t.Fatal(err)
