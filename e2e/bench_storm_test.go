@@ -91,6 +91,7 @@ func withAgent(b *testing.B, run func() storm) watched {
 		b.Fatal(err)
 	}
 	defer stats.Close()
+	settle(b, a.cmd.Process.Pid)
 	cpu0, bpf0 := cpuTime(b, a.cmd.Process.Pid), bpfTime(b)
 	w := watched{storm: run()}
 	cpu1, bpf1 := cpuTime(b, a.cmd.Process.Pid), bpfTime(b)
@@ -109,6 +110,19 @@ func withAgent(b *testing.B, run func() storm) watched {
 	a.stop()
 	s.stop()
 	return w
+}
+
+// settle waits until a process that just started does next to nothing: what an agent does
+// once, such as hashing the programs that run, is not the cost of a storm.
+func settle(b *testing.B, pid int) {
+	await(b, "the agent to settle", func() error {
+		before := cpuTime(b, pid)
+		time.Sleep(time.Second)
+		if used := cpuTime(b, pid) - before; used > 30*time.Millisecond {
+			return fmt.Errorf("it used %s in a second", used)
+		}
+		return nil
+	})
 }
 
 // withAuditd runs auditd with a configuration of its own and one rule, and restores the
