@@ -27,7 +27,7 @@ const window = 1 << 20
 var encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil,
 		zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithWindowSize(window),
 		zstd.WithEncoderCRC(true),
 		zstd.WithEncoderDictRaw(dictionary1ID, dictionary1))

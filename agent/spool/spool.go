@@ -42,7 +42,7 @@ type Config struct {
 
 	Limit       int64         // bytes of telemetry on disk; 256 MiB
 	ResultLimit int64         // bytes of results on disk; 32 MiB
-	Linger      time.Duration // how long an event may wait for company; 50 ms
+	Linger      time.Duration // how long an event may wait for company; 100 ms
 	BatchEvents int           // events of one batch; 500
 	QueueEvents int           // events in memory that wait for the disk; 16384
 	QueueBytes  int           // what these take, about; 8 MiB
@@ -58,7 +58,7 @@ func (c Config) orDefault() Config {
 		c.ResultLimit = 32 << 20
 	}
 	if c.Linger <= 0 {
-		c.Linger = 50 * time.Millisecond
+		c.Linger = 100 * time.Millisecond
 	}
 	if c.BatchEvents <= 0 {
 		c.BatchEvents = 500

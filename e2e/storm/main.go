@@ -58,7 +58,9 @@ func main() {
 				start := time.Now()
 				pid, err := syscall.ForkExec(programs[int(i)%len(programs)], []string{"storm", fmt.Sprint(i)}, attr)
 				if err != nil {
-					failed.Add(1)
+					if failed.Add(1) == 1 {
+						fmt.Fprintln(os.Stderr, "storm:", err)
+					}
 					continue
 				}
 				var status syscall.WaitStatus
