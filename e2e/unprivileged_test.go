@@ -112,9 +112,12 @@ func TestAgentWithoutPrivileges(t *testing.T) {
 			if !strings.Contains(text, "is missing") || !strings.Contains(text, "to mend it:") {
 				t.Errorf("vedette-agent status prints:\n%s", text)
 			}
-			if !strings.Contains(p.out.String(), "not everything can be seen") || !strings.Contains(p.out.String(), "remedy=") {
-				t.Errorf("the agent's log does not say what it lacks:\n%s", p.out)
-			}
+			await(t, "the agent's log to say what it lacks", func() error {
+				if said := p.out.String(); !strings.Contains(said, "not everything can be seen") || !strings.Contains(said, "remedy=") {
+					return fmt.Errorf("it says:\n%s", said)
+				}
+				return nil
+			})
 			if slices.Contains(before, st.Device) {
 				t.Errorf("the device %s was there before", st.Device)
 			}
