@@ -44,7 +44,11 @@ func (h *huntCommand) Run(s *session) error {
 		return err
 	}
 	if s.out.form == "table" {
-		fmt.Fprintf(s.errs, "%d rows in %s\n", len(cells), time.Since(start).Round(time.Millisecond))
+		rows := "rows"
+		if len(cells) == 1 {
+			rows = "row"
+		}
+		fmt.Fprintf(s.errs, "%d %s in %s\n", len(cells), rows, time.Since(start).Round(time.Millisecond))
 		if r.Completeness != nil && !r.Completeness.Complete {
 			printGaps(s.errs, r.Completeness)
 		}
