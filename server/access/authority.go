@@ -241,7 +241,7 @@ func (a *Authority) Verify(ctx context.Context, text string) (*Principal, error)
 		return nil, errs.Wrap(op, err)
 	}
 	if c.IDType == "app" {
-		return &Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: c.AppID, Name: app.Name, Tenant: tenant}, Roles: c.Roles}, nil
+		return &Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: c.AppID, Name: app.Name, Tenant: tenant}, Roles: c.Roles, Scope: Everything}, nil
 	}
 	p, err := a.people.Person(ctx, tenant, ident.UserID(c.OID))
 	switch {
@@ -250,5 +250,5 @@ func (a *Authority) Verify(ctx context.Context, text string) (*Principal, error)
 	case err != nil:
 		return nil, errs.Wrap(op, err)
 	}
-	return &Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: c.OID, Name: p.Login, Tenant: tenant}, Scopes: strings.Fields(c.Scopes)}, nil
+	return &Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: c.OID, Name: p.Login, Tenant: tenant}, Scopes: strings.Fields(c.Scopes), Scope: Everything}, nil
 }

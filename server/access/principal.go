@@ -49,6 +49,7 @@ type Principal struct {
 	ident.Actor
 	Roles  []string // application permissions: the token's roles claim
 	Scopes []string // delegated permissions: the token's scp claim
+	Scope  Scope    // devices it may see; Authenticate decides it at each request
 }
 
 // Can reports whether p holds one of the permissions, as an application or delegated.
@@ -93,5 +94,5 @@ func FromContext(ctx context.Context) (*Principal, error) {
 
 // System returns the principal under which the server's own parts act in a tenant.
 func System(tenant ident.TenantID, part string) *Principal {
-	return &Principal{Actor: ident.Actor{Kind: ident.ActorSystem, ID: part, Name: part, Tenant: tenant}}
+	return &Principal{Actor: ident.Actor{Kind: ident.ActorSystem, ID: part, Name: part, Tenant: tenant}, Scope: Everything}
 }
