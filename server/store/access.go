@@ -6,6 +6,7 @@ import (
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -105,7 +106,7 @@ func (v Access) UpdateApplication(ctx context.Context, tenant ident.TenantID, id
 // CreatePerson implements access.PersonStore.
 func (v Access) CreatePerson(ctx context.Context, p *access.Person) error {
 	return v.insert(ctx, "store.CreatePerson", "person",
-		`INSERT INTO person (tenant, id, login, doc) VALUES (?, ?, ?, ?)`, p, string(p.Tenant), string(p.ID), fold(p.Login))
+		`INSERT INTO person (tenant, id, login, doc) VALUES (?, ?, ?, ?)`, p, string(p.Tenant), string(p.ID), filter.Fold(p.Login))
 }
 
 // Person implements access.PersonStore.
@@ -115,7 +116,7 @@ func (v Access) Person(ctx context.Context, tenant ident.TenantID, id ident.User
 
 // PersonByLogin implements access.PersonStore.
 func (v Access) PersonByLogin(ctx context.Context, tenant ident.TenantID, login string) (*access.Person, error) {
-	return fetch[access.Person](ctx, v.s, &personTable, "tenant = ? AND login = ?", string(tenant), fold(login))
+	return fetch[access.Person](ctx, v.s, &personTable, "tenant = ? AND login = ?", string(tenant), filter.Fold(login))
 }
 
 // UpdatePerson implements access.PersonStore. change must not call the store.
@@ -136,7 +137,7 @@ func (v Access) UpdatePerson(ctx context.Context, tenant ident.TenantID, id iden
 			return err
 		}
 		_, err = q.ExecContext(ctx, `UPDATE person SET login = ?, doc = ? WHERE tenant = ? AND id = ?`,
-			fold(p.Login), doc, string(tenant), string(id))
+			filter.Fold(p.Login), doc, string(tenant), string(id))
 		if isDuplicate(err) {
 			return &errs.E{Op: op, Kind: errs.Conflict, Detail: "this login exists", Err: err}
 		}

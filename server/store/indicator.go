@@ -27,11 +27,11 @@ const indicatorNames = "exact_value, value, type, action, application, title, se
 
 // indicatorColumns are the values of indicatorNames.
 func indicatorColumns(i *indicator.Indicator) ([]any, error) {
-	groups, err := list(i.Groups, fold)
+	groups, err := list(i.Groups, filter.Fold)
 	if err != nil {
 		return nil, err
 	}
-	groupIDs, err := list(i.GroupIDs, fold)
+	groupIDs, err := list(i.GroupIDs, filter.Fold)
 	if err != nil {
 		return nil, err
 	}
