@@ -17,6 +17,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -63,11 +64,25 @@ func (a *API) Routes() []api.Route {
 	administer := []access.Permission{access.ServerAdmin}
 	examine := []access.Permission{access.MachineRead, access.MachineReadWrite, access.ServerHealthDetail}
 	return []api.Route{
-		{Method: http.MethodGet, Pattern: "/api/vedette/applications", Need: administer, Handle: a.list},
-		{Method: http.MethodPost, Pattern: "/api/vedette/applications", Need: administer, Handle: a.create, MaxBody: 64 << 10},
-		{Method: http.MethodPost, Pattern: "/api/vedette/applications/{id}/disable", Need: administer, Handle: a.disable, MaxBody: 64 << 10},
-		{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health},
+		{Method: http.MethodGet, Pattern: "/api/vedette/applications", Need: administer, Handle: a.list,
+			Doc: api.Doc{Summary: "List API applications", Answer: applications{}, Bare: true}},
+		{Method: http.MethodPost, Pattern: "/api/vedette/applications", Need: administer, Handle: a.create, MaxBody: 64 << 10,
+			Doc: api.Doc{Summary: "Create an API application; its secret is answered once", Body: applicationBody{}, Answer: application{}, Bare: true,
+				Status: http.StatusCreated, Errors: []errs.Code{errs.InvalidRequestBody, errs.MissingRequiredParameter, errs.InvalidInput}}},
+		{Method: http.MethodPost, Pattern: "/api/vedette/applications/{id}/disable", Need: administer, Handle: a.disable, MaxBody: 64 << 10,
+			Doc: api.Doc{Summary: "Disable an API application", Status: http.StatusNoContent}},
+		{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health,
+			Doc: api.Doc{Summary: "How well a machine is watched", Answer: health{}, Bare: true}},
 	}
+}
+
+type applicationBody struct {
+	Name  string   `json:"name" doc:"required"`
+	Roles []string `json:"roles"`
+}
+
+type applications struct {
+	Value []application `json:"value"`
 }
 
 // application is an API application as it is answered.
@@ -97,7 +112,7 @@ func (a *API) list(w http.ResponseWriter, r *api.Request) error {
 	for i, app := range apps {
 		out[i] = show(app, "")
 	}
-	return api.WriteJSON(w, r, http.StatusOK, map[string]any{"value": out})
+	return api.WriteJSON(w, r, http.StatusOK, applications{out})
 }
 
 func (a *API) create(w http.ResponseWriter, r *api.Request) error {

@@ -35,7 +35,7 @@ func (a *API) indicatorRoutes() []api.Route {
 }
 
 func (a *API) getIndicators(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, a.spec(indicatorFields, indicatorEntity{}))
+	o, err := odata.Parse(r.Query, a.indicatorSpec())
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (a *API) getIndicators(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (a *API) countIndicators(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, a.spec(indicatorFields, indicatorEntity{}))
+	o, err := odata.Parse(r.Query, a.indicatorSpec())
 	if err != nil {
 		return err
 	}

@@ -30,14 +30,14 @@ func machineOf(d *device.Device, now time.Time) machineEntity {
 		LastIPAddress: optional(d.LastIP), LastExternalIPAddress: optional(d.ExternalIP),
 		AgentVersion: optional(d.AgentVersion), OSBuild: optional(v.Build), HealthStatus: string(d.Health(now)),
 		DeviceValue: string(d.Value), RBACGroupID: d.Group, RiskScore: string(d.Risk), ExposureLevel: optional(d.Exposure),
-		MachineTags: list(d.Tags), OnboardingStatus: device.Onboarded, OSArchitecture: optional(v.Architecture), IPAddresses: []ipEntity{},
+		MachineTags: list(d.Tags), OnboardingStatus: device.Onboarded, OSArchitecture: optional(v.Architecture), IPAddresses: []ipAddressEntity{},
 	}
 	if v.AadDeviceID != "" {
 		joined := true
 		e.IsAadJoined, e.AadDeviceID = &joined, &v.AadDeviceID
 	}
 	for _, n := range v.Addresses() {
-		e.IPAddresses = append(e.IPAddresses, ipEntity{IPAddress: n.IP.String(), MACAddress: optional(n.MAC),
+		e.IPAddresses = append(e.IPAddresses, ipAddressEntity{IPAddress: n.IP.String(), MACAddress: optional(n.MAC),
 			Type: optional(n.Type), OperationalStatus: optional(n.Status)})
 	}
 	return e

@@ -112,7 +112,7 @@ func New(c Config) *API {
 
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
-	return slices.Concat(a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes())
+	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes()))
 }
 
 var (

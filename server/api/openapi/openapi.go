@@ -8,6 +8,7 @@ package openapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -34,7 +35,7 @@ func Route(routes []api.Route) (api.Route, error) {
 		Method: http.MethodGet, Pattern: Path, Open: "it is public documentation",
 		Doc: api.Doc{Summary: "This document", Answer: json.RawMessage(nil), Bare: true},
 	}
-	doc, err := Document(append(slices.Clone(routes), self))
+	doc, err := Document(append(slices.Clip(routes), self))
 	if err != nil {
 		return self, err
 	}
@@ -48,9 +49,12 @@ func Route(routes []api.Route) (api.Route, error) {
 	return self, nil
 }
 
-// Document renders the table as indented JSON that ends with a line feed. It refuses a
-// route that says too little of itself.
+// Document renders the table, in whatever order, as indented JSON that ends with a line
+// feed. It refuses a route that says too little of itself.
 func Document(routes []api.Route) ([]byte, error) {
+	routes = slices.SortedFunc(slices.Values(routes), func(a, b api.Route) int {
+		return cmp.Or(strings.Compare(a.Pattern, b.Pattern), strings.Compare(a.Method, b.Method))
+	})
 	d := document{schemas: newSchemas(), paths: map[string]*object{}}
 	for _, r := range routes {
 		if err := d.add(r); err != nil {
@@ -363,6 +367,8 @@ func tagOf(pattern string) string {
 	switch {
 	case parts[0] == "V1.0":
 		return "custom threat intelligence"
+	case pattern == Path:
+		return "service"
 	case parts[0] != "api" && strings.HasPrefix(parts[0], "{"):
 		return "oauth2"
 	case parts[0] == "api" && len(parts) > 1 && !strings.ContainsAny(parts[1][:1], "$"):
