@@ -96,3 +96,21 @@ func (s *Scan) Columns() []Column {
 
 // Inputs implements Node.
 func (*Scan) Inputs() []Node { return nil }
+
+// ExternalRow picks the columns that the scan of an External reads, Extra ones included,
+// out of a row of all of its columns.
+func (s *Scan) ExternalRow(row []types.Value) []types.Value {
+	out := make([]types.Value, 0, len(s.Cols)+len(s.Extra))
+	for _, cols := range [][]ScanColumn{s.Cols, s.Extra} {
+		for _, c := range cols {
+			v := types.Null(c.Type)
+			for i := range s.External.Cols {
+				if c.Source == ExternalColumn(i) {
+					v = row[i]
+				}
+			}
+			out = append(out, v)
+		}
+	}
+	return out
+}
