@@ -17,6 +17,7 @@ type Config struct {
 	// DiskReserve is the free space of the data directory's file system, in bytes, below
 	// which no telemetry is taken in; 0 for the store's default.
 	DiskReserve int64
+	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
 	External    external.Config // files that queries may name by address; the zero value allows none
 	Version     string
 	Log         *slog.Logger     // nil discards

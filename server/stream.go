@@ -36,7 +36,7 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 	st, err := duckdb.Open(duckdb.Config{
 		Dir: filepath.Join(s.cfg.DataDir, "telemetry"), Tables: tables(), Clock: clock,
 		Retention: s.cfg.Retention, Reserve: s.cfg.DiskReserve, Decode: ingest.Decode,
-		Workers: duckdb.WorkerConfig{Command: s.cfg.Worker},
+		Workers: duckdb.WorkerConfig{Command: s.cfg.Worker, Places: s.cfg.GeoIP},
 	})
 	if err != nil {
 		return nil, err

@@ -41,6 +41,7 @@ type serveCommand struct {
 	Hosts      []string        `help:"Hosts that queries may read files from with externaldata, over HTTPS: lists.example.com, *.example.com. None without it." name:"external-host"`
 	Networks   []netip.Prefix  `help:"Private networks in which such hosts may be all the same." name:"external-network"`
 	Files      string          `help:"Directory whose files queries may read with externaldata. None without it." name:"external-dir" type:"path"`
+	GeoIP      string          `help:"File in MaxMind's format (MMDB) for geo_info_from_ip_address in queries. Without it the function is empty." name:"geoip" type:"existingfile"`
 	LogLevel   string          `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat  string          `help:"${enum}." enum:"text,json" default:"text"`
 }
@@ -61,6 +62,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	s, err := server.New(ctx, server.Config{
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
 		Retention: c.Retention, DiskReserve: c.Reserve << 20, Version: version, Log: log,
+		GeoIP:    c.GeoIP,
 		External: external.Config{Hosts: c.Hosts, Networks: c.Networks, Dir: c.Files},
 	})
 	if err != nil {

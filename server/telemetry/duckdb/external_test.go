@@ -3,12 +3,15 @@ package duckdb
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
 
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/plan"
@@ -100,5 +103,51 @@ func TestExternalRowsReachTheWorker(t *testing.T) {
 	reopen(t, s)
 	if _, err := os.Stat(stray); err == nil {
 		t.Error("a file that a crash left is still there")
+	}
+}
+
+// TestPlacesReachTheWorker asks the worker and the interpreter where an address is.
+func TestPlacesReachTheWorker(t *testing.T) {
+	w, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "GeoLite2-City"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, network, err := net.ParseCIDR("20.53.203.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Insert(network, mmdbtype.Map{"country": mmdbtype.Map{"names": mmdbtype.Map{"en": mmdbtype.String("Australia")}}}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(t.TempDir())
+	cfg.Workers.Places = filepath.Join(t.TempDir(), "city.mmdb")
+	f, err := os.OpenFile(cfg.Workers.Places, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteTo(f); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, cfg)
+	for _, text := range []string{
+		"datatable(ip:string)['20.53.203.50'] | project c = tostring(geo_info_from_ip_address(ip).country)",
+		"datatable(ip:string)['20.53.203.50'] | scan with (step a: true;) | project c = tostring(geo_info_from_ip_address(ip).country)",
+	} {
+		q, err := kql.Compile(text, catalog{}, kql.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := telemetry.Collect(t.Context(), s, &telemetry.Query{Tenant: tenantA, Plan: q.Root})
+		if err != nil || len(r.Rows) != 1 || r.Rows[0][0].S != "Australia" {
+			t.Errorf("%s: %v, %v", text, r, err)
+		}
+	}
+	cfg = testConfig(t.TempDir())
+	cfg.Workers.Places = "/none"
+	if _, err := Open(cfg); err == nil {
+		t.Error("a store opened without its database of places")
 	}
 }

@@ -65,7 +65,7 @@ func (s *Store) interpret(ctx context.Context, q *telemetry.Query, files externa
 	defer cancel()
 	p := &parts{store: s, query: q, files: files, limits: limits, left: partBytes, snap: s.snapshot(q.Tenant, "")}
 	defer s.release(p.snap)
-	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows})
+	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Places: s.places})
 	p.stats.Rows, p.stats.Bytes = 0, 0
 	if err == nil {
 		for _, row := range rows {

@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/journal"
+	"github.com/vedette-edr/vedette/kql/funcs"
+	"github.com/vedette-edr/vedette/kql/geoip"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -67,6 +69,7 @@ type Store struct {
 	journal  *journal.Journal
 	manifest *manifest // used by the cutter and the merger, under manifestMu
 	pool     *pool
+	places   funcs.Places  // nil for none; stays open, a query that is still running may ask
 	fetching chan struct{} // one for each query that has external files in memory
 
 	manifestMu sync.Mutex
@@ -127,6 +130,11 @@ func Open(cfg Config) (*Store, error) {
 	var err error
 	if s.tables, err = shapes(cfg.Tables); err != nil {
 		return nil, fmt.Errorf("telemetry store: %w", err)
+	}
+	if cfg.Workers.Places != "" {
+		if s.places, err = geoip.Open(cfg.Workers.Places); err != nil {
+			return nil, fmt.Errorf("telemetry store: %w", err)
+		}
 	}
 	if err := s.recover(); err != nil {
 		_ = s.closeFiles() // why it cannot be opened is what counts
