@@ -6,7 +6,6 @@ import (
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -103,10 +102,25 @@ func (v Access) UpdateApplication(ctx context.Context, tenant ident.TenantID, id
 	return out, nil
 }
 
+// DeleteApplication implements access.ApplicationStore.
+func (v Access) DeleteApplication(ctx context.Context, tenant ident.TenantID, id ident.AppID) error {
+	const op = "store.DeleteApplication"
+	return v.s.update(ctx, op, func(ctx context.Context, q querier) error {
+		r, err := q.ExecContext(ctx, `DELETE FROM application WHERE tenant = ? AND id = ?`, string(tenant), string(id))
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		return notFound(op, "the application")
+	})
+}
+
 // CreatePerson implements access.PersonStore.
 func (v Access) CreatePerson(ctx context.Context, p *access.Person) error {
 	return v.insert(ctx, "store.CreatePerson", "person",
-		`INSERT INTO person (tenant, id, login, doc) VALUES (?, ?, ?, ?)`, p, string(p.Tenant), string(p.ID), filter.Fold(p.Login))
+		`INSERT INTO person (tenant, id, login, doc) VALUES (?, ?, ?, ?)`, p, string(p.Tenant), string(p.ID), fold(p.Login))
 }
 
 // Person implements access.PersonStore.
@@ -114,9 +128,14 @@ func (v Access) Person(ctx context.Context, tenant ident.TenantID, id ident.User
 	return fetch[access.Person](ctx, v.s, &personTable, "tenant = ? AND id = ?", string(tenant), string(id))
 }
 
+// People implements access.PersonStore.
+func (v Access) People(ctx context.Context, tenant ident.TenantID) ([]*access.Person, error) {
+	return fetchAll[access.Person](ctx, v.s, &personTable, "WHERE tenant = ? ORDER BY login", string(tenant))
+}
+
 // PersonByLogin implements access.PersonStore.
 func (v Access) PersonByLogin(ctx context.Context, tenant ident.TenantID, login string) (*access.Person, error) {
-	return fetch[access.Person](ctx, v.s, &personTable, "tenant = ? AND login = ?", string(tenant), filter.Fold(login))
+	return fetch[access.Person](ctx, v.s, &personTable, "tenant = ? AND login = ?", string(tenant), fold(login))
 }
 
 // UpdatePerson implements access.PersonStore. change must not call the store.
@@ -137,7 +156,7 @@ func (v Access) UpdatePerson(ctx context.Context, tenant ident.TenantID, id iden
 			return err
 		}
 		_, err = q.ExecContext(ctx, `UPDATE person SET login = ?, doc = ? WHERE tenant = ? AND id = ?`,
-			filter.Fold(p.Login), doc, string(tenant), string(id))
+			fold(p.Login), doc, string(tenant), string(id))
 		if isDuplicate(err) {
 			return &errs.E{Op: op, Kind: errs.Conflict, Detail: "this login exists", Err: err}
 		}

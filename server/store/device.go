@@ -27,12 +27,13 @@ var _ device.Store = Devices{}
 func (s *Store) Devices() Devices { return Devices{s} }
 
 // deviceCells is what scanDevice reads.
-const deviceCells = "doc, seen, data, skew, external_ip, risk"
+const deviceCells = "doc, seen, data, skew, external_ip, grp, regrouped, risk"
 
 const deviceSelect = "SELECT " + deviceCells + " FROM device WHERE "
 
 var deviceTable = table{
 	name: "device", what: "device", schema: device.Stored, key: "id", order: "id", cells: deviceCells,
+	scope:  "device.grp IN " + groups,
 	clocks: []string{"lastSeen", "firstSeen"}, solid: []string{"id"},
 	columns: columns{
 		"id": "id", "computerDnsName": "name", "version": "version", "deviceValue": "value", "aadDeviceId": "aad",
@@ -56,8 +57,8 @@ var risks = map[string]device.Risk{
 func scanDevice(scan func(...any) error) (*device.Device, error) {
 	var doc, ip, risk string
 	var seen, data *int64
-	var skew int64
-	if err := scan(&doc, &seen, &data, &skew, &ip, &risk); err != nil {
+	var skew, group, regrouped int64
+	if err := scan(&doc, &seen, &data, &skew, &ip, &group, &regrouped, &risk); err != nil {
 		return nil, err
 	}
 	d, err := decode[device.Device](doc)
@@ -65,11 +66,12 @@ func scanDevice(scan func(...any) error) (*device.Device, error) {
 		return nil, err
 	}
 	d.LastSeen, d.LastData, d.Offset, d.ExternalIP, d.Risk = instant(seen), instant(data), time.Duration(skew), ip, risks[risk]
+	d.Group, d.Regrouped = group, uint64(regrouped)
 	return d, nil
 }
 
 func oneDevice(ctx context.Context, q querier, where string, args ...any) (*device.Device, error) {
-	d, err := scanDevice(q.QueryRowContext(ctx, deviceSelect+where, args...).Scan)
+	d, err := scanDevice(q.QueryRowContext(ctx, deviceSelect+where+deviceTable.visible(ctx), args...).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, notFound("store.device", "the device")
 	}
@@ -81,10 +83,14 @@ func oneDevice(ctx context.Context, q querier, where string, args ...any) (*devi
 const deviceForm = 1
 
 const deviceNames = "form, name, label, fingerprint, seen, data, skew, external_ip, state, reported, first, oldest, blind, exposure, " +
-	"value, grp, platform, version, build, agent, aad, last_ip, doc"
+	"value, grp, regrouped, platform, distribution, version, build, agent, aad, last_ip, tags, doc"
 
 // deviceColumns are the values of deviceNames.
 func deviceColumns(d *device.Device) ([]any, error) {
+	tags, err := list(d.Tags, func(s string) string { return s })
+	if err != nil {
+		return nil, err
+	}
 	doc, err := encode(d)
 	if err != nil {
 		return nil, err
@@ -94,8 +100,8 @@ func deviceColumns(d *device.Device) ([]any, error) {
 	return []any{
 		deviceForm, text(d.Name), text(label), hex.EncodeToString(d.Fingerprint[:]), stamp(d.LastSeen), stamp(d.LastData),
 		int64(d.Offset), d.ExternalIP, text(string(s.Health())), stamp(s.Report), stamp(s.First), stamp(s.Oldest), flag(s.Blind),
-		text(d.Exposure), text(string(d.Value)), d.Group, text(d.Platform), text(v.Version), number(v.Build), text(d.AgentVersion),
-		text(v.AadDeviceID), text(canonicalIP(d.LastIP)), doc,
+		text(d.Exposure), text(string(d.Value)), d.Group, int64(d.Regrouped), text(d.Platform), text(v.Distribution), text(v.Version),
+		number(v.Build), text(d.AgentVersion), text(v.AadDeviceID), text(canonicalIP(d.LastIP)), tags, doc,
 	}, nil
 }
 
@@ -131,7 +137,7 @@ func writeElements(ctx context.Context, q querier, d *device.Device, was, are el
 		}
 		for _, tag := range are.tags {
 			if _, err := q.ExecContext(ctx, "INSERT INTO device_tag (tenant, device, exact, tag) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-				tenant, id, tag, filter.Fold(tag)); err != nil {
+				tenant, id, tag, fold(tag)); err != nil {
 				return err
 			}
 		}
@@ -253,10 +259,18 @@ func (v Devices) Update(ctx context.Context, tenant ident.TenantID, id ident.Dev
 		}
 		was := elementsOf(d)
 		was.tags = slices.Clone(was.tags) // change may alter them where they are
+		before, regrouped := d.Group, d.Regrouped
 		if err := change(d); err != nil {
 			return callerError{err}
 		}
-		d.Tenant, d.ID = tenant, id
+		if d.Group != before {
+			n, err := scopedIndicators(ctx, q, tenant)
+			if err != nil {
+				return err
+			}
+			regrouped += n
+		}
+		d.Tenant, d.ID, d.Regrouped = tenant, id, regrouped
 		if err := writeDevice(ctx, q, d); err != nil {
 			return err
 		}
@@ -273,7 +287,7 @@ func (v Devices) Update(ctx context.Context, tenant ident.TenantID, id ident.Dev
 // List implements device.Store.
 func (v Devices) List(ctx context.Context, tenant ident.TenantID, query device.Query) ([]*device.Device, error) {
 	where, args := deviceWhere(tenant, query)
-	where += " ORDER BY id"
+	where += deviceTable.visible(ctx) + " ORDER BY id"
 	if query.Limit > 0 {
 		where, args = where+" LIMIT ?", append(args, query.Limit)
 	}
@@ -294,15 +308,15 @@ func deviceWhere(tenant ident.TenantID, q device.Query) (string, []any) {
 	where, args := "tenant = ?", []any{string(tenant)}
 	and := func(cond string, values ...any) { where, args = where+" AND "+cond, append(args, values...) }
 	if q.Name != "" {
-		and("(name = ? OR label = ?)", filter.Fold(q.Name), filter.Fold(q.Name))
+		and("(name = ? OR label = ?)", fold(q.Name), fold(q.Name))
 	}
 	if q.Tag != "" {
-		and("id IN (SELECT device FROM device_tag WHERE tenant = ? AND tag = ? AND exact = ?)", string(tenant), filter.Fold(q.Tag), q.Tag)
+		and("id IN (SELECT device FROM device_tag WHERE tenant = ? AND tag = ? AND exact = ?)", string(tenant), fold(q.Tag), q.Tag)
 	}
 	if q.TagPrefix != "" {
 		// LIKE would not mind the case of ASCII letters; a tag's case counts.
 		and("id IN (SELECT device FROM device_tag WHERE tenant = ? AND tag >= ? AND tag LIKE ? ESCAPE '\\' AND substr(exact, 1, ?) = ?)",
-			string(tenant), filter.Fold(q.TagPrefix), escapeLike(filter.Fold(q.TagPrefix))+"%", utf8.RuneCountInString(q.TagPrefix), q.TagPrefix)
+			string(tenant), fold(q.TagPrefix), escapeLike(fold(q.TagPrefix))+"%", utf8.RuneCountInString(q.TagPrefix), q.TagPrefix)
 	}
 	if q.IP != "" {
 		a, err := netip.ParseAddr(q.IP)
@@ -322,6 +336,9 @@ func deviceWhere(tenant ident.TenantID, q device.Query) (string, []any) {
 	}
 	if !q.SeenBefore.IsZero() {
 		and("(seen < ? OR seen IS NULL)", nanos(q.SeenBefore))
+	}
+	if q.Group != nil {
+		and("grp = ?", *q.Group)
 	}
 	if q.After != "" {
 		and("id > ?", string(q.After))
@@ -381,4 +398,12 @@ func touch(ctx context.Context, q querier, c device.Contact) error {
 	state := text(string(s.Health()))
 	_, err = q.ExecContext(ctx, "UPDATE device SET state = ? WHERE tenant = ? AND id = ? AND state <> ?", state, string(c.Tenant), string(c.Device), state)
 	return err
+}
+
+// scopedIndicators is 1 when the tenant has indicators for some device groups alone, so
+// that a device which changes its group needs others than it has, else 0.
+func scopedIndicators(ctx context.Context, q querier, tenant ident.TenantID) (uint64, error) {
+	var n uint64
+	err := q.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM indicator WHERE tenant = ? AND group_ids IS NOT NULL LIMIT 1) AS scoped`, string(tenant)).Scan(&n)
+	return n, err
 }

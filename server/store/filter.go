@@ -275,6 +275,9 @@ var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 func escapeLike(s string) string { return likeEscaper.Replace(s) }
 
+// fold makes of a text what the columns that are filtered by hold.
+func fold(s string) string { return filter.Fold(s) }
+
 // text is a folded text column's value: null for "".
 func text(s string) any {
 	if s == "" {

@@ -28,6 +28,9 @@ type table struct {
 	lists   map[string]rows // List fields that have a table of their own
 	key     string          // unique in the tenant; makes every order a total one
 	order   string          // the noun's own order, the key included
+	// scope is the predicate of rows that a caller of some device groups sees, with the
+	// groups as @groups; "" for nouns that belong to no device. See scope.go.
+	scope string
 	// clocks are the times by which clients follow the list. A query that bounds one of
 	// them and names no order gets the newest of it first, so that the index which serves
 	// the bound serves the order too.
@@ -67,7 +70,7 @@ func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID
 	if t.always != "" {
 		where, c.args = where+" AND "+t.always, append(c.args, t.alwaysArgs...)
 	}
-	where = "tenant = ? AND " + where
+	where = "tenant = ? AND " + where + t.visible(ctx)
 	if query.Count {
 		if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+t.name+" WHERE "+where, c.args...).Scan(&out.Total); err != nil {
 			return out, err
@@ -162,7 +165,7 @@ func documents[T any](rows *sql.Rows) ([]*T, error) {
 // one returns the document of the row that where selects, or errs.NotFound.
 func one[T any](ctx context.Context, q querier, t *table, where string, args ...any) (*T, error) {
 	var doc string
-	err := q.QueryRowContext(ctx, "SELECT doc FROM "+t.name+" WHERE "+where, args...).Scan(&doc)
+	err := q.QueryRowContext(ctx, "SELECT doc FROM "+t.name+" WHERE "+where+t.visible(ctx), args...).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, notFound("store."+t.name, "the "+t.what)
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 )
@@ -92,7 +91,7 @@ func (t *threat) selected(ctx context.Context, q querier, tenant ident.TenantID,
 	op := "store.delete." + t.name
 	where, args := "tenant = ?", []any{string(tenant)}
 	if w.By != "" {
-		where, args = where+" AND created_by = ?", append(args, filter.Fold(w.By))
+		where, args = where+" AND created_by = ?", append(args, fold(w.By))
 	}
 	if w.Definition != 0 {
 		where, args = where+" AND definition = ?", append(args, int64(w.Definition))

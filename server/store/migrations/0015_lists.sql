@@ -33,20 +33,18 @@ ALTER TABLE device ADD COLUMN blind BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE device ADD COLUMN risk TEXT NOT NULL DEFAULT 'none';
 ALTER TABLE device ADD COLUMN exposure TEXT;
 ALTER TABLE device ADD COLUMN value TEXT;
-ALTER TABLE device ADD COLUMN grp BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE device ADD COLUMN platform TEXT;
 ALTER TABLE device ADD COLUMN version TEXT;
 ALTER TABLE device ADD COLUMN build BIGINT;
 ALTER TABLE device ADD COLUMN agent TEXT;
 ALTER TABLE device ADD COLUMN aad TEXT;
 ALTER TABLE device ADD COLUMN last_ip TEXT;
 ALTER TABLE device DROP COLUMN ips;
-ALTER TABLE device DROP COLUMN tags;
 UPDATE device SET risk = coalesce((SELECT CASE max(open_rank) WHEN 1 THEN 'informational' WHEN 2 THEN 'low' WHEN 3 THEN 'medium'
     WHEN 4 THEN 'high' END FROM alert WHERE alert.tenant = device.tenant AND alert.device = device.id), 'none');
 DROP INDEX device_tenant;
 DROP INDEX device_name;
 DROP INDEX device_seen;
+DROP INDEX device_grp;
 CREATE INDEX device_list ON device (tenant, id, seen, name, state, risk, exposure, value, grp, platform, version, build, agent, aad,
     last_ip, external_ip, first);
 CREATE INDEX device_name ON device (tenant, name, id);
