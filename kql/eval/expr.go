@@ -31,7 +31,7 @@ func (x *exec) compile(e plan.Expr, cols []plan.Column) (eval, error) {
 		if y.Fn.Name == "and" || y.Fn.Name == "or" {
 			return logic(y.Fn.Name == "or", args), nil
 		}
-		c := &funcs.Ctx{Result: y.T}
+		c := &funcs.Ctx{Result: y.T, Places: x.lim.Places}
 		buf := make([]types.Value, len(args))
 		return func(row []types.Value) types.Value {
 			// One buffer per call site serves all rows: implementations keep no arguments.
