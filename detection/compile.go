@@ -31,7 +31,8 @@ type Compiled struct {
 	dedup    []string
 	dedupFor time.Duration
 	distinct string
-	texts    []string // columns that title and description show
+	texts    []string // columns that title and description show, then extra
+	extra    []string // further columns that findings carry
 }
 
 // step is one query of a rule: one for every kind but a sequence.
@@ -49,14 +50,15 @@ const defaultWindow = time.Hour
 
 // Compile makes r fit to run. The error is of type Problems: everything that is wrong
 // with its queries and the columns it names, and, with a, with its texts and ATT&CK ids.
-// Without a only what keeps it from running is looked at.
-func Compile(r *Rule, a *Attack) (*Compiled, error) {
+// Without a only what keeps it from running is looked at. Findings carry the columns of
+// extra.
+func Compile(r *Rule, a *Attack, extra ...string) (*Compiled, error) {
 	var ps Problems
 	if a != nil {
 		ps = r.check(a)
 	}
 	r.Entities.check(&ps)
-	c := &Compiled{Rule: *r, dedup: r.Deduplicate.By, dedupFor: time.Duration(r.Deduplicate.Within)}
+	c := &Compiled{Rule: *r, dedup: r.Deduplicate.By, dedupFor: time.Duration(r.Deduplicate.Within), extra: extra}
 	if c.dedupFor == 0 {
 		c.dedupFor = defaultWindow
 	}
@@ -165,12 +167,13 @@ func (c *Compiled) columns(ps *Problems) {
 		return
 	}
 	for _, text := range []string{c.Title, c.Description} {
-		for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
-			if !slices.Contains(c.texts, m[1]) {
-				c.texts = append(c.texts, m[1])
+		for _, name := range Placeholders(text) {
+			if !slices.Contains(c.texts, name) {
+				c.texts = append(c.texts, name)
 			}
 		}
 	}
+	c.texts = append(c.texts, c.extra...)
 	last := len(c.steps) - 1
 	const actor = "InitiatingProcessUniqueId"
 	if _, has := c.steps[last].query.Column(actor); c.by == nil && c.dedup == nil && has {
@@ -262,3 +265,24 @@ func (c *Compiled) Span() time.Duration { return max(c.within, c.dedupFor) }
 
 // Stateful reports whether a finding takes more than one event.
 func (c *Compiled) Stateful() bool { return c.by != nil }
+
+// Placeholders returns the columns that a text shows, each once.
+func Placeholders(text string) []string {
+	var out []string
+	for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(out, m[1]) {
+			out = append(out, m[1])
+		}
+	}
+	return out
+}
+
+// Fill puts columns in their places in a text: those of which cell knows something.
+func Fill(text string, cell func(column string) (string, bool)) string {
+	return placeholder.ReplaceAllStringFunc(text, func(m string) string {
+		if v, ok := cell(placeholder.FindStringSubmatch(m)[1]); ok {
+			return oneLine(clip(v, 200))
+		}
+		return m
+	})
+}

@@ -27,10 +27,12 @@ type Finding struct {
 	Report      int64
 	Table       string
 	First, Last time.Time // of the events that led to it
+	Raw         time.Time // of the event that completed it, by the device's own clock
 	Events      int
 	Title       string // with columns in place
 	Description string
-	Entities    []Entity // each once
+	Columns     map[string]string // that the texts show, and those that Compile was given
+	Entities    []Entity          // each once
 }
 
 // Set is rules with an index over them. It is immutable and safe for concurrent use.
@@ -213,7 +215,7 @@ func (m *matching) matched(p *probe, r *Record, row []types.Value) {
 	h := hit{At: r.At, Device: r.Device, Report: r.Report}
 	f := &Finding{
 		Rule: c, Device: r.Device, DeviceName: r.DeviceName, Report: r.Report, Table: r.Table,
-		First: r.At, Last: r.At, Events: 1, Window: uint64(max(r.Raw.UnixNano(), 0)) / uint64(c.dedupFor),
+		First: r.At, Last: r.At, Raw: r.Raw, Events: 1, Window: uint64(max(r.Raw.UnixNano(), 0)) / uint64(c.dedupFor),
 	}
 	nkey := len(c.by)
 	last := p.step == len(c.steps)-1
@@ -235,7 +237,15 @@ func (m *matching) matched(p *probe, r *Record, row []types.Value) {
 	if !m.remember(p, r, f, h) {
 		return
 	}
-	f.Title, f.Description = c.fill(c.Title, row), c.fill(c.Description, row)
+	f.Title, f.Description = c.Title, c.Description
+	if len(c.texts) > 0 {
+		f.Columns = make(map[string]string, len(c.texts))
+		for i, name := range c.texts {
+			f.Columns[name] = row[i].Text()
+		}
+		cell := func(name string) (string, bool) { v, ok := f.Columns[name]; return v, ok }
+		f.Title, f.Description = Fill(c.Title, cell), Fill(c.Description, cell)
+	}
 	m.set.stats.Findings.Add(1)
 	m.found(f)
 }
@@ -246,7 +256,12 @@ func (m *matching) remember(p *probe, r *Record, f *Finding, h hit) bool {
 	c, st := p.rule, &p.rule.steps[p.step]
 	m.state.mu.Lock()
 	defer m.state.mu.Unlock()
-	e := m.state.use(c, f.Key, r.At)
+	// Old events may come now: what they began is kept as if it were new.
+	used := r.Ingested
+	if used.IsZero() {
+		used = r.At
+	}
+	e := m.state.use(c, f.Key, used)
 	switch {
 	case c.Threshold != nil:
 		if !e.threshold(c, h) {
@@ -295,19 +310,6 @@ func keyOf(lists ...[]types.Value) string {
 	}
 	sum := sha256.Sum256([]byte(b.String()))
 	return fmt.Sprintf("#%x", sum)
-}
-
-// fill puts columns in their places in a text; row has those of texts, in order.
-func (c *Compiled) fill(text string, row []types.Value) string {
-	if len(c.texts) == 0 {
-		return text
-	}
-	return placeholder.ReplaceAllStringFunc(text, func(m string) string {
-		if i := slices.Index(c.texts, placeholder.FindStringSubmatch(m)[1]); i >= 0 && i < len(row) {
-			return oneLine(clip(row[i].Text(), 200))
-		}
-		return m
-	})
 }
 
 // clip shortens s to n characters.
