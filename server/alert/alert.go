@@ -64,6 +64,8 @@ type Alert struct {
 	User            User // the account most related; zero when unknown
 	// Details are what a custom detection rule adds: names and the values of columns.
 	Details map[string]string `json:",omitempty"`
+	// Targets are the columns that the rule's response actions are done to, with their values.
+	Targets map[string]string `json:",omitempty"`
 }
 
 // Source is what raised an alert, kept so that it can be traced and counted.

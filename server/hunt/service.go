@@ -83,7 +83,7 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	start := s.now()
-	q, rows, err := s.run(ctx, caller, r.Query, start)
+	q, rows, err := s.run(ctx, caller, r, start)
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
@@ -103,11 +103,18 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 
 // run compiles and runs text in the tenant of p, whose permission was decided before, and
 // records it once it was worth running.
-func (s *Service) run(ctx context.Context, p *access.Principal, text string, now time.Time) (*kql.Query, *telemetry.Result, error) {
+func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now time.Time) (*kql.Query, *telemetry.Result, error) {
 	const op = "hunt.run"
+	text := r.Query
+	if !r.At.IsZero() {
+		now = r.At
+	}
 	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: s.probe(ctx, p)})
 	if err != nil {
 		return nil, nil, err
+	}
+	if r.Ingested != (Span{}) {
+		r.Ingested.restrict(q.Root)
 	}
 	select {
 	case s.slots <- struct{}{}:
@@ -235,3 +242,26 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	}
 	return c, nil
 }
+
+// restrict keeps every scan of a plan to what came in within the span. What else restricts
+// a scan goes on to hold.
+func (s Span) restrict(root plan.Node) {
+	r := plan.TimeRange{Min: types.FromTime(s.From), Max: types.FromTime(s.To) - 1}
+	plan.RestrictScans(root, func(scan *plan.Scan) plan.Expr {
+		if scan.External != nil {
+			return nil
+		}
+		at := scan.Read(ingestion, types.Datetime)
+		scan.Ranges = append(scan.Ranges, plan.ColumnRange{Source: ingestion, TimeRange: r})
+		within := plan.NewCall("and", types.Bool,
+			plan.NewCall(">=", types.Bool, at, &plan.Const{V: types.NewDatetime(r.Min)}),
+			plan.NewCall("<=", types.Bool, at, &plan.Const{V: types.NewDatetime(r.Max)}))
+		if scan.Pred == nil {
+			return within
+		}
+		return plan.NewCall("and", types.Bool, scan.Pred, within)
+	})
+}
+
+// ingestion is the column of every table that says when a row came in.
+const ingestion = "IngestionTime"

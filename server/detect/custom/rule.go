@@ -15,6 +15,7 @@
 package custom
 
 import (
+	"slices"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
@@ -83,6 +84,7 @@ type Rule struct {
 	Alert      Template
 	Scope      string // organizationalScope as it was given, JSON; "" for none
 	Responses  []Response
+	Responding time.Time // since when: older alerts are not answered
 
 	Created    time.Time
 	CreatedBy  string // as the API shows it
@@ -132,6 +134,10 @@ type Response struct {
 	Target string // the column that names what it is done to: DeviceId, SHA1, …
 	Scope  string // for Isolate: full or selective
 	Groups []string
+}
+
+func (r Response) equal(o Response) bool {
+	return r.Kind == o.Kind && r.Target == o.Target && r.Scope == o.Scope && slices.Equal(r.Groups, o.Groups)
 }
 
 // ResponseKind is a published kind of response action.

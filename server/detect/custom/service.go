@@ -3,6 +3,7 @@ package custom
 import (
 	"context"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,7 +67,7 @@ func (s *Service) Create(ctx context.Context, r *Rule) (*Rule, error) {
 	now := s.cfg.Clock().UTC()
 	r.Tenant, r.DetectorID, r.Queried = by.Tenant, uuid.NewString(), now
 	r.Created, r.CreatedBy, r.Modified, r.ModifiedBy = now, by.Name, now, by.Name
-	r.Owner, r.Sees = by.Actor, by.Scope
+	r.Owner, r.Sees, r.Responding = by.Actor, by.Scope, now
 	r.Last, r.Until, r.Next = Run{}, time.Time{}, time.Time{}
 	if err := s.check(r, now); err != nil {
 		return nil, err
@@ -119,6 +120,9 @@ func (s *Service) Update(ctx context.Context, id int64, change func(*Rule) error
 			r.Owner, r.Sees = by.Actor, by.Scope
 			if r.Query != before.Query {
 				r.Queried, r.Until = now, time.Time{}
+			}
+			if !slices.EqualFunc(r.Responses, before.Responses, Response.equal) {
+				r.Responding = now
 			}
 			if err := s.check(r, now); err != nil {
 				return err

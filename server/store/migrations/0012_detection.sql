@@ -16,6 +16,11 @@ CREATE TABLE custom_detection (
 CREATE UNIQUE INDEX custom_detection_name ON custom_detection (tenant, name);
 CREATE INDEX custom_detection_due ON custom_detection (due);
 
+CREATE TABLE custom_counter (
+    tenant TEXT PRIMARY KEY,
+    last   BIGINT NOT NULL
+);
+
 CREATE TABLE custom_response (
     tenant TEXT NOT NULL,
     alert  TEXT NOT NULL,
