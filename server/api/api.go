@@ -34,6 +34,8 @@ type Route struct {
 	Need    []access.Permission // one of them suffices
 	Open    string              // why no permission is needed; only when Need is empty
 	MaxBody int64               // bytes of body at most; 0 for the router's own limit
+	Limit   Limit               // calls a caller may make; zero members take DefaultLimit's
+	Doc     Doc                 // what the OpenAPI document says of it
 	Handle  Handler
 }
 
