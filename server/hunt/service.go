@@ -33,6 +33,7 @@ const maxDetail = 4000
 type Config struct {
 	Store      telemetry.Querier
 	Audit      audit.Log
+	Devices    Devices          // nil: a caller who does not see every device sees none
 	Clock      func() time.Time // nil for time.Now
 	Concurrent int              // queries running at once; 0 for 8
 	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
@@ -43,6 +44,7 @@ type Config struct {
 type Service struct {
 	store telemetry.Querier
 	audit audit.Log
+	scope Devices
 	now   func() time.Time
 	slots chan struct{}
 
@@ -51,7 +53,7 @@ type Service struct {
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, now: c.Clock, unaudited: c.Unaudited}
+	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, unaudited: c.Unaudited}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -103,10 +105,15 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 // records it once it was worth running.
 func (s *Service) run(ctx context.Context, p *access.Principal, text string, now time.Time) (*kql.Query, *telemetry.Result, error) {
 	const op = "hunt.run"
-	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: s.probe(ctx, p)})
+	within, err := s.within(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
+	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: s.probe(ctx, p, within)})
+	if err != nil {
+		return nil, nil, err
+	}
+	within.restrict(q.Root)
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -161,7 +168,7 @@ const (
 )
 
 // probe answers what bag_unpack and pivot make columns of, from the caller's own rows.
-func (s *Service) probe(ctx context.Context, p *access.Principal) func(plan.Node) ([][]types.Value, error) {
+func (s *Service) probe(ctx context.Context, p *access.Principal, within *within) func(plan.Node) ([][]types.Value, error) {
 	return func(n plan.Node) ([][]types.Value, error) {
 		select {
 		case s.slots <- struct{}{}:
@@ -169,7 +176,9 @@ func (s *Service) probe(ctx context.Context, p *access.Principal) func(plan.Node
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: plan.Optimize(n),
+		n = plan.Optimize(n)
+		within.restrict(n)
+		r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: n,
 			Limits: telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime}})
 		if err != nil {
 			return nil, err
@@ -218,6 +227,11 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}
+	within, err := s.within(ctx, p)
+	if err != nil {
+		return Completeness{}, err
+	}
+	within.restrict(q.Root)
 	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: q.Root})
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
