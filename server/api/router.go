@@ -28,7 +28,7 @@ type Config struct {
 	Now      func() time.Time // nil for time.Now
 	NewID    func() string    // makes correlation ids; nil for random GUIDs
 	MaxBody  int64            // bytes; 0 for DefaultMaxBody
-	Limits   Limits           // how the routes' limits are applied
+	Limits   *Limits          // how the routes' limits are applied; nil for not at all
 	// PublicURL is scheme and host that absolute links begin with. "" takes them from each
 	// request, so that a client which reaches the server under a published name stays there.
 	PublicURL string
@@ -87,11 +87,6 @@ func (t *Router) add(r Route, seen map[string]string) error {
 		return fmt.Errorf("a route needs either permissions or the reason why it is open")
 	case len(r.NeedDelegated) > 0 && len(r.Need) == 0:
 		return fmt.Errorf("a route with permissions for people needs some for applications too")
-	}
-	for _, p := range slices.Concat(r.Need, r.NeedDelegated) {
-		if !p.Known() {
-			return fmt.Errorf("%q is no permission", p)
-		}
 	}
 	segs, err := compile(r.Pattern)
 	if err != nil {

@@ -32,7 +32,7 @@ func (callers) Authenticate(_ context.Context, token, _ string) (*access.Princip
 	if !ok {
 		return nil, errs.New("test", errs.Unauthenticated, errs.Unauthorized, "no such token")
 	}
-	return &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "caller", Tenant: ident.TenantID(tenant)}, Roles: []string{role}}, nil
+	return &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "caller", Tenant: ident.TenantID(tenant)}, Roles: []string{role}, Scope: access.Everything}, nil
 }
 
 type site struct {
