@@ -73,7 +73,8 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	key := c.store.Key()
 	c.audit = audit.New(c.store.Audit(), key.Derive("audit"), clock)
 	c.directory = access.NewDirectory(access.DirectoryConfig{Tenants: c.store.Access(), Applications: c.store.Access(),
-		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
+		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(),
+		SignIns: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
 	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
 		TokenKey: key.Derive("enrolment-token"), Clock: clock})
@@ -176,6 +177,9 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 		return every(ctx, time.Hour, func(ctx context.Context) {
 			if err := c.authority.Maintain(ctx); err != nil && ctx.Err() == nil {
 				log.Error("keeping the signing keys", "err", err)
+			}
+			if err := c.directory.Maintain(ctx); err != nil && ctx.Err() == nil {
+				log.Error("forgetting sign-ins that have expired", "err", err)
 			}
 		})
 	})
