@@ -3,6 +3,8 @@ package server
 import (
 	"log/slog"
 	"time"
+
+	"github.com/vedette-edr/vedette/server/api"
 )
 
 // Config is how a server runs. DataDir and Listen are required.
@@ -15,6 +17,10 @@ type Config struct {
 	// DiskReserve is the free space of the data directory's file system, in bytes, below
 	// which no telemetry is taken in; 0 for the store's default.
 	DiskReserve int64
+	// RateLimit multiplies the published limits of API calls; 0 for 1, below 0 for no limits.
+	RateLimit float64
+	// RouteLimits replaces the limits of single routes, by "GET /api/alerts".
+	RouteLimits map[string]api.Limit
 	Version     string
 	Log         *slog.Logger     // nil discards
 	Clock       func() time.Time // nil for time.Now
