@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/external"
 )
 
 // Config is how a server runs. DataDir and Listen are required.
@@ -21,6 +22,8 @@ type Config struct {
 	RateLimit float64
 	// RouteLimits replaces the limits of single routes, by "GET /api/alerts".
 	RouteLimits map[string]api.Limit
+	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
+	External    external.Config // files that queries may name by address; the zero value allows none
 	Version     string
 	Log         *slog.Logger     // nil discards
 	Clock       func() time.Time // nil for time.Now

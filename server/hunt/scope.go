@@ -61,20 +61,30 @@ func (w *within) restrict(root plan.Node) {
 		if s.External != nil {
 			return nil // no telemetry; what may be read there is decided elsewhere
 		}
-		t, ok := schema.Lookup(s.Base)
-		if !ok {
-			return &plan.Const{V: types.NewBool(false)}
+		p := w.predicate(s)
+		if s.Pred != nil {
+			p = plan.NewCall("and", types.Bool, s.Pred, p)
 		}
-		if _, ok := t.Column(deviceColumn); ok {
-			return plan.InStrings(s.Read(deviceColumn, types.String), w.devices)
-		}
-		if _, ok := t.Column(alertColumn); ok {
-			// An alert is seen by who sees a device of its evidence. RestrictScans walks into
-			// the predicate as well and keeps the evidence to the scope.
-			c := plan.ScanColumn{Column: plan.Column{ID: evidenceID, Name: alertColumn, Type: types.String}, Source: alertColumn, BaseType: types.String}
-			return &plan.InTable{Op: "in", X: s.Read(alertColumn, types.String),
-				Root: &plan.Scan{Table: evidenceTable, Base: evidenceTable, Cols: []plan.ScanColumn{c}}}
-		}
-		return &plan.Const{V: types.NewBool(false)}
+		return p
 	})
+}
+
+// predicate is the scope on one scan.
+func (w *within) predicate(s *plan.Scan) plan.Expr {
+	nothing := &plan.Const{V: types.NewBool(false)}
+	t, ok := schema.Lookup(s.Base)
+	if !ok {
+		return nothing
+	}
+	if _, ok := t.Column(deviceColumn); ok {
+		return plan.InStrings(s.Read(deviceColumn, types.String), w.devices)
+	}
+	if _, ok := t.Column(alertColumn); ok {
+		// An alert is seen by who sees a device of its evidence. RestrictScans walks into the
+		// predicate as well and keeps the evidence to the scope.
+		c := plan.ScanColumn{Column: plan.Column{ID: evidenceID, Name: alertColumn, Type: types.String}, Source: alertColumn, BaseType: types.String}
+		return &plan.InTable{Op: "in", X: s.Read(alertColumn, types.String),
+			Root: &plan.Scan{Table: evidenceTable, Base: evidenceTable, Cols: []plan.ScanColumn{c}}}
+	}
+	return nothing
 }

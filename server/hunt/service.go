@@ -36,6 +36,7 @@ type Config struct {
 	Devices    Devices          // nil: a caller who does not see every device sees none
 	Clock      func() time.Time // nil for time.Now
 	Concurrent int              // queries running at once; 0 for 8
+	External   Opener           // of the files that queries name by address; nil refuses them
 	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
 	Unaudited func(audit.Entry, error)
 }
@@ -47,13 +48,14 @@ type Service struct {
 	scope Devices
 	now   func() time.Time
 	slots chan struct{}
+	files Opener
 
 	unaudited func(audit.Entry, error)
 }
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, unaudited: c.Unaudited}
+	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, files: c.External, unaudited: c.Unaudited}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -83,7 +85,7 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	start := s.now()
-	q, rows, err := s.run(ctx, caller, r.Query, start)
+	q, rows, err := s.run(ctx, caller, r, start)
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
@@ -103,17 +105,24 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 
 // run compiles and runs text in the tenant of p, whose permission was decided before, and
 // records it once it was worth running.
-func (s *Service) run(ctx context.Context, p *access.Principal, text string, now time.Time) (*kql.Query, *telemetry.Result, error) {
+func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now time.Time) (*kql.Query, *telemetry.Result, error) {
 	const op = "hunt.run"
 	within, err := s.within(ctx, p)
 	if err != nil {
 		return nil, nil, err
+	}
+	text := r.Query
+	if !r.At.IsZero() {
+		now = r.At
 	}
 	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: s.probe(ctx, p, within)})
 	if err != nil {
 		return nil, nil, err
 	}
 	within.restrict(q.Root)
+	if r.Ingested != (Span{}) {
+		r.Ingested.restrict(q.Root)
+	}
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -121,9 +130,10 @@ func (s *Service) run(ctx context.Context, p *access.Principal, text string, now
 		return nil, nil, errs.Wrap(op, ctx.Err())
 	}
 	rows, err := telemetry.Collect(ctx, s.store, &telemetry.Query{
-		Tenant: p.Tenant,
-		Plan:   q.Root,
-		Limits: telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed},
+		Tenant:   p.Tenant,
+		Plan:     q.Root,
+		Limits:   telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed},
+		External: s.external(),
 	})
 	if err != nil {
 		s.record(ctx, p, text, audit.Failed)
@@ -179,7 +189,7 @@ func (s *Service) probe(ctx context.Context, p *access.Principal, within *within
 		n = plan.Optimize(n)
 		within.restrict(n)
 		r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: n,
-			Limits: telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime}})
+			Limits: telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime}, External: s.external()})
 		if err != nil {
 			return nil, err
 		}
@@ -246,3 +256,26 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	}
 	return c, nil
 }
+
+// restrict keeps every scan of a plan to what came in within the span. What else restricts
+// a scan goes on to hold.
+func (s Span) restrict(root plan.Node) {
+	r := plan.TimeRange{Min: types.FromTime(s.From), Max: types.FromTime(s.To) - 1}
+	plan.RestrictScans(root, func(scan *plan.Scan) plan.Expr {
+		if scan.External != nil {
+			return nil
+		}
+		at := scan.Read(ingestion, types.Datetime)
+		scan.Ranges = append(scan.Ranges, plan.ColumnRange{Source: ingestion, TimeRange: r})
+		within := plan.NewCall("and", types.Bool,
+			plan.NewCall(">=", types.Bool, at, &plan.Const{V: types.NewDatetime(r.Min)}),
+			plan.NewCall("<=", types.Bool, at, &plan.Const{V: types.NewDatetime(r.Max)}))
+		if scan.Pred == nil {
+			return within
+		}
+		return plan.NewCall("and", types.Bool, scan.Pred, within)
+	})
+}
+
+// ingestion is the column of every table that says when a row came in.
+const ingestion = "IngestionTime"

@@ -46,3 +46,6 @@ func scopeStores(t testing.TB) storetest.ScopeStores {
 func TestScope(t *testing.T) { storetest.Scope(t, scopeStores) }
 
 func TestGroups(t *testing.T) { storetest.Groups(t, scopeStores) }
+func TestDetections(t *testing.T) {
+	storetest.Detections(t, func(t testing.TB) storetest.DetectionStore { return open(t, t.TempDir()).Detections() })
+}
