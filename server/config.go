@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/server/external"
+	"github.com/vedette-edr/vedette/server/hunt"
 )
 
 // Config is how a server runs. DataDir and Listen are required.
@@ -19,6 +20,7 @@ type Config struct {
 	DiskReserve int64
 	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
 	External    external.Config // files that queries may name by address; the zero value allows none
+	Quota       hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
 	Version     string
 	Log         *slog.Logger     // nil discards
 	Clock       func() time.Time // nil for time.Now

@@ -50,6 +50,7 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.control.matcher, Alerts: s.control.alerts,
 		Devices: s.control.devices, Metrics: s.metrics, Clock: clock})
 	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Clock: clock, External: files,
+		Quota: s.cfg.Quota, Scratch: s.cfg.DataDir,
 		Unaudited: func(e audit.Entry, err error) {
 			s.cfg.Log.Error("a hunt without an audit record", "tenant", e.Tenant, "actor", e.Actor.ID, "query", e.Detail, "err", err)
 		}})

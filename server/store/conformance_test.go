@@ -37,3 +37,7 @@ func TestAudit(t *testing.T) {
 func TestAccess(t *testing.T) {
 	storetest.Access(t, func(t testing.TB) storetest.AccessStore { return open(t, t.TempDir()).Access() })
 }
+
+func TestDetections(t *testing.T) {
+	storetest.Detections(t, func(t testing.TB) storetest.DetectionStore { return open(t, t.TempDir()).Detections() })
+}
