@@ -12,6 +12,7 @@ package device
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/ident"
@@ -62,12 +63,18 @@ type Certificate struct {
 	NotAfter    time.Time
 }
 
-// Facility is one thing a sensor needs of the device and how well it works there.
+// Facility is one thing the agent needs of the device and how well it works there.
 type Facility struct {
 	Name   string `json:"name"`
 	State  string `json:"state"` // working, degraded, missing
 	Detail string `json:"detail,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
+}
+
+// sees reports whether the device is watched by means of f. Isolation and blocking act on it:
+// that they work does not make a device seen.
+func (f Facility) sees() bool {
+	return f.Name != "nftables" && f.Name != "enforce" && !strings.HasPrefix(f.Name, "enforce:")
 }
 
 // Spool is how much the device holds that the server has not acknowledged.
@@ -141,7 +148,7 @@ type Signs struct {
 
 // Signs returns the device's.
 func (d *Device) Signs() Signs {
-	blind := len(d.Facilities) > 0 && !slices.ContainsFunc(d.Facilities, func(f Facility) bool { return f.State != "missing" })
+	blind := len(d.Facilities) > 0 && !slices.ContainsFunc(d.Facilities, func(f Facility) bool { return f.sees() && f.State != "missing" })
 	return Signs{First: d.FirstSeen, Report: d.LastReport, Data: d.LastData, Oldest: d.Spool.Oldest, Blind: blind}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
@@ -96,8 +97,17 @@ func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID
 		cells = "doc"
 	}
 	sorted, names := keys.orderBy(), keys.names()
-	rows, err := q.QueryContext(ctx, "SELECT "+cells+", "+names+" FROM "+t.name+" WHERE tenant = ? AND "+t.key+" IN (SELECT "+t.key+" FROM "+t.name+
-		" WHERE "+where+sorted+" LIMIT ? OFFSET ?)"+sorted, append(append([]any{string(tenant)}, c.args...), top+1, query.Skip)...)
+	picked := sorted
+	if query.Skip == 0 && query.After == "" && keyed(query.Where, top) {
+		// A few rows named by their ids need no order to be picked by: without one, no
+		// database is tempted to walk the whole list in that order.
+		picked = ""
+	}
+	// CROSS JOIN keeps the order of the two: the other way round, every row of the tenant
+	// would be compared with the page.
+	rows, err := q.QueryContext(ctx, "SELECT "+cells+", "+names+" FROM (SELECT "+t.key+" AS picked FROM "+t.name+" WHERE "+where+picked+
+		" LIMIT ? OFFSET ?) AS page CROSS JOIN "+t.name+" WHERE tenant = ? AND "+t.key+" = picked"+sorted,
+		append(slices.Clip(c.args), top+1, query.Skip, string(tenant))...)
 	if err != nil {
 		return out, err
 	}
@@ -126,6 +136,19 @@ func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID
 		out.Next, err = keys.mark(values)
 	}
 	return out, err
+}
+
+// keyed reports whether e lets at most top rows through because it names their ids.
+func keyed(e filter.Expr, top int) bool {
+	switch e := e.(type) {
+	case filter.And:
+		return slices.ContainsFunc(e, func(t filter.Expr) bool { return keyed(t, top) })
+	case filter.Compare:
+		return e.Field.Name == "id" && e.Fn == filter.Plain && e.Op == filter.Eq
+	case filter.In:
+		return e.Field.Name == "id" && len(e.Values) <= top
+	}
+	return false
 }
 
 func checkQuery(t *table, q filter.Query) error {
