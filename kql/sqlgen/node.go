@@ -66,15 +66,17 @@ func (g *gen) scan(s *plan.Scan) rel {
 	items := func(cols []plan.ScanColumn) []string {
 		var out []string
 		for _, c := range cols {
-			x := sx{s: ident(c.Source), t: c.BaseType, null: true, simple: true}
+			// JSON text that is missing is NULL in any case.
+			x := sx{s: ident(c.Source), t: c.BaseType, null: !src.Filled || c.JSONString, simple: true}
 			if empty || src.Missing[c.Source] {
+				x.null = true
 				x.s = "CAST(NULL AS " + g.d.types(c.BaseType) + ")"
 			}
 			if c.BaseType != c.Type {
 				x = g.convert(x, c.Type)
 			}
 			name := colName(c.ID)
-			g.maybeNull[name] = c.Type == types.String
+			g.maybeNull[name] = c.Type == types.String && x.null
 			out = append(out, x.s+" AS "+name)
 		}
 		return out

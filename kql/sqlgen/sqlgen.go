@@ -36,6 +36,9 @@ type Source struct {
 	// Uniform says that every file has every column that is not Missing, so that no file
 	// need be looked into before the statement is planned.
 	Uniform bool
+	// Filled says that no text that is there is NULL. Reading such columns bare lets the
+	// database work on its dictionaries instead of every row.
+	Filled bool
 }
 
 // Generate writes root as SQL for DuckDB. The statement's columns are those answered, in

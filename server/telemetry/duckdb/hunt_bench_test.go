@@ -135,7 +135,7 @@ func fillHunts(b *testing.B, s *Store, n int) {
 				}
 			case k%10 < 9:
 				e.Table, e.Action = event.NetworkEvents, "ConnectionSuccess"
-				e.Initiating = &event.Process{PID: uint32(k % 5000), Image: images[k%len(images)], Account: event.Account{Name: "root"}}
+				e.Initiating = &event.Process{PID: uint32((k - 6) % 5000), Image: images[k%len(images)], Account: event.Account{Name: "root"}}
 				e.Network = &event.Network{RemoteIP: fmt.Sprintf("198.51.100.%d", k%250), RemotePort: uint16([]int{443, 80, 22, 53}[k%4]), LocalIP: "192.0.2.1", LocalPort: uint16(k), Protocol: "Tcp"}
 			default:
 				e.Table, e.Action = event.LogonEvents, []string{"LogonSuccess", "LogonSuccess", "LogonFailed"}[k/10%3]

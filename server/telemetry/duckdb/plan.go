@@ -194,7 +194,7 @@ type sources struct {
 func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
 	if scan.External != nil {
 		if name := n.files[key(scan.External)]; name != "" {
-			return sqlgen.Source{Files: []string{n.prefix + "/" + name}, Uniform: true}, nil
+			return sqlgen.Source{Files: []string{n.prefix + "/" + name}, Uniform: true, Filled: true}, nil
 		}
 		return sqlgen.Source{}, nil
 	}
@@ -209,7 +209,9 @@ func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
 	for _, g := range list {
 		columns = joinColumns(columns, g.columns)
 	}
+	// Segments hold the empty text where there is none: see columnShape.put and Store.sort.
 	src.Uniform = !slices.ContainsFunc(list, func(g *segment) bool { return g.columns != columns })
+	src.Filled = src.Uniform
 	if columns == shape.names || len(list) == 0 {
 		return src, nil
 	}
