@@ -61,6 +61,9 @@ const IngestionTime = "$ingestion_time"
 type Options struct {
 	Now       int64  // datetime in ticks, the one instant of now() and ago()
 	Principal string // who asks, for current_principal()
+	// Live, when set, is what now() and ago() read instead of Now: a plan that is compiled
+	// once and meets rows for months has another instant for each of them.
+	Live *plan.Param
 	// Probe answers the rows of a subplan while the query is bound, for the plug-ins whose
 	// columns depend on their input, such as bag_unpack. Without it they have only the
 	// columns that the query declares.

@@ -23,7 +23,15 @@ import (
 // Request is one query of one caller, who is the principal of the context.
 type Request struct {
 	Query string
+	// Ingested is what of every table is looked at, by the time it came in; the zero Span
+	// is everything.
+	Ingested Span
+	// At is what now() means; zero for the time of the request.
+	At time.Time
 }
+
+// Span is a stretch of time, From included and To not.
+type Span struct{ From, To time.Time }
 
 // Column is one column of a result.
 type Column struct {

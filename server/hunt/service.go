@@ -37,6 +37,7 @@ const maxDetail = 4000
 type Config struct {
 	Store    telemetry.Querier
 	Audit    audit.Log
+	Devices  Devices          // nil: a caller who does not see every device sees none
 	Clock    func() time.Time // nil for time.Now
 	External Opener           // of the files that queries name by address; nil refuses them
 	Quota    Quota            // of each tenant
@@ -49,6 +50,7 @@ type Config struct {
 type Service struct {
 	store   telemetry.Querier
 	audit   audit.Log
+	scope   Devices
 	now     func() time.Time
 	files   Opener
 	ledger  *ledger
@@ -59,7 +61,7 @@ type Service struct {
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, now: c.Clock, files: c.External, scratch: c.Scratch, unaudited: c.Unaudited}
+	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, files: c.External, scratch: c.Scratch, unaudited: c.Unaudited}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -90,7 +92,7 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		}
 	}
 	start := s.now()
-	q, out, err := s.run(ctx, caller, r.Query, start)
+	q, out, err := s.run(ctx, caller, r, start)
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
@@ -115,9 +117,17 @@ func metered(p *access.Principal) bool { return p.Actor.Kind != ident.ActorSyste
 
 // run compiles and runs text in the tenant of p, whose permission was decided before, and
 // records it once it was worth running.
-func (s *Service) run(ctx context.Context, p *access.Principal, text string, now time.Time) (*kql.Query, *Result, error) {
+func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now time.Time) (*kql.Query, *Result, error) {
 	const op = "hunt.run"
-	probes := &probes{service: s, principal: p}
+	within, err := s.within(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	text := r.Query
+	if !r.At.IsZero() {
+		now = r.At
+	}
+	probes := &probes{service: s, principal: p, within: within}
 	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: func(n plan.Node) ([][]types.Value, error) {
 		return probes.ask(ctx, n)
 	}})
@@ -130,6 +140,16 @@ func (s *Service) run(ctx context.Context, p *access.Principal, text string, now
 	}
 	if len(q.More) >= maxTables {
 		return nil, nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query has %d tables for an answer, at most %d are allowed", len(q.More)+1, maxTables)
+	}
+	within.restrict(q.Root)
+	for _, n := range q.More {
+		within.restrict(n)
+	}
+	if r.Ingested != (Span{}) {
+		r.Ingested.restrict(q.Root)
+		for _, n := range q.More {
+			r.Ingested.restrict(n)
+		}
 	}
 	out, err := s.answer(ctx, p, q)
 	if err != nil {
@@ -226,6 +246,7 @@ const (
 type probes struct {
 	service   *Service
 	principal *access.Principal
+	within    *within
 	err       error // of the first question that was not answered
 }
 
@@ -233,8 +254,10 @@ func (b *probes) ask(ctx context.Context, n plan.Node) ([][]types.Value, error) 
 	if b.err != nil {
 		return nil, b.err
 	}
+	n = plan.Optimize(n)
+	b.within.restrict(n)
 	var rows [][]types.Value
-	_, err := b.service.query(ctx, b.principal, plan.Optimize(n), telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime},
+	_, err := b.service.query(ctx, b.principal, n, telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime},
 		func(row []types.Value) error {
 			rows = append(rows, append([]types.Value(nil), row...))
 			return nil
@@ -286,6 +309,11 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}
+	within, err := s.within(ctx, p)
+	if err != nil {
+		return Completeness{}, err
+	}
+	within.restrict(q.Root)
 	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: q.Root})
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
@@ -300,3 +328,26 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	}
 	return c, nil
 }
+
+// restrict keeps every scan of a plan to what came in within the span. What else restricts
+// a scan goes on to hold.
+func (s Span) restrict(root plan.Node) {
+	r := plan.TimeRange{Min: types.FromTime(s.From), Max: types.FromTime(s.To) - 1}
+	plan.RestrictScans(root, func(scan *plan.Scan) plan.Expr {
+		if scan.External != nil {
+			return nil
+		}
+		at := scan.Read(ingestion, types.Datetime)
+		scan.Ranges = append(scan.Ranges, plan.ColumnRange{Source: ingestion, TimeRange: r})
+		within := plan.NewCall("and", types.Bool,
+			plan.NewCall(">=", types.Bool, at, &plan.Const{V: types.NewDatetime(r.Min)}),
+			plan.NewCall("<=", types.Bool, at, &plan.Const{V: types.NewDatetime(r.Max)}))
+		if scan.Pred == nil {
+			return within
+		}
+		return plan.NewCall("and", types.Bool, scan.Pred, within)
+	})
+}
+
+// ingestion is the column of every table that says when a row came in.
+const ingestion = "IngestionTime"

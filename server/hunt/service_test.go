@@ -63,7 +63,7 @@ func (f *fixture) records(t *testing.T, tenant ident.TenantID) []audit.Record {
 
 // as returns a context of a caller of the tenant with these roles.
 func as(t *testing.T, tenant ident.TenantID, roles ...access.Permission) context.Context {
-	p := &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "app", Name: "hunter", Tenant: tenant}}
+	p := &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "app", Name: "hunter", Tenant: tenant}, Scope: access.Everything}
 	for _, r := range roles {
 		p.Roles = append(p.Roles, string(r))
 	}

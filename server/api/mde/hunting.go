@@ -19,11 +19,13 @@ import (
 
 func (a *API) huntRoutes() []api.Route {
 	query := []access.Permission{access.AdvancedQueryRead}
+	limit := api.Limit{PerMinute: 45, PerHour: 1500, Tenant: true, Pool: "advanced queries"}
 	return []api.Route{
-		post("/advancedqueries/run", query, a.runQuery),
-		get("/advancedqueries/run", query, a.runKey),
-		get("/advancedqueries", query, a.runKey),
-		post("/advancedhunting/run", []access.Permission{access.AdvancedHuntRead}, a.runQuery),
+		limited(limit, post("/advancedqueries/run", query, a.runQuery)),
+		limited(limit, get("/advancedqueries/run", query, a.runKey)),
+		limited(limit, get("/advancedqueries", query, a.runKey)),
+		limited(api.Limit{PerMinute: 45, PerHour: 1500, Tenant: true},
+			post("/advancedhunting/run", []access.Permission{access.AdvancedHuntRead}, a.runQuery)),
 	}
 }
 
