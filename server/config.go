@@ -19,6 +19,7 @@ type Config struct {
 	DiskReserve int64
 	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
 	External    external.Config // files that queries may name by address; the zero value allows none
+	Content     string          // directory of the operator's rule files; "" for content/detections in DataDir, where it is
 	Version     string
 	Log         *slog.Logger     // nil discards
 	Clock       func() time.Time // nil for time.Now

@@ -18,6 +18,8 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
+	"github.com/vedette-edr/vedette/server/api/detection"
+	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/portal"
@@ -106,7 +108,9 @@ func routes(s *Server) []api.Route {
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Applications: c.directory, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes())
+	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(),
+		graphdetection.Routes(s.detect.rules),
+		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 }
 
 func newRouter(s *Server) (*api.Router, error) {
@@ -167,7 +171,7 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 // TI API, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0")
+	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0") || strings.EqualFold(first, "beta")
 }
 
 func (f *front) run(ctx context.Context, g *errgroup.Group) {
