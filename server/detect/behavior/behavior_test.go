@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -309,4 +310,45 @@ func mixed(n int) []*event.Event {
 		}
 	}
 	return out
+}
+
+// BenchmarkRaise is how many alerts a second are found, kept durably and announced: batches
+// in each of which every event is another rule's finding, from several devices at once.
+func BenchmarkRaise(b *testing.B) {
+	now := noon
+	d := detector(b, "", &now)
+	db, err := store.Open(b.Context(), store.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	alerts := alert.NewService(alert.Config{Store: db.Alerts()})
+	const per = 50
+	var n atomic.Int64
+	b.SetParallelism(8)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			k := n.Add(1)
+			var events []*event.Event
+			for i := range per {
+				name := fmt.Sprintf("u%d-%d.service", k, i)
+				events = append(events, &event.Event{Table: event.FileEvents, Action: "FileCreated", Time: noon, File: &event.File{Name: name, Path: "/etc/systemd/system/" + name},
+					Initiating: &event.Process{Key: 1, PID: 9, Image: event.File{Name: "bash", Path: "/bin/bash"}}})
+			}
+			m := batch(uint64(k), k*per, events)
+			m.Device = ident.DeviceID(fmt.Sprint("d", k%100))
+			found, err := d.Match(b.Context(), m)
+			if err != nil || len(found) != per {
+				b.Errorf("%d alerts: %v", len(found), err)
+				return
+			}
+			if made, err := alerts.Raise(b.Context(), found); err != nil || len(made) != per {
+				b.Errorf("%d alerts kept: %v", len(made), err)
+				return
+			}
+		}
+	})
+	b.StopTimer()
+	b.ReportMetric(float64(n.Load()*per)/b.Elapsed().Seconds(), "alerts/s")
 }
