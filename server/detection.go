@@ -115,8 +115,8 @@ func (d *detections) all() detect.Detector { return detect.All{d.server.control.
 // connect builds what asks telemetry.
 func (d *detections) connect(t *stream) {
 	c, cfg := d.server.control, d.server.cfg
-	// A budget of their own: rules must not keep people from hunting.
-	hunts := hunt.New(hunt.Config{Store: t.store, Audit: c.audit, Clock: cfg.Clock, Concurrent: 2, External: t.files})
+	// Apart from people's hunts and their quotas; how many run at a time is the runner's affair.
+	hunts := hunt.New(hunt.Config{Store: t.store, Audit: c.audit, Devices: c.groups, Clock: cfg.Clock, External: t.files, Scratch: cfg.DataDir})
 	d.runner = custom.NewRunner(custom.RunnerConfig{Store: c.store.Detections(), Hunter: hunts, Alerts: c.alerts, Devices: c.devices, Clock: cfg.Clock,
 		Failed: func(r *custom.Rule, err error) {
 			if r == nil {

@@ -79,7 +79,7 @@ type Render struct {
 // Result is a bound query.
 type Result struct {
 	Root   plan.Node
-	More   []plan.Node // further results of fork and facet
+	More   []plan.Node // further results of fork and facet, and of queries before the last
 	Render *Render     // nil without render
 }
 
@@ -370,12 +370,17 @@ func (b *binder) statements(list []syntax.Statement, sc *scope, top bool) *rel {
 			case *syntax.Let:
 				b.let(x, sc)
 			case *syntax.ExprStmt:
+				before := out
 				if b.isTable(x.X, sc) {
 					r := b.table(x.X, sc)
 					out = &r
 				} else if top {
 					r := b.printOne(x.X, sc)
 					out = &r
+				}
+				if top && before != nil && out != before {
+					// Of several queries the last is the result, the others stand beside it.
+					b.more = append(b.more, b.trim(*before))
 				}
 			case *syntax.Set:
 				if x.Value != nil {

@@ -343,7 +343,11 @@ func (s *Service) query(ctx context.Context, j *job, text string, r Request) err
 	if err != nil {
 		return err
 	}
-	for _, row := range res.Rows {
+	defer res.Close()
+	for row, err := range res.Rows.All() {
+		if err != nil {
+			return err
+		}
 		cells := map[string]types.Value{}
 		for i, c := range res.Columns {
 			cells[c.Name] = row[i]
@@ -352,6 +356,6 @@ func (s *Service) query(ctx context.Context, j *job, text string, r Request) err
 		ents := detection.DefaultEntities("")
 		s.found(j, Sample{At: rec.At, Device: rec.Device, Name: rec.DeviceName, Report: rec.Report, Events: 1, Entities: ents.Of(&rec)})
 	}
-	s.progress(j, len(res.Rows), 1)
+	s.progress(j, res.Rows.Len(), 1)
 	return nil
 }

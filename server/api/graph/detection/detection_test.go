@@ -97,9 +97,9 @@ func TestRulesAsPublished(t *testing.T) {
 	made := call(t, h, write, http.MethodPost, root, sample, http.StatusCreated)
 	for key, want := range map[string]string{
 		"id": `"1"`, "displayName": `"Some rule name"`, "isEnabled": "true", "createdBy": `"engineer@contoso.example"`,
-		"createdDateTime": `"2026-11-21T12:00:00Z"`, "lastModifiedBy": `"engineer@contoso.example"`,
-		"queryCondition":  `{"lastModifiedDateTime":"2026-11-21T12:00:00Z","queryText":"DeviceProcessEvents | take 1"}`,
-		"schedule":        `{"nextRunDateTime":"2026-11-21T12:00:00Z","period":"12H"}`,
+		"createdDateTime": `"2026-11-21T12:00:00.0000000Z"`, "lastModifiedBy": `"engineer@contoso.example"`,
+		"queryCondition":  `{"lastModifiedDateTime":"2026-11-21T12:00:00.0000000Z","queryText":"DeviceProcessEvents | take 1"}`,
+		"schedule":        `{"nextRunDateTime":"2026-11-21T12:00:00.0000000Z","period":"12H"}`,
 		"lastRunDetails":  `{"errorCode":null,"failureReason":null,"lastRunDateTime":null,"status":null}`,
 		"detectionAction": `{"alertTemplate":{"category":"Execution","description":"Some alert description","impactedAssets":[{"@odata.type":"#microsoft.graph.security.impactedDeviceAsset","identifier":"deviceId"}],"mitreTechniques":[],"recommendedActions":null,"severity":"medium","title":"Some alert title"},"organizationalScope":null,"responseActions":[{"@odata.type":"#microsoft.graph.security.isolateDeviceResponseAction","identifier":"deviceId","isolationType":"full"}]}`,
 	} {
