@@ -25,6 +25,7 @@ type Config struct {
 	RouteLimits map[string]api.Limit
 	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
 	External    external.Config // files that queries may name by address; the zero value allows none
+	Content     string          // directory of the operator's rule files; "" for content/detections in DataDir, where it is
 	Quota       hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
 	Version     string
 	Log         *slog.Logger     // nil discards

@@ -19,6 +19,8 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
+	"github.com/vedette-edr/vedette/server/api/detection"
+	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/openapi"
@@ -108,7 +110,9 @@ func routes(s *Server) ([]api.Route, error) {
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes())
+	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(),
+		graphdetection.Routes(s.detect.rules),
+		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
 	return append(all, doc), err
 }
@@ -119,7 +123,7 @@ func documented(table []api.Route) []api.Route { return slices.Concat(table, oau
 // OpenAPI returns the OpenAPI document of every route that a server has.
 func OpenAPI() ([]byte, error) {
 	// The table is the same whatever the handlers work on.
-	all, err := routes(&Server{control: &control{}, stream: &stream{}})
+	all, err := routes(&Server{control: &control{}, stream: &stream{}, detect: &detections{}})
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +206,7 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 // TI API, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0")
+	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0") || strings.EqualFold(first, "beta")
 }
 
 func (f *front) run(ctx context.Context, g *errgroup.Group) {

@@ -39,6 +39,7 @@ type serveCommand struct {
 	ListenHTTP string          `help:"Loopback address that serves the API without TLS." name:"listen-http"`
 	Name       []string        `help:"Further DNS names and IP addresses of this server, for its certificate and addresses shown."`
 	Retention  time.Duration   `help:"How long telemetry is kept." default:"720h"`
+	Content    string          `help:"Directory of rule files, besides those shipped; without it content/detections of the data directory." type:"existingdir"`
 	Reserve    int64           `help:"MiB that stay free on the disk: below that, devices keep their telemetry." name:"disk-reserve" default:"256"`
 	Hosts      []string        `help:"Hosts that queries may read files from with externaldata, over HTTPS: lists.example.com, *.example.com. None without it." name:"external-host"`
 	Networks   []netip.Prefix  `help:"Private networks in which such hosts may be all the same." name:"external-network"`
@@ -65,7 +66,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	log := logger(os.Stderr, c.LogLevel, c.LogFormat)
 	s, err := server.New(ctx, server.Config{
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
-		Retention: c.Retention, DiskReserve: c.Reserve << 20, Version: version, Log: log,
+		Retention: c.Retention, DiskReserve: c.Reserve << 20, Content: c.Content, Version: version, Log: log,
 		GeoIP: c.GeoIP, Quota: hunt.Quota{Hour: c.QuotaHour, Day: c.QuotaDay},
 		External: external.Config{Hosts: c.Hosts, Networks: c.Networks, Dir: c.Files},
 	})
