@@ -43,6 +43,7 @@ type machine struct {
 	*device.Device
 	health device.Health
 	risk   string
+	group  string // the name of its device group
 }
 
 // noRisk is the published riskScore of a device without unresolved alerts.
@@ -100,7 +101,7 @@ func (m machine) entity() machineEntity {
 		OSVersion: optional(v.VersionInfo), OSProcessor: optional(v.Processor), Version: optional(v.Version),
 		LastIPAddress: optional(m.LastIP), LastExternalIPAddress: optional(m.ExternalIP),
 		AgentVersion: optional(m.AgentVersion), OSBuild: optional(v.Build), HealthStatus: string(m.health),
-		DeviceValue: string(m.Value), RBACGroupID: m.Group, RiskScore: m.risk, MachineTags: list(m.Tags),
+		DeviceValue: string(m.Value), RBACGroupID: m.Group, RBACGroupName: optional(m.group), RiskScore: m.risk, MachineTags: list(m.Tags),
 		OnboardingStatus: onboarded, OSArchitecture: optional(v.Architecture), IPAddresses: addresses(v.Interfaces),
 	}
 }
@@ -134,7 +135,7 @@ func (a *API) derive(ctx context.Context, tenant ident.TenantID, ds []*device.De
 	now := a.now()
 	out := make([]machine, len(ds))
 	for i, d := range ds {
-		out[i] = machine{Device: d, health: d.Health(now), risk: noRisk}
+		out[i] = machine{Device: d, health: d.Health(now), risk: noRisk, group: a.groups.Label(tenant, d.Group)}
 	}
 	if risk {
 		return out, a.assess(ctx, tenant, out)
