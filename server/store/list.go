@@ -31,6 +31,9 @@ type table struct {
 	// scope is the predicate of rows that a caller of some device groups sees, with the
 	// groups as @groups; "" for nouns that belong to no device. See scope.go.
 	scope string
+	// device is the column with a row's device, where an index of (tenant, device) serves
+	// lists of few devices; "" for none.
+	device string
 }
 
 // page lists a page of T, which the documents hold.
@@ -44,7 +47,11 @@ func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID
 	if err != nil {
 		return out, err
 	}
-	where = "tenant = ? AND " + where + t.visible(ctx)
+	visible, args, err := t.listed(ctx, q, tenant)
+	if err != nil {
+		return out, err
+	}
+	where, c.args = "tenant = ? AND "+where+visible, append(c.args, args...)
 	order, err := c.orderBy(t, query.Order)
 	if err != nil {
 		return out, err
