@@ -163,7 +163,8 @@ func (b *binder) expr(e syntax.Expr, ev *env) plan.Expr {
 	case *syntax.TypeOf:
 		return constant(types.NewString(x.Types[0].String()))
 	case *syntax.Named:
-		b.fail(x.Pos(), CodeArguments, "a named argument has no place here")
+		// A name before an argument means nothing to what takes it by its place.
+		return b.expr(x.X, ev)
 	case *syntax.Star:
 		b.fail(x.Pos(), CodeQuery, "* has no place here")
 	}
@@ -346,7 +347,8 @@ func (b *binder) operands(op string, l, r plan.Expr, at syntax.Span) (plan.Expr,
 			return b.asText(l), b.asText(r)
 		}
 	}
-	if lt == types.GUID && rt == types.String || lt == types.String && rt == types.GUID {
+	// Equality is defined between any two types, order is not.
+	if op == "==" || op == "!=" || lt == types.GUID && rt == types.String || lt == types.String && rt == types.GUID {
 		return b.asText(l), b.asText(r)
 	}
 	b.fail(at, CodeType, "cannot compare a %s with a %s", lt, rt)
@@ -375,7 +377,10 @@ func (b *binder) arith(x *syntax.Binary, l, r plan.Expr) plan.Expr {
 	t := types.Unknown
 	switch {
 	case lt.Numeric() && rt.Numeric():
-		t, _ = types.Common(lt, rt)
+		// Integers of either width make a long.
+		if t, _ = types.Common(lt, rt); t == types.Int {
+			t = types.Long
+		}
 		l, r = b.convert(l, t, x.Pos()), b.convert(r, t, x.Pos())
 	case lt == types.Timespan && rt == types.Timespan:
 		switch x.Op {

@@ -11,8 +11,8 @@ import (
 
 func parseFuncs() []entry {
 	return []entry{
-		{sig: "parse_url(url:string) dynamic", doc: "Parts of a URL: Scheme, Host, Port, Path, Username, Password, Query Parameters, Fragment.", eval: parseURL},
-		{sig: "parse_urlquery(query:string) dynamic", doc: "Parameters of a URL's query.", eval: func(_ *Ctx, a []types.Value) types.Value {
+		{sig: "parse_url(url:string) dynamic", alias: []string{"parseurl"}, doc: "Parts of a URL: Scheme, Host, Port, Path, Username, Password, Query Parameters, Fragment.", eval: parseURL},
+		{sig: "parse_urlquery(query:string) dynamic", alias: []string{"parseurlquery"}, doc: "Parameters of a URL's query.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			b := types.NewBag()
 			b.Set("Query Parameters", queryBag(strings.TrimPrefix(a[0].S, "?")))
 			return dyn(b)

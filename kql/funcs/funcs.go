@@ -166,6 +166,13 @@ func LookupAgg(name string) (agg *Agg, withIf, ok bool) {
 	if a, ok := aggs()[name]; ok {
 		return a, false, true
 	}
+	// The predicates of what is an alias itself.
+	switch name {
+	case "anyif":
+		name = "take_anyif"
+	case "count_distinctif":
+		name = "dcountif"
+	}
 	for _, a := range aggs() {
 		if a.If == name {
 			return a, true, true

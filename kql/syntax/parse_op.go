@@ -36,7 +36,8 @@ func (p *parser) operator() Operator {
 	kw, sp := p.opName()
 	switch kw {
 	case "where", "filter":
-		x := p.expression()
+		// Kusto's grammar has a name before the predicate; it means nothing.
+		x := p.named()
 		return &WhereOp{Span: p.from(off), Kw: kw, Pred: x}
 	case "extend", "serialize":
 		o := &ExtendOp{Kw: kw}
@@ -80,7 +81,12 @@ func (p *parser) operator() Operator {
 		return o
 	case "count", "getschema", "consume":
 		p.properties(true)
-		return &WordOp{Span: p.from(off), Kw: kw}
+		o := &WordOp{Kw: kw}
+		if kw == "count" && p.acceptWord("as") {
+			o.As = p.name()
+		}
+		o.Span = p.from(off)
+		return o
 	case "as":
 		o := &AsOp{Props: p.properties(true), Name: p.name()}
 		o.Span = p.from(off)
@@ -137,7 +143,11 @@ func (p *parser) operator() Operator {
 			o.Tables = p.list(p.tableRef)
 			p.expect(")")
 		}
-		o.Pred = p.expression()
+		if p.tok().is("*") && p.starAlone() {
+			p.advance()
+		} else {
+			o.Pred = p.expression()
+		}
 		o.Span = p.from(off)
 		return o
 	case "find":
@@ -202,6 +212,13 @@ func (p *parser) operator() Operator {
 	e.Suggestion = near(kw, operatorNames)
 	p.errs = append(p.errs, e)
 	panic(bail{})
+}
+
+// starAlone reports whether the * here stands for every row, and not for every column of
+// a comparison.
+func (p *parser) starAlone() bool {
+	n := p.peek(1)
+	return n.kind == tEOF || n.is("|") || n.is(";") || n.is(")") || n.is("}")
 }
 
 // atEnd reports whether the operator's text is over.
