@@ -101,7 +101,7 @@ func (b *binder) apply(f *funcs.Func, args []plan.Expr, x *syntax.Call) plan.Exp
 	if strings.Contains(f.Name, "regex") || f.Name == "extract" || f.Name == "extract_all" || strings.HasPrefix(f.Name, "trim") {
 		for i, p := range f.Params {
 			if (p.Name == "regex" || p.Name == "lookup") && i < len(args) {
-				b.pattern(args[i], x.Pos())
+				args[i] = b.pattern(args[i], x.Pos())
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/syntax"
 	"github.com/vedette-edr/vedette/kql/types"
@@ -144,7 +145,7 @@ func (b *binder) parse(r rel, x *syntax.ParseOp, p *pipe) rel {
 				b.fail(x.Pos(), CodeArguments, "a pattern is a constant text")
 			}
 			if kind == "regex" {
-				sub, err := regexp.Compile(c.V.S)
+				sub, err := regexp.Compile(funcs.Pattern(c.V.S))
 				if err != nil {
 					b.fail(part.Text.Pos(), CodeArguments, "bad regular expression: %v", err)
 				}

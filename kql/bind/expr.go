@@ -288,7 +288,7 @@ func (b *binder) compare(op string, l, r plan.Expr, at syntax.Span) plan.Expr {
 		return call("not", types.Bool, call("=~", types.Bool, l, r))
 	}
 	if op == "matches regex" {
-		b.pattern(r, at)
+		r = b.pattern(r, at)
 	}
 	if strings.HasPrefix(op, "!") {
 		return call("not", types.Bool, call(op[1:], types.Bool, l, r))
@@ -296,16 +296,20 @@ func (b *binder) compare(op string, l, r plan.Expr, at syntax.Span) plan.Expr {
 	return call(op, types.Bool, l, r)
 }
 
-// pattern checks a constant regular expression.
-func (b *binder) pattern(e plan.Expr, at syntax.Span) {
-	if c, ok := e.(*plan.Const); ok {
-		if len(c.V.S) > 10000 {
-			b.fail(at, CodeLimit, "regular expression is longer than 10000 bytes")
-		}
-		if _, err := regexp.Compile(c.V.S); err != nil {
-			b.fail(at, CodeArguments, "bad regular expression: %v", err)
-		}
+// pattern checks a constant regular expression and writes it as both engines read it.
+func (b *binder) pattern(e plan.Expr, at syntax.Span) plan.Expr {
+	c, ok := e.(*plan.Const)
+	if !ok || c.V.Type != types.String {
+		return e
 	}
+	if len(c.V.S) > 10000 {
+		b.fail(at, CodeLimit, "regular expression is longer than 10000 bytes")
+	}
+	p := funcs.Pattern(c.V.S)
+	if _, err := regexp.Compile(p); err != nil {
+		b.fail(at, CodeArguments, "bad regular expression: %v", err)
+	}
+	return constant(types.NewString(p))
 }
 
 // operands brings the sides of a comparison to one type.

@@ -198,9 +198,13 @@ func (b *binder) union(r rel, x *syntax.UnionOp, sc *scope) rel {
 		}
 		if strings.EqualFold(fuzzy, "true") {
 			before := len(b.errs)
-			if !b.guard(func() { ins = append(ins, b.table(t, sc)) }) && len(b.errs) > before {
+			b.broken = nil
+			if !b.guard(func() { ins = append(ins, b.table(t, sc)) }) {
 				// A fuzzy union leaves out what does not exist, and only that.
-				if c := b.errs[len(b.errs)-1].Code; c == CodeTable || c == CodeFunction {
+				switch found := b.errs[before:]; {
+				case len(found) == 0:
+					b.broken.forgive()
+				case missing(found[len(found)-1:]):
 					b.errs = b.errs[:before]
 				}
 			}

@@ -39,7 +39,7 @@ func (c *Ctx) Regexp(pattern string) *regexp.Regexp {
 	if c.regs == nil || len(c.regs) > 1000 {
 		c.regs = map[string]*regexp.Regexp{}
 	}
-	re, err := regexp.Compile(pattern)
+	re, err := regexp.Compile(Pattern(pattern))
 	if err != nil {
 		re = nil
 	}

@@ -20,6 +20,8 @@ type Summary struct {
 	Invalid  int // queries that it refuses
 	Refused  int // of those, the ones that we refuse
 	Broken   int // queries on which it fails
+	// ValidTexts are the queries that Kusto's parser accepts.
+	ValidTexts []string
 	// Differences are the queries that are judged otherwise, in order.
 	Differences []Difference
 }
@@ -90,9 +92,11 @@ func Compare(ctx context.Context, j Judge, texts []string) (Summary, error) {
 			}
 		case err != nil:
 			s.Valid++
+			s.ValidTexts = append(s.ValidTexts, texts[i])
 			add("refused", err.Error())
 		default:
 			s.Valid++
+			s.ValidTexts = append(s.ValidTexts, texts[i])
 			s.Accepted++
 			if d := differ(cols, v.Columns); d != "" {
 				add("columns", d)

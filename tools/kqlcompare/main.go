@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string, w io.Writer) (int, error) {
 	mutations := flags.Int("mutate", 0, "mutations of each query")
 	calls := flags.Int("calls", 0, "calls of each signature of each function")
 	seed := flags.Uint64("seed", 1, "seed of mutations and calls")
+	valid := flags.String("valid", "", "file that takes the queries that Kusto's parser accepts")
 	show := flags.Bool("show", false, "print the queries that differ")
 	dir := flags.String("dir", "tools/kqlcompare", "directory of judge.js")
 	if err := flags.Parse(args); err != nil {
@@ -73,6 +74,11 @@ func run(ctx context.Context, args []string, w io.Writer) (int, error) {
 		}
 	}
 	fmt.Fprintln(w, s)
+	if *valid != "" {
+		if err := writeCorpus(*valid, s.ValidTexts); err != nil {
+			return 2, err
+		}
+	}
 	if s.Enough() {
 		return 0, nil
 	}
@@ -98,4 +104,15 @@ func readCorpus(path string) ([]string, error) {
 		out = append(out, q.Text)
 	}
 	return out, lines.Err()
+}
+
+func writeCorpus(path string, texts []string) error {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	for _, t := range texts {
+		if err := enc.Encode(map[string]string{"text": t}); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
