@@ -196,11 +196,25 @@ func (b *binder) parse(r rel, x *syntax.ParseOp, p *pipe) rel {
 
 func (b *binder) parseKV(r rel, x *syntax.ParseKVOp, p *pipe) rel {
 	src := b.asText(b.expr(x.X, &env{sc: p.sc, in: r}))
-	opt := func(name string) plan.Expr {
-		s, _ := propText(x.Props, name)
-		return constant(types.NewString(s))
+	opt := types.NewBag()
+	for _, pr := range x.Props {
+		v, ok := b.expr(pr.Value, &env{sc: p.sc}).(*plan.Const)
+		if !ok || !slices.Contains([]string{"pair_delimiter", "kv_delimiter", "quote", "escape", "greedy", "regex"}, pr.Name) {
+			b.fail(x.Pos(), CodeArguments, "parse-kv takes constants for pair_delimiter, kv_delimiter, quote, escape, greedy and regex")
+		}
+		if pr.Name == "regex" {
+			v = b.pattern(v, x.Pos()).(*plan.Const)
+		}
+		list, _ := opt.Get(pr.Name)
+		old, _ := list.([]any)
+		opt.Set(pr.Name, append(old, v.V.Text()))
 	}
-	bag := call("parse_kv", types.Dynamic, src, opt("pair_delimiter"), opt("kv_delimiter"), opt("quote"))
+	keys := []any{}
+	for _, c := range x.Cols {
+		keys = append(keys, c.Name.Name)
+	}
+	opt.Set("keys", keys)
+	bag := call("parse_kv", types.Dynamic, src, constant(types.NewDynamic(opt)))
 	var items []plan.Item
 	for _, c := range x.Cols {
 		v := call("get", types.Dynamic, bag, constant(types.NewString(c.Name.Name)))

@@ -210,7 +210,11 @@ func (b *binder) union(r rel, x *syntax.UnionOp, sc *scope) rel {
 			}
 			continue
 		}
-		ins = append(ins, b.table(t, sc))
+		in := b.table(t, sc)
+		if id, ok := t.(*syntax.Ident); ok && in.name == "" {
+			in.name = id.Name
+		}
+		ins = append(ins, in)
 	}
 	if len(ins) == 0 {
 		b.fail(x.Pos(), CodeTable, "the union has no table")
@@ -285,13 +289,17 @@ func (b *binder) unionOf(ins []rel, inner bool, with string, at syntax.Span) rel
 		u.Cols = append(u.Cols, b.column(with, types.String))
 	}
 	var kept []key
+	used := names{}
+	for n, types := range kinds {
+		used[n] = len(types) == 1
+	}
 	for _, k := range keys {
 		if inner && count[k] > 0 && count[k] < len(ins) {
 			continue
 		}
 		name := k.name
 		if len(kinds[k.name]) > 1 {
-			name += "_" + k.t.String()
+			name = used.unique(name + "_" + k.t.String())
 		}
 		c := b.column(name, k.t)
 		c.JSONString = jsonText[k]

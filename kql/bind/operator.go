@@ -185,6 +185,9 @@ func (b *binder) autoName(e syntax.Expr, def string) string {
 		if l, ok := x.I.(*syntax.Literal); ok && n != "" {
 			return n + "_" + l.Val.Text()
 		}
+		if u, ok := x.I.(*syntax.Unary); ok && n != "" && u.Op == "-" {
+			return n + "_"
+		}
 	case *syntax.Call:
 		if firstArg[x.Name.Name] && len(x.Args) > 0 {
 			return b.autoName(x.Args[0], def)

@@ -98,7 +98,7 @@ func Compare(ctx context.Context, j Judge, texts []string) (Summary, error) {
 			s.Valid++
 			s.ValidTexts = append(s.ValidTexts, texts[i])
 			s.Accepted++
-			if d := differ(cols, v.Columns); d != "" {
+			if d := differ(cols, v); d != "" {
 				add("columns", d)
 			} else {
 				s.Same++
@@ -131,7 +131,12 @@ func ours(text string, now int64) (cols [][2]string, err error) {
 
 // differ says where columns differ, "" when they do not. A column that Kusto's parser
 // cannot type, behind bag_unpack for example, may have any type.
-func differ(mine, theirs [][2]string) string {
+// Where it knows no column at all, behind pivot for example, there is nothing to compare.
+func differ(mine [][2]string, v Verdict) string {
+	theirs := v.Columns
+	if len(theirs) == 0 {
+		return ""
+	}
 	for i, c := range theirs {
 		if i >= len(mine) {
 			return fmt.Sprintf("column %d is missing, Kusto's is %s:%s", i+1, c[0], c[1])
@@ -140,7 +145,7 @@ func differ(mine, theirs [][2]string) string {
 			return fmt.Sprintf("column %d is %s:%s, Kusto's is %s:%s", i+1, mine[i][0], mine[i][1], c[0], c[1])
 		}
 	}
-	if len(mine) > len(theirs) {
+	if len(mine) > len(theirs) && !v.Open {
 		return fmt.Sprintf("column %d is %s, Kusto has none", len(theirs)+1, mine[len(theirs)][0])
 	}
 	return ""

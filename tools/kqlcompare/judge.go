@@ -22,6 +22,7 @@ type Judge struct {
 type Verdict struct {
 	Valid   bool        `json:"valid"`
 	Columns [][2]string `json:"columns"` // each a name and a Kusto type; of a valid query
+	Open    bool        `json:"open"`    // there may be further columns, which depend on rows
 	Errors  []struct {
 		Message string `json:"message"`
 		Start   int    `json:"start"` // in UTF-16 units

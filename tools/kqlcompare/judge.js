@@ -2,7 +2,8 @@
 //
 // The first line of standard input is {"tables": [{name, columns: [[name, type]…]}…],
 // "functions": [{name, text}…]}; every further line is {"text": …}. Each of these is
-// answered by one line: {"valid": true, "columns": [[name, type]…]}, or {"valid": false,
+// answered by one line: {"valid": true, "columns": [[name, type]…], "open": whether
+// there may be more that depend on rows}, or {"valid": false,
 // "errors": [{"message", "start"}…]}, or {"broken": …} where the parser itself fails.
 //
 // With the argument "signatures" it prints instead, one a line, the scalar functions and
@@ -40,7 +41,7 @@ function judge(text, state) {
     const errors = list(code.GetDiagnostics()).filter(d => d.Severity === 'Error').map(d => ({ message: d.Message, start: d.Start }));
     if (errors.length > 0) return { valid: false, errors };
     const result = code.ResultType;
-    return { valid: true, columns: list(result && result.Columns).map(c => [c.Name, c.Type.Name]) };
+    return { valid: true, open: !!(result && result.IsOpen), columns: list(result && result.Columns).map(c => [c.Name, c.Type.Name]) };
   } catch (e) {
     return { broken: String(e && (e.message || e.Message) || e).slice(0, 200) };
   }

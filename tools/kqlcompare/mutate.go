@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// token cuts a query roughly as its lexer would.
-var token = regexp.MustCompile(`//[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\w+|\s+|[=!<>]=|=~|!~|\.\.|.`)
+// token cuts a query roughly as its lexer would. A literal such as datetime(…) is one
+// token: Kusto's parser, unlike Kusto, does not look into it.
+var token = regexp.MustCompile(`\b(?:datetime|timespan|time|guid|decimal|int|long|real|bool)\([^()\n]*\)|//[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\w+|\s+|[=!<>]=|=~|!~|\.\.|.`)
 
 // Mutate answers n mutations of each text, the same ones for the same seed: tokens left
 // out, doubled, exchanged, or taken from another of the texts.
@@ -23,6 +24,12 @@ func Mutate(texts []string, n int, seed uint64) []string {
 }
 
 func mutate(text, other string, r *rand.Rand) string {
+	// The tables before the query stay as they are.
+	at := strings.LastIndex(text, "];\n") + 1
+	return text[:at] + mutateTokens(text[at:], other, r)
+}
+
+func mutateTokens(text, other string, r *rand.Rand) string {
 	t := token.FindAllString(text, -1)
 	if len(t) < 2 {
 		return text
