@@ -55,15 +55,15 @@ func (b *binder) mvExpand(r rel, x *syntax.MvOp, p *pipe) rel {
 	}
 	mv := &plan.MvExpand{In: r.node, Items: items, Index: index, Limit: limit, AsArray: bag == "array"}
 	out := rel{name: r.name, alias: r.alias, cols: slices.Clone(r.cols), open: r.open}
-	if index != nil {
-		out.cols = append([]plan.Column{*index}, out.cols...)
-	}
 	for _, it := range items {
 		if i := slices.IndexFunc(out.cols, func(c plan.Column) bool { return c.Name == it.Col.Name }); i >= 0 {
 			out.cols[i] = it.Col
 		} else {
 			out.cols = append(out.cols, it.Col)
 		}
+	}
+	if index != nil {
+		out.cols = append(out.cols, *index)
 	}
 	out.node = b.node(mv, x.Pos())
 	return out

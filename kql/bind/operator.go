@@ -243,6 +243,9 @@ func (b *binder) outputs(e syntax.Expr, ev *env, auto func(syntax.Expr) string) 
 	if f := b.several(x, ev); f != nil {
 		return b.columnsOf(f, x.(*syntax.Call), ids, ev)
 	}
+	if c, ok := x.(*syntax.Call); ok && sortsSeveral(c) {
+		return b.sortedColumns(c, ids, ev)
+	}
 	v := b.expr(x, ev)
 	if len(ids) > 1 {
 		var out []plan.Item
@@ -395,6 +398,8 @@ func (b *binder) project(r rel, x *syntax.ProjectOp, p *pipe) rel {
 		return b.projectItems(r, x, p)
 	case "distinct":
 		return b.distinct(r, x, p)
+	case "project-by-names":
+		return b.projectByNames(r, x, p)
 	case "project-rename":
 		out := rel{alias: r.alias, name: r.name, cols: slices.Clone(r.cols), node: r.node, open: r.open}
 		pr := &plan.Project{In: r.node}

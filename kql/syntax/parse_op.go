@@ -1,7 +1,7 @@
 package syntax
 
 // operatorNames lists the tabular operators for suggestions.
-var operatorNames = []string{"where", "filter", "extend", "project", "project-away", "project-keep", "project-rename", "project-reorder",
+var operatorNames = []string{"where", "filter", "extend", "project", "project-away", "project-by-names", "project-keep", "project-rename", "project-reorder",
 	"summarize", "join", "lookup", "union", "sort", "order", "top", "take", "limit", "sample", "sample-distinct", "distinct", "count",
 	"getschema", "consume", "as", "mv-expand", "mv-apply", "parse", "parse-where", "parse-kv", "render", "evaluate", "invoke", "print",
 	"range", "search", "find", "serialize", "make-series", "top-nested", "partition", "scan", "fork", "facet", "reduce"}
@@ -49,6 +49,9 @@ func (p *parser) operator() Operator {
 		return o
 	case "project", "project-away", "project-keep", "project-rename", "project-reorder", "distinct":
 		return p.project(off, kw)
+	case "project-by-names":
+		items := p.list(p.expression)
+		return &ProjectOp{Span: p.from(off), Kw: kw, Items: items}
 	case "summarize":
 		return p.summarize(off)
 	case "join", "lookup":
