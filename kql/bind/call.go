@@ -181,9 +181,10 @@ func (b *binder) resultType(f *funcs.Func, args []plan.Expr, x *syntax.Call) typ
 // common is the type to which the Same and Number arguments widen.
 func (b *binder) common(f *funcs.Func, args []plan.Expr, x *syntax.Call) types.Type {
 	t := types.Unknown
+	mixed := false // values of several types are a dynamic, whatever follows
 	for i, a := range args {
 		p, _ := f.Param(i)
-		if p.Kind != funcs.Same && p.Kind != funcs.Number || f.Name == "case" && i%2 == 0 && i < len(args)-1 {
+		if mixed || p.Kind != funcs.Same && p.Kind != funcs.Number || f.Name == "case" && i%2 == 0 && i < len(args)-1 {
 			continue
 		}
 		at := a.Type()
@@ -196,7 +197,7 @@ func (b *binder) common(f *funcs.Func, args []plan.Expr, x *syntax.Call) types.T
 			t = at
 		case at == types.Dynamic:
 		case f.Name == "iff" || f.Name == "case":
-			t = types.Dynamic
+			t, mixed = types.Dynamic, true
 		default:
 			b.fail(x.Pos(), CodeType, "%s needs values of one type, not %s and %s", x.Name.Name, t, at)
 		}
