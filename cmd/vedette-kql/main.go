@@ -52,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	failed := 0
 	if *corpus != "" {
-		err = runCorpus(ctx, stdout, *corpus, *report, kqltest.Corpus{Catalog: catalog.Hunting(), Now: now, Rows: *perTable, Engines: []kqltest.Engine{kqltest.Eval{}, eng}})
+		err = runCorpus(ctx, stdout, *corpus, *report, kqltest.Corpus{Catalog: catalog.Tables(), Now: now, Rows: *perTable, Engines: []kqltest.Engine{kqltest.Eval{}, eng}})
 	} else {
 		failed, err = kqltest.RunFile(ctx, stdout, *cases, *report, eng, now)
 	}

@@ -31,7 +31,7 @@ type kqlCommand struct {
 func nowTicks() int64 { return types.FromTime(time.Now()) }
 
 func compileKQL(text string) (*kql.Query, error) {
-	return kql.Compile(text, catalog.Hunting(), kql.Options{Now: nowTicks()})
+	return kql.Compile(text, catalog.Tables(), kql.Options{Now: nowTicks()})
 }
 
 type kqlCheck struct {
@@ -148,7 +148,7 @@ func (c *kqlCorpus) Run(s *session) error {
 		defer out.Close()
 		report = out
 	}
-	run := kqltest.Corpus{Catalog: catalog.Hunting(), Now: nowTicks(), Rows: c.Rows, Engines: []kqltest.Engine{kqltest.Eval{}}}
+	run := kqltest.Corpus{Catalog: catalog.Tables(), Now: nowTicks(), Rows: c.Rows, Engines: []kqltest.Engine{kqltest.Eval{}}}
 	if err := kqltest.RunCorpus(s.ctx, s.out.w, run, f, report); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}

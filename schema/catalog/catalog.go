@@ -1,8 +1,5 @@
-// Package catalog shows the declared hunting tables and functions to the KQL binder.
-//
-// It is apart from schema because schema is a declaration that agents and documentation
-// read too, and knows of KQL's types alone. Everything that compiles hunting queries, the
-// server, the command line and the tests, takes the tables from here.
+// Package catalog shows the hunting tables of package schema to the binder of KQL. It is
+// one for hunts, rules and the command line, so that a query means the same in all three.
 package catalog
 
 import (
@@ -13,16 +10,17 @@ import (
 	"github.com/vedette-edr/vedette/schema"
 )
 
-// Hunting returns the hunting tables and functions. It is immutable, safe for concurrent
-// use, and also a bind.Library.
-func Hunting() bind.Catalog { return hunting() }
-
+// catalog is the schema as the binder sees it. It is immutable.
 type catalog struct {
 	tables map[string]*bind.Table
 	names  []string
 }
 
-var hunting = sync.OnceValue(func() *catalog {
+// Tables returns the hunting tables for the binder. They are the same for every tenant:
+// what differs is the rows that a query is given.
+func Tables() bind.Catalog { return builtin() }
+
+var builtin = sync.OnceValue(func() *catalog {
 	c := &catalog{tables: map[string]*bind.Table{}}
 	for _, t := range schema.Tables() {
 		c.tables[t.Name] = bindTable(t)

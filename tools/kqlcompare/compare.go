@@ -115,7 +115,7 @@ func ours(text string, now int64) (cols [][2]string, err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	q, err := kql.Compile(text, catalog.Hunting(), kql.Options{Now: now})
+	q, err := kql.Compile(text, catalog.Tables(), kql.Options{Now: now})
 	if err != nil {
 		return nil, err
 	}
