@@ -6,6 +6,7 @@ import (
 
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/external"
+	"github.com/vedette-edr/vedette/server/hunt"
 )
 
 // Config is how a server runs. DataDir and Listen are required.
@@ -24,6 +25,8 @@ type Config struct {
 	RouteLimits map[string]RouteLimit
 	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
 	External    external.Config // files that queries may name by address; the zero value allows none
+	Content     string          // directory of the operator's rule files; "" for content/detections in DataDir, where it is
+	Quota       hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
 	Version     string
 	Log         *slog.Logger     // nil discards
 	Clock       func() time.Time // nil for time.Now

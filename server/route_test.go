@@ -49,8 +49,12 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
+	table, err := routes(s)
+	if err != nil {
+		t.Fatal(err)
+	}
 	out := &site{Server: s, bearers: bearers{}}
-	if out.router, err = api.New(api.Config{Auth: out.bearers, Now: s.cfg.Clock}, routes(s)); err != nil {
+	if out.router, err = api.New(api.Config{Auth: out.bearers, Now: s.cfg.Clock}, table); err != nil {
 		t.Fatal(err)
 	}
 	return out

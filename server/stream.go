@@ -47,9 +47,10 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 		return nil, err
 	}
 	t := &stream{server: s, store: st, files: files}
-	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.control.matcher, Alerts: s.control.alerts,
+	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.detect.all(), Alerts: s.control.alerts,
 		Devices: s.control.devices, Groups: s.control.groups, Metrics: s.metrics, Clock: clock})
 	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Devices: s.control.groups, Clock: clock, External: files,
+		Quota: s.cfg.Quota, Scratch: s.cfg.DataDir,
 		Unaudited: func(e audit.Entry, err error) {
 			s.cfg.Log.Error("a hunt without an audit record", "tenant", e.Tenant, "actor", e.Actor.ID, "query", e.Detail, "err", err)
 		}})

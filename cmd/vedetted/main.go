@@ -17,6 +17,7 @@ import (
 
 	"github.com/vedette-edr/vedette/server"
 	"github.com/vedette-edr/vedette/server/external"
+	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb/worker"
 )
 
@@ -25,6 +26,7 @@ var version = "dev"
 type commands struct {
 	Serve   serveCommand     `cmd:"" help:"Run the server."`
 	Worker  workerCommand    `cmd:"" hidden:"" help:"Run queries for the server that started this process."`
+	OpenAPI openapiCommand   `cmd:"" name:"openapi" help:"Print the OpenAPI document of the server's API."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
@@ -37,11 +39,14 @@ type serveCommand struct {
 	ListenHTTP string          `help:"Loopback address that serves the API without TLS." name:"listen-http"`
 	Name       []string        `help:"Further DNS names and IP addresses of this server, for its certificate and addresses shown."`
 	Retention  time.Duration   `help:"How long telemetry is kept." default:"720h"`
+	Content    string          `help:"Directory of rule files, besides those shipped; without it content/detections of the data directory." type:"existingdir"`
 	Reserve    int64           `help:"MiB that stay free on the disk: below that, devices keep their telemetry." name:"disk-reserve" default:"256"`
 	Hosts      []string        `help:"Hosts that queries may read files from with externaldata, over HTTPS: lists.example.com, *.example.com. None without it." name:"external-host"`
 	Networks   []netip.Prefix  `help:"Private networks in which such hosts may be all the same." name:"external-network"`
 	Files      string          `help:"Directory whose files queries may read with externaldata. None without it." name:"external-dir" type:"path"`
 	GeoIP      string          `help:"File in MaxMind's format (MMDB) for geo_info_from_ip_address in queries. Without it the function is empty." name:"geoip" type:"existingfile"`
+	QuotaHour  time.Duration   `help:"How long the queries of one tenant may run in an hour, 10m as published; negative for no quota." name:"hunt-quota-hour" default:"10m"`
+	QuotaDay   time.Duration   `help:"The same in a day." name:"hunt-quota-day" default:"3h"`
 	RateLimit  string          `help:"Limits of API calls: published, off, or a factor of the published ones such as 2.5." name:"rate-limit" default:"published"`
 	RouteLimit []string        `help:"Limit of one route, such as \"GET /api/alerts=200/3000\": calls a minute and an hour, 0 for none." name:"route-limit"`
 	LogLevel   string          `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
@@ -68,14 +73,25 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	s, err := server.New(ctx, server.Config{
 		RateLimit: rate, RouteLimits: routes,
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
-		Retention: c.Retention, DiskReserve: c.Reserve << 20, Version: version, Log: log,
-		GeoIP:    c.GeoIP,
+		Retention: c.Retention, DiskReserve: c.Reserve << 20, Content: c.Content, Version: version, Log: log,
+		GeoIP: c.GeoIP, Quota: hunt.Quota{Hour: c.QuotaHour, Day: c.QuotaDay},
 		External: external.Config{Hosts: c.Hosts, Networks: c.Networks, Dir: c.Files},
 	})
 	if err != nil {
 		return err
 	}
 	return s.Run(ctx)
+}
+
+type openapiCommand struct{}
+
+// Run prints the document.
+func (openapiCommand) Run(context.Context) error {
+	doc, err := server.OpenAPI()
+	if err == nil {
+		_, err = os.Stdout.Write(doc)
+	}
+	return err
 }
 
 // workerCommand is started by the telemetry store alone.

@@ -145,7 +145,7 @@ func TestTooManyRows(t *testing.T) {
 	f := setup(t)
 	ctx := as(t, tenantA, access.AdvancedQueryRead)
 	r, err := f.Run(ctx, hunt.Request{Query: "range x from 1 to 100000 step 1"})
-	if err != nil || len(r.Rows) != 100_000 {
+	if err != nil || r.Rows.Len() != 100_000 {
 		t.Errorf("100,000 rows: %v", err)
 	}
 	if _, err = f.Run(ctx, hunt.Request{Query: "range x from 1 to 100001 step 1"}); !errs.Is(err, errs.Invalid) {

@@ -187,7 +187,8 @@ func (r *Runner) run(ctx context.Context, rule *Rule, slot time.Time) (Run, erro
 	if err != nil {
 		return failure(err), err
 	}
-	out := Run{Status: Completed, Rows: len(res.Rows)}
+	defer res.Close()
+	out := Run{Status: Completed, Rows: res.Rows.Len()}
 	found, broken, err := r.alerts(ctx, rule, res)
 	if err != nil {
 		return failure(err), err
@@ -247,7 +248,10 @@ func (r *Runner) alerts(ctx context.Context, rule *Rule, res *hunt.Result) (out 
 	now := r.cfg.Clock()
 	seen := map[ident.AlertID]bool{}
 	names := map[string]device.Device{}
-	for _, row := range res.Rows {
+	for row, err := range res.Rows.All() {
+		if err != nil {
+			return nil, 0, err
+		}
 		cells := map[string]types.Value{}
 		for i, c := range res.Columns {
 			cells[c.Name] = row[i]

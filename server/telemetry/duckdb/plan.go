@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,14 @@ import (
 	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
+// maxInterpreting is how many queries run at once that SQL cannot say whole: what they
+// work on is in the memory of the serving process.
+const maxInterpreting = 2
+
 // Bounds on the rows that statements hand to the interpreter for one query.
 const (
 	partRows  = 500_000
+	partCells = 6_000_000 // of one step of the interpreter, some 60 bytes each
 	partBytes = 256 << 20
 )
 
@@ -41,7 +47,7 @@ func (s *Store) Query(ctx context.Context, q *telemetry.Query, sink telemetry.Si
 
 // statement is a plan that is to be written as one statement.
 func (s *Store) statement(q *telemetry.Query, root plan.Node, files externals) *statement {
-	st := &statement{tenant: q.Tenant, limits: q.Limits}
+	st := &statement{tenant: q.Tenant, caller: q.Caller, limits: q.Limits}
 	for _, c := range root.Columns() {
 		st.columns = append(st.columns, c.Type)
 	}
@@ -63,9 +69,15 @@ func (s *Store) interpret(ctx context.Context, q *telemetry.Query, files externa
 	begin := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, errs.New(op, errs.Timeout, "", textTimeout))
 	defer cancel()
+	who := party{q.Tenant, q.Caller}
+	if err := s.interpreters.enter(ctx, who); err != nil {
+		return telemetry.Stats{}, poolError(op, err)
+	}
+	defer s.interpreters.leave(who)
+	started := time.Now()
 	p := &parts{store: s, query: q, files: files, limits: limits, left: partBytes, snap: s.snapshot(q.Tenant, "")}
 	defer s.release(p.snap)
-	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Places: s.places})
+	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Cells: partCells, Places: s.places})
 	p.stats.Rows, p.stats.Bytes = 0, 0
 	if err == nil {
 		for _, row := range rows {
@@ -79,7 +91,8 @@ func (s *Store) interpret(ctx context.Context, q *telemetry.Query, files externa
 			}
 		}
 	}
-	p.stats.Elapsed = time.Since(begin)
+	// What the interpreter itself takes is counted, and what its statements waited is not.
+	p.stats.Elapsed, p.stats.Running = time.Since(begin), time.Since(started)-p.waited
 	return p.stats, interpretError(ctx, err)
 }
 
@@ -109,7 +122,8 @@ type parts struct {
 	files  externals
 	limits telemetry.Limits
 	snap   *snapshot
-	left   int64 // bytes that rows may still take
+	left   int64         // bytes that rows may still take
+	waited time.Duration // of statements, for a worker
 	stats  telemetry.Stats
 }
 
@@ -130,6 +144,7 @@ func (p *parts) Query(ctx context.Context, n plan.Node) (eval.Rows, error) {
 		return nil
 	})
 	p.left -= used.Bytes
+	p.waited += used.Elapsed - used.Running
 	p.stats.CPUUser += used.CPUUser
 	p.stats.CPUKernel += used.CPUKernel
 	p.stats.Memory = max(p.stats.Memory, used.Memory)
@@ -179,7 +194,7 @@ type sources struct {
 func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
 	if scan.External != nil {
 		if name := n.files[key(scan.External)]; name != "" {
-			return sqlgen.Source{Files: []string{n.prefix + "/" + name}}, nil
+			return sqlgen.Source{Files: []string{n.prefix + "/" + name}, Uniform: true, Filled: true}, nil
 		}
 		return sqlgen.Source{}, nil
 	}
@@ -194,6 +209,9 @@ func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
 	for _, g := range list {
 		columns = joinColumns(columns, g.columns)
 	}
+	// Segments hold the empty text where there is none: see columnShape.put and Store.sort.
+	src.Uniform = !slices.ContainsFunc(list, func(g *segment) bool { return g.columns != columns })
+	src.Filled = src.Uniform
 	if columns == shape.names || len(list) == 0 {
 		return src, nil
 	}
