@@ -23,6 +23,7 @@ import (
 	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
+	"github.com/vedette-edr/vedette/server/api/openapi"
 	"github.com/vedette-edr/vedette/server/api/portal"
 	"github.com/vedette-edr/vedette/server/api/ti"
 	"github.com/vedette-edr/vedette/server/audit"
@@ -103,20 +104,38 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 	}
 }
 
-// routes is the route table of every API.
-func routes(s *Server) []api.Route {
+// routes is the route table of every API, the document of it included.
+func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(),
-		graphdetection.Routes(s.detect.rules),
+	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(), graphdetection.Routes(s.detect.rules),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
+	doc, err := openapi.Route(documented(all))
+	return append(all, doc), err
+}
+
+// documented adds to the table what is served beside the router.
+func documented(table []api.Route) []api.Route { return slices.Concat(table, oauth.Documented()) }
+
+// OpenAPI returns the OpenAPI document of every route that a server has.
+func OpenAPI() ([]byte, error) {
+	// The table is the same whatever the handlers work on.
+	all, err := routes(&Server{control: &control{}, stream: &stream{}, detect: &detections{}})
+	if err != nil {
+		return nil, err
+	}
+	return openapi.Document(documented(all))
 }
 
 func newRouter(s *Server) (*api.Router, error) {
+	all, err := routes(s)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
-		Limits: limits(s)}, routes(s))
+		Limits: limits(s)}, all)
 }
 
 // limits returns how calls are limited, nil for not at all, with the metric of refusals.

@@ -26,6 +26,7 @@ var version = "dev"
 type commands struct {
 	Serve   serveCommand     `cmd:"" help:"Run the server."`
 	Worker  workerCommand    `cmd:"" hidden:"" help:"Run queries for the server that started this process."`
+	OpenAPI openapiCommand   `cmd:"" name:"openapi" help:"Print the OpenAPI document of the server's API."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
@@ -73,6 +74,17 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return s.Run(ctx)
+}
+
+type openapiCommand struct{}
+
+// Run prints the document.
+func (openapiCommand) Run(context.Context) error {
+	doc, err := server.OpenAPI()
+	if err == nil {
+		_, err = os.Stdout.Write(doc)
+	}
+	return err
 }
 
 // workerCommand is started by the telemetry store alone.

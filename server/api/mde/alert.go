@@ -52,7 +52,7 @@ func (a *API) countAlerts(w http.ResponseWriter, r *api.Request) error {
 // listAlerts answers with the alerts that the request's options select; only narrows them
 // when it is not nil.
 func (a *API) listAlerts(w http.ResponseWriter, r *api.Request, only filter.Expr) error {
-	o, err := odata.Parse(r.Query, a.spec(alert.Fields, alertEntity{}, expandEvidence))
+	o, err := odata.Parse(r.Query, a.alertSpec())
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *API) listAlerts(w http.ResponseWriter, r *api.Request, only filter.Expr
 }
 
 func (a *API) numberOfAlerts(w http.ResponseWriter, r *api.Request, only filter.Expr) error {
-	o, err := odata.Parse(r.Query, a.spec(alert.Fields, alertEntity{}, expandEvidence))
+	o, err := odata.Parse(r.Query, a.alertSpec())
 	if err != nil {
 		return err
 	}

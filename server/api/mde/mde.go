@@ -15,10 +15,10 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
-	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/device"
@@ -33,7 +33,8 @@ type Devices interface {
 	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
 	List(ctx context.Context, tenant ident.TenantID, q device.Query) ([]*device.Device, error)
 	FindByName(ctx context.Context, tenant ident.TenantID, name string) ([]*device.Device, error)
-	FindByIP(ctx context.Context, tenant ident.TenantID, ip string, at time.Time) ([]*device.Device, error)
+	Find(ctx context.Context, tenant ident.TenantID, base device.Query, q filter.Query) (filter.Page[*device.Device], error)
+	FindByIP(ctx context.Context, tenant ident.TenantID, ip string, at time.Time, q filter.Query) (filter.Page[*device.Device], error)
 	Tag(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, change device.TagChange, tag string) (*device.Device, error)
 	TagMany(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID, change device.TagChange, tag string) ([]*device.Device, error)
 	Change(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, c device.Change) (*device.Device, error)
@@ -111,7 +112,7 @@ func New(c Config) *API {
 
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
-	return slices.Concat(a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes())
+	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes()))
 }
 
 var (
@@ -147,14 +148,14 @@ func (a *API) spec(fields filter.Schema, entity any, expand ...string) odata.Spe
 	return odata.Spec{Fields: fields, Entity: entity, Expand: expand, Page: a.page}
 }
 
-// all is the page that a list which is kept in one piece answers with.
-func all[T any](items []T, o odata.Options) filter.Page[T] {
-	p := filter.Page[T]{Items: items, Total: int64(len(items))}
-	p.Items = p.Items[min(o.Query.Skip, len(p.Items)):]
-	if len(p.Items) > o.Query.Top {
-		p.Items, p.More = p.Items[:o.Query.Top], true
+// derived answers with entities that were made for this request, as its options select.
+func derived[E any](a *API, w http.ResponseWriter, r *api.Request, set string, items []E) error {
+	var zero E
+	o, err := odata.Parse(r.Query, a.spec(odata.Fields(zero), zero))
+	if err != nil {
+		return err
 	}
-	return p
+	return odata.WriteCollection(w, r, kindOf(set), o, odata.Derived(items, o), func(e E) E { return e })
 }
 
 // counted answers a /$count: the bare number of rows that match $filter.
@@ -162,9 +163,4 @@ func counted(w http.ResponseWriter, total int64) error {
 	return api.WriteText(w, http.StatusOK, decimal(total))
 }
 
-// unresolved is the alerts that count towards a device's risk.
-func unresolved(terms ...filter.Expr) filter.Expr {
-	status, _ := alert.Fields.Find("status")
-	resolved := filter.Value{Type: filter.String, S: string(alert.Resolved)}
-	return append(filter.And{filter.Compare{Field: status, Op: filter.Ne, Value: resolved}}, terms...)
-}
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
