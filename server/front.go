@@ -108,9 +108,10 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
-		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+		Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(), graphdetection.Routes(s.detect.rules),
+	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(),
+		graphdetection.Routes(s.detect.rules),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
 	return append(all, doc), err
@@ -130,25 +131,34 @@ func OpenAPI() ([]byte, error) {
 }
 
 func newRouter(s *Server) (*api.Router, error) {
-	all, err := routes(s)
+	table, err := routes(s)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := limits(s, table)
 	if err != nil {
 		return nil, err
 	}
 	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
-		Limits: limits(s)}, all)
+		Limits: limits}, table)
 }
 
 // limits returns how calls are limited, nil for not at all, with the metric of refusals.
-func limits(s *Server) *api.Limits {
+func limits(s *Server, table []api.Route) (*api.Limits, error) {
 	if s.cfg.RateLimit < 0 {
-		return nil
+		return nil, nil
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vedette_api_limited_total", Help: "API calls refused with 429 because the caller or tenant made too many.",
 	}, []string{"method", "route"})
 	s.metrics.MustRegister(refused)
+	for route := range s.cfg.RouteLimits {
+		if !slices.ContainsFunc(table, func(r api.Route) bool { return r.Method+" "+r.Pattern == route }) {
+			return nil, fmt.Errorf("route-limit: there is no route %q", route)
+		}
+	}
 	return &api.Limits{Factor: s.cfg.RateLimit, Routes: s.cfg.RouteLimits,
-		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}
+		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}, nil
 }
 
 // verifier lets the router authenticate by the authority, which knows its own audiences.

@@ -47,6 +47,8 @@ type serveCommand struct {
 	GeoIP      string          `help:"File in MaxMind's format (MMDB) for geo_info_from_ip_address in queries. Without it the function is empty." name:"geoip" type:"existingfile"`
 	QuotaHour  time.Duration   `help:"How long the queries of one tenant may run in an hour, 10m as published; negative for no quota." name:"hunt-quota-hour" default:"10m"`
 	QuotaDay   time.Duration   `help:"The same in a day." name:"hunt-quota-day" default:"3h"`
+	RateLimit  string          `help:"Limits of API calls: published, off, or a factor of the published ones such as 2.5." name:"rate-limit" default:"published"`
+	RouteLimit []string        `help:"Limit of one route, such as \"GET /api/alerts=200/3000\": calls a minute and an hour, 0 for none." name:"route-limit"`
 	LogLevel   string          `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat  string          `help:"${enum}." enum:"text,json" default:"text"`
 }
@@ -64,7 +66,12 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		return fmt.Errorf("retention %v: it is a duration of at least %v, such as 720h", c.Retention, minRetention)
 	}
 	log := logger(os.Stderr, c.LogLevel, c.LogFormat)
+	rate, routes, err := c.limits()
+	if err != nil {
+		return err
+	}
 	s, err := server.New(ctx, server.Config{
+		RateLimit: rate, RouteLimits: routes,
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
 		Retention: c.Retention, DiskReserve: c.Reserve << 20, Content: c.Content, Version: version, Log: log,
 		GeoIP: c.GeoIP, Quota: hunt.Quota{Hour: c.QuotaHour, Day: c.QuotaDay},
