@@ -91,7 +91,9 @@ func TestRequestsForBlockedURLsDoNotArrive(t *testing.T) {
 	r.apply(t, r.rule("site.example", address.Block, 1), r.rule("http://site.example/public/", address.Allow, 2),
 		r.rule("http://site.example/public/not", address.Block, 3), r.rule("shop.example/bad?id=7", address.Block, 4),
 		r.rule("http://port.example:"+port+"/x", address.Block, 5), r.rule("warned.example", address.Warn, 6))
-	get := func(host, target string) string { return fmt.Sprintf("GET %s HTTP/1.1\r\nAccept: */*\r\nHost: %s\r\n\r\n", target, host) }
+	get := func(host, target string) string {
+		return fmt.Sprintf("GET %s HTTP/1.1\r\nAccept: */*\r\nHost: %s\r\n\r\n", target, host)
+	}
 	for _, c := range []struct {
 		host, target string
 		blocked      bool
