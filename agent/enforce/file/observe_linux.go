@@ -87,21 +87,30 @@ func (g *Guard) script(pid uint32, s script) {
 	g.settle(&finding{decision: d, id: id, sums: sums, file: s.file, path: s.path, by: pid, view: v, running: d.Action.blocks()})
 }
 
-// review looks through what runs for files that are to be remediated.
+// review looks through what runs for files that are to be remediated: first those whose
+// digests are known, which is done at once.
 func (g *Guard) review(ctx context.Context) {
 	if !g.cfg.Active() {
 		return
 	}
 	seen := map[hash.ID]bool{}
+	var unread []uint32
 	for _, pid := range pids() {
-		if ctx.Err() != nil {
-			return
-		}
 		id, err := hash.Stat("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/exe")
 		if err != nil || seen[id] {
 			continue
 		}
 		seen[id] = true
+		if sums, ok := g.cfg.Pool.Lookup(id); !ok {
+			unread = append(unread, pid)
+		} else if g.cfg.Decide(sums).Action == Remediate {
+			g.image(pid, Remediate)
+		}
+	}
+	for _, pid := range unread {
+		if ctx.Err() != nil {
+			return
+		}
 		g.image(pid, Remediate)
 	}
 }
