@@ -74,6 +74,7 @@ func TestBlockedFileIsNotRunOnTheDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	whole := t
 	s := startServer(t)
 	a := startAgent(t, s, "")
 	s.onlyDevice(t)
@@ -169,7 +170,7 @@ func TestBlockedFileIsNotRunOnTheDevice(t *testing.T) {
 			t.Errorf("it waited for %s", d)
 		}
 		<-a.end
-		a.restart(t)
+		a.restart(whole)
 		await(t, "the block by the next agent", func() error { return refusedToRun(bad) })
 	})
 	t.Run("until it expires, with the server away", func(t *testing.T) {
@@ -194,7 +195,7 @@ func TestBlockedFileIsNotRunOnTheDevice(t *testing.T) {
 		if d := time.Since(until); d < -100*time.Millisecond || d > time.Second {
 			t.Errorf("it expired %s late", d)
 		}
-		s.start(t)
+		s.start(whole)
 	})
 }
 
