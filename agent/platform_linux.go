@@ -111,7 +111,7 @@ func (p *platform) newGuard() (*file.Guard, error) {
 		vault = nil
 	}
 	return file.New(file.Config{
-		Pool: p.hashes, Lookup: p.table.Lookup, Vault: vault, Warned: p.warned,
+		Pool: p.hashes, Lookup: p.sender, Vault: vault, Warned: p.warned,
 		Decide: func(s hash.Sums) file.Decision {
 			if set := p.set.Load(); set != nil {
 				return set.File(s)

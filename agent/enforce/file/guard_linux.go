@@ -25,7 +25,8 @@ type Config struct {
 	// Active reports whether there is anything to decide about: while there is not, nothing
 	// is marked.
 	Active func() bool
-	// Lookup describes a process: process.Table's method. nil leaves it out.
+	// Lookup describes a process, which may have begun a moment ago, and may wait for the
+	// sensors to have told of it. nil leaves it out.
 	Lookup func(pid uint32) *event.Process
 	// Vault takes files of Remediate; nil leaves them in their place, blocked.
 	Vault *quarantine.Vault
