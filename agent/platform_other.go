@@ -32,5 +32,11 @@ func (*platform) respond(context.Context, *wire.Command) link.Result        { re
 func (*platform) health(context.Context) link.Health                        { return link.Health{} }
 func (*platform) enforce(string, func() time.Time) (link.Indicators, error) { return nil, errPlatform }
 func (*platform) close()                                                    {}
-func Watchdog() error                                                       { return errPlatform }
-func lock(string) (func(), error)                                           { return nil, errPlatform }
+
+// lockPatience is not used here.
+const lockPatience = 0
+
+func lock(context.Context, string, time.Duration) (func(), error) { return nil, errPlatform }
+
+// Watchdog is never started here.
+func Watchdog() error { return errPlatform }

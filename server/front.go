@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
@@ -105,12 +106,26 @@ func routes(s *Server) []api.Route {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
-	own := admin.New(admin.Config{Applications: c.directory, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
+	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
 	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes())
 }
 
 func newRouter(s *Server) (*api.Router, error) {
-	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock}, routes(s))
+	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
+		Limits: limits(s)}, routes(s))
+}
+
+// limits returns how calls are limited, nil for not at all, with the metric of refusals.
+func limits(s *Server) *api.Limits {
+	if s.cfg.RateLimit < 0 {
+		return nil
+	}
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "vedette_api_limited_total", Help: "API calls refused with 429 because the caller or tenant made too many.",
+	}, []string{"method", "route"})
+	s.metrics.MustRegister(refused)
+	return &api.Limits{Factor: s.cfg.RateLimit, Routes: s.cfg.RouteLimits,
+		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}
 }
 
 // verifier lets the router authenticate by the authority, which knows its own audiences.

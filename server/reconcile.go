@@ -57,8 +57,12 @@ func (t *stream) reconcileTenant(ctx context.Context, tenant ident.TenantID, sin
 	if err != nil {
 		return err
 	}
+	defer r.Close()
 	known := map[ident.AlertID]bool{}
-	for _, row := range r.Rows {
+	for row, err := range r.Rows.All() {
+		if err != nil {
+			return err
+		}
 		known[ident.AlertID(row[0].S)] = true
 	}
 	for _, a := range recent {

@@ -61,6 +61,9 @@ const IngestionTime = "$ingestion_time"
 type Options struct {
 	Now       int64  // datetime in ticks, the one instant of now() and ago()
 	Principal string // who asks, for current_principal()
+	// Live, when set, is what now() and ago() read instead of Now: a plan that is compiled
+	// once and meets rows for months has another instant for each of them.
+	Live *plan.Param
 	// Probe answers the rows of a subplan while the query is bound, for the plug-ins whose
 	// columns depend on their input, such as bag_unpack. Without it they have only the
 	// columns that the query declares.
@@ -76,7 +79,7 @@ type Render struct {
 // Result is a bound query.
 type Result struct {
 	Root   plan.Node
-	More   []plan.Node // further results of fork and facet
+	More   []plan.Node // further results of fork and facet, and of queries before the last
 	Render *Render     // nil without render
 }
 
@@ -145,9 +148,7 @@ type binder struct {
 type bail struct{}
 
 func (b *binder) report(sp syntax.Span, code, format string, args ...any) *syntax.Error {
-	if b.at != nil {
-		sp = *b.at
-	}
+	sp = b.place(sp)
 	e := syntax.NewError(b.text, sp, code, format, args...)
 	for _, x := range b.errs {
 		if x.Offset == e.Offset && x.Code == e.Code {
@@ -158,6 +159,15 @@ func (b *binder) report(sp syntax.Span, code, format string, args ...any) *synta
 		b.errs = append(b.errs, e)
 	}
 	return e
+}
+
+// place is where the caller's text says what stands at sp: for the body of a function of
+// the catalogue, the call.
+func (b *binder) place(sp syntax.Span) syntax.Span {
+	if b.at != nil {
+		return *b.at
+	}
+	return sp
 }
 
 func (b *binder) fail(sp syntax.Span, code, format string, args ...any) {
@@ -360,12 +370,17 @@ func (b *binder) statements(list []syntax.Statement, sc *scope, top bool) *rel {
 			case *syntax.Let:
 				b.let(x, sc)
 			case *syntax.ExprStmt:
+				before := out
 				if b.isTable(x.X, sc) {
 					r := b.table(x.X, sc)
 					out = &r
 				} else if top {
 					r := b.printOne(x.X, sc)
 					out = &r
+				}
+				if top && before != nil && out != before {
+					// Of several queries the last is the result, the others stand beside it.
+					b.more = append(b.more, b.trim(*before))
 				}
 			case *syntax.Set:
 				if x.Value != nil {

@@ -3,6 +3,7 @@ package mde
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -18,11 +19,13 @@ import (
 
 func (a *API) huntRoutes() []api.Route {
 	query := []access.Permission{access.AdvancedQueryRead}
+	limit := api.Limit{PerMinute: 45, PerHour: 1500, Tenant: true, Pool: "advanced queries"}
 	return []api.Route{
-		post("/advancedqueries/run", query, a.runQuery),
-		get("/advancedqueries/run", query, a.runKey),
-		get("/advancedqueries", query, a.runKey),
-		post("/advancedhunting/run", []access.Permission{access.AdvancedHuntRead}, a.runQuery),
+		limited(limit, post("/advancedqueries/run", query, a.runQuery)),
+		limited(limit, get("/advancedqueries/run", query, a.runKey)),
+		limited(limit, get("/advancedqueries", query, a.runKey)),
+		limited(api.Limit{PerMinute: 45, PerHour: 1500, Tenant: true},
+			post("/advancedhunting/run", []access.Permission{access.AdvancedHuntRead}, a.runQuery)),
 	}
 }
 
@@ -52,6 +55,7 @@ func (a *API) hunt(w http.ResponseWriter, r *api.Request, query string) error {
 	if err != nil {
 		return err
 	}
+	defer result.Close()
 	return writeHunt(w, r, result)
 }
 
@@ -100,21 +104,16 @@ type huntGap struct {
 // writeHunt streams the published answer. Everything that can fail is encoded before the
 // first byte is sent.
 func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
+	rows := h.Rows.Len()
+	for _, t := range h.More {
+		rows += t.Rows.Len()
+	}
 	stats := huntStats{
 		ExecutionTime:     h.Stats.Elapsed.Seconds(),
-		DatasetStatistics: []datasetStats{{TableRowCount: len(h.Rows), TableSize: h.Stats.Bytes}},
+		DatasetStatistics: []datasetStats{{TableRowCount: rows, TableSize: h.Stats.Bytes}},
 	}
 	stats.ResourceUsage.CPU.Total = types.FormatTimespan(int64(h.Stats.CPU / (100 * time.Nanosecond)))
 	stats.ResourceUsage.Memory.PeakPerNode = h.Stats.Memory
-	columns := make([]huntColumn, len(h.Columns))
-	keys := make([][]byte, len(h.Columns))
-	for i, c := range h.Columns {
-		columns[i] = huntColumn{c.Name, c.Type.APIName()}
-		if c.JSON {
-			columns[i].Type = types.String.APIName()
-		}
-		keys[i] = append(appendString(nil, c.Name), ':')
-	}
 	gaps := completeness{Complete: h.Completeness.Complete, Gaps: []huntGap{}, More: h.Completeness.More}
 	for _, g := range h.Completeness.Gaps {
 		gaps.Gaps = append(gaps.Gaps, huntGap{DeviceID: g.Device, Source: g.Source, Reason: g.Reason, EventsLost: g.Lost, From: stamp(g.From), To: stamp(g.To)})
@@ -122,7 +121,7 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	head, err := json.Marshal(struct {
 		Stats  huntStats
 		Schema []huntColumn
-	}{stats, columns})
+	}{stats, huntColumns(h.Columns)})
 	if err != nil {
 		return errs.Wrap("mde.writeHunt", err)
 	}
@@ -136,31 +135,86 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	_, _ = b.Write(head[:len(head)-1])
 	_, _ = b.WriteString(`,"Results":[`)
-	writeRows(b, h, keys)
-	_, _ = b.WriteString(`],"completeness":`)
+	err = writeRows(b, h.Table)
+	_ = b.WriteByte(']')
+	if len(h.More) > 0 {
+		err = errors.Join(err, writeMore(b, h.More))
+	}
+	_, _ = b.WriteString(`,"completeness":`)
 	_, _ = b.Write(tail)
 	_ = b.WriteByte('}')
+	if err != nil {
+		// The head is gone, with 200 in it. An answer that breaks off is the only way left to
+		// say that rows are missing.
+		panic(http.ErrAbortHandler)
+	}
 	_ = b.Flush()
 	return nil
 }
 
-func writeRows(b *bufio.Writer, h *hunt.Result, keys [][]byte) {
-	var cell []byte
-	for i, row := range h.Rows {
+// huntColumns renders columns as the published API does.
+func huntColumns(list []hunt.Column) []huntColumn {
+	out := make([]huntColumn, len(list))
+	for i, c := range list {
+		out[i] = huntColumn{c.Name, c.Type.APIName()}
+		if c.JSON {
+			out[i].Type = types.String.APIName()
+		}
+	}
+	return out
+}
+
+// writeMore writes the further tables of fork and facet, which the published API leaves out.
+func writeMore(b *bufio.Writer, more []hunt.Table) error {
+	_, _ = b.WriteString(`,"MoreResults":[`)
+	for i, t := range more {
+		schema, err := json.Marshal(huntColumns(t.Columns))
+		if err != nil {
+			return err
+		}
 		if i > 0 {
 			_ = b.WriteByte(',')
 		}
+		_, _ = b.WriteString(`{"Schema":`)
+		_, _ = b.Write(schema)
+		_, _ = b.WriteString(`,"Results":[`)
+		if err := writeRows(b, t); err != nil {
+			return err
+		}
+		_, _ = b.WriteString("]}")
+	}
+	return b.WriteByte(']')
+}
+
+func writeRows(b *bufio.Writer, t hunt.Table) error {
+	keys := make([][]byte, len(t.Columns))
+	for i, c := range t.Columns {
+		keys[i] = append(appendString(nil, c.Name), ':')
+	}
+	var cell []byte
+	first := true
+	for row, err := range t.Rows.All() {
+		if err != nil {
+			return err
+		}
+		if !first {
+			_ = b.WriteByte(',')
+		}
+		first = false
 		_ = b.WriteByte('{')
 		for j, v := range row {
 			if j > 0 {
 				_ = b.WriteByte(',')
 			}
 			_, _ = b.Write(keys[j])
-			cell = appendCell(cell[:0], v, h.Columns[j].JSON)
-			_, _ = b.Write(cell)
+			cell = appendCell(cell[:0], v, t.Columns[j].JSON)
+			if _, err := b.Write(cell); err != nil {
+				return nil // the client is gone, nobody misses the rest
+			}
 		}
 		_ = b.WriteByte('}')
 	}
+	return nil
 }
 
 // appendCell renders a value as the published API does: a missing string is "", every

@@ -42,6 +42,7 @@ type process struct {
 	out    *frame.Reader
 	stderr *tail
 	tenant ident.TenantID
+	party  party  // whose query it runs
 	data   string // the segment directory as the worker sees it
 	outDir string // the directory to write to as the worker sees it
 	lacks  string
@@ -55,7 +56,7 @@ type process struct {
 // startProcess starts a worker in the best sandbox that can be had.
 func startProcess(cfg *WorkerConfig, root, data, out string) (*process, error) {
 	setup := frame.Setup{
-		Data: data, Out: out, Memory: cfg.Memory * 7 / 10, Threads: cfg.Threads,
+		Data: data, Out: out, Memory: cfg.Memory * 7 / 10, Threads: cfg.Threads, Places: cfg.Places,
 		// Address space is more than memory: the Go runtime and every thread reserve some.
 		AddressSpace: cfg.Memory + 3<<30,
 	}
