@@ -19,8 +19,11 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
+	"github.com/vedette-edr/vedette/server/api/detection"
+	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
+	"github.com/vedette-edr/vedette/server/api/openapi"
 	"github.com/vedette-edr/vedette/server/api/portal"
 	"github.com/vedette-edr/vedette/server/api/ti"
 	"github.com/vedette-edr/vedette/server/audit"
@@ -101,31 +104,61 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 	}
 }
 
-// routes is the route table of every API.
-func routes(s *Server) []api.Route {
+// routes is the route table of every API, the document of it included.
+func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
-		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+		Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes())
+	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(),
+		graphdetection.Routes(s.detect.rules),
+		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
+	doc, err := openapi.Route(documented(all))
+	return append(all, doc), err
+}
+
+// documented adds to the table what is served beside the router.
+func documented(table []api.Route) []api.Route { return slices.Concat(table, oauth.Documented()) }
+
+// OpenAPI returns the OpenAPI document of every route that a server has.
+func OpenAPI() ([]byte, error) {
+	// The table is the same whatever the handlers work on.
+	all, err := routes(&Server{control: &control{}, stream: &stream{}, detect: &detections{}})
+	if err != nil {
+		return nil, err
+	}
+	return openapi.Document(documented(all))
 }
 
 func newRouter(s *Server) (*api.Router, error) {
+	table, err := routes(s)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := limits(s, table)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
-		Limits: limits(s)}, routes(s))
+		Limits: limits}, table)
 }
 
 // limits returns how calls are limited, nil for not at all, with the metric of refusals.
-func limits(s *Server) *api.Limits {
+func limits(s *Server, table []api.Route) (*api.Limits, error) {
 	if s.cfg.RateLimit < 0 {
-		return nil
+		return nil, nil
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vedette_api_limited_total", Help: "API calls refused with 429 because the caller or tenant made too many.",
 	}, []string{"method", "route"})
 	s.metrics.MustRegister(refused)
+	for route := range s.cfg.RouteLimits {
+		if !slices.ContainsFunc(table, func(r api.Route) bool { return r.Method+" "+r.Pattern == route }) {
+			return nil, fmt.Errorf("route-limit: there is no route %q", route)
+		}
+	}
 	return &api.Limits{Factor: s.cfg.RateLimit, Routes: s.cfg.RouteLimits,
-		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}
+		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}, nil
 }
 
 // verifier lets the router authenticate by the authority, which knows its own audiences.
@@ -182,7 +215,7 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 // TI API, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0")
+	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0") || strings.EqualFold(first, "beta")
 }
 
 func (f *front) run(ctx context.Context, g *errgroup.Group) {

@@ -84,7 +84,10 @@ type datasetStats struct {
 	TableSize     int64 `json:"table_size"` // bytes
 }
 
-type huntColumn struct{ Name, Type string }
+type huntColumn struct {
+	Name string `json:"Name"`
+	Type string `json:"Type"`
+}
 
 type completeness struct {
 	Complete bool      `json:"complete"`
