@@ -40,6 +40,7 @@ type commands struct {
 	Rule       ruleCommand       `cmd:"" help:"Detection rules: those of files, and custom detection rules."`
 	Schema     schemaCommand     `cmd:"" help:"The hunting tables and their columns."`
 	App        appCommand        `cmd:"" help:"API applications and their permissions."`
+	API        apiCommand        `cmd:"" name:"api" help:"Send one request to the API and print the answer."`
 	Token      tokenCommand      `cmd:"" help:"Print an access token, for curl and scripts."`
 }
 
