@@ -28,8 +28,8 @@ type AlertReference struct {
 	Category    string `json:"category"`
 }
 
-// User is an account that logged on to a device.
-type User struct {
+// LogonUser is an account that logged on to a device.
+type LogonUser struct {
 	ID         string     `json:"id"` // domain\name
 	Name       string     `json:"accountName"`
 	Domain     string     `json:"accountDomain"`
@@ -95,8 +95,8 @@ func (c *Client) FindByIP(ctx context.Context, ip string, at time.Time) ([]Machi
 }
 
 // LogonUsers returns the accounts that logged on to a device.
-func (c *Client) LogonUsers(ctx context.Context, machine string) ([]User, error) {
-	return All[User](ctx, c, "/api/machines/"+url.PathEscape(machine)+"/logonusers", List{})
+func (c *Client) LogonUsers(ctx context.Context, machine string) ([]LogonUser, error) {
+	return All[LogonUser](ctx, c, "/api/machines/"+url.PathEscape(machine)+"/logonusers", List{})
 }
 
 // MachineAlerts returns the alerts of a device.

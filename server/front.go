@@ -19,6 +19,8 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
+	"github.com/vedette-edr/vedette/server/api/detection"
+	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/openapi"
@@ -106,9 +108,11 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
-		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+		Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes())
+	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(),
+		graphdetection.Routes(s.detect.rules),
+		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
 	return append(all, doc), err
 }
@@ -116,10 +120,13 @@ func routes(s *Server) ([]api.Route, error) {
 // documented adds to the table what is served beside the router.
 func documented(table []api.Route) []api.Route { return slices.Concat(table, oauth.Documented()) }
 
+// hollow is a server of which the route table can be asked and nothing else.
+func hollow() *Server { return &Server{control: &control{}, stream: &stream{}, detect: &detections{}} }
+
 // OpenAPI returns the OpenAPI document of every route that a server has.
 func OpenAPI() ([]byte, error) {
 	// The table is the same whatever the handlers work on.
-	all, err := routes(&Server{control: &control{}, stream: &stream{}})
+	all, err := routes(hollow())
 	if err != nil {
 		return nil, err
 	}
@@ -127,25 +134,34 @@ func OpenAPI() ([]byte, error) {
 }
 
 func newRouter(s *Server) (*api.Router, error) {
-	all, err := routes(s)
+	table, err := routes(s)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := limits(s, table)
 	if err != nil {
 		return nil, err
 	}
 	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
-		Limits: limits(s)}, all)
+		Limits: limits}, table)
 }
 
 // limits returns how calls are limited, nil for not at all, with the metric of refusals.
-func limits(s *Server) *api.Limits {
+func limits(s *Server, table []api.Route) (*api.Limits, error) {
 	if s.cfg.RateLimit < 0 {
-		return nil
+		return nil, nil
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vedette_api_limited_total", Help: "API calls refused with 429 because the caller or tenant made too many.",
 	}, []string{"method", "route"})
 	s.metrics.MustRegister(refused)
+	for route := range s.cfg.RouteLimits {
+		if !slices.ContainsFunc(table, func(r api.Route) bool { return r.Method+" "+r.Pattern == route }) {
+			return nil, fmt.Errorf("route-limit: there is no route %q", route)
+		}
+	}
 	return &api.Limits{Factor: s.cfg.RateLimit, Routes: s.cfg.RouteLimits,
-		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}
+		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}, nil
 }
 
 // verifier lets the router authenticate by the authority, which knows its own audiences.
@@ -202,7 +218,7 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 // TI API, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0")
+	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0") || strings.EqualFold(first, "beta")
 }
 
 func (f *front) run(ctx context.Context, g *errgroup.Group) {

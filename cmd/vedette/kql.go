@@ -1,16 +1,21 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/vedette-edr/vedette/kql"
+	"github.com/vedette-edr/vedette/kql/geoip"
 	"github.com/vedette-edr/vedette/kql/kqltest"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
@@ -68,9 +73,14 @@ type kqlRun struct {
 	Engine string `enum:"eval,sql" default:"eval" help:"Engine: ${enum}. The SQL engine is the program vedette-kql beside this one."`
 	Report string `type:"path" help:"File that takes the outcome of each case, as JSON."`
 	Now    string `help:"Instant of now(), as a datetime; the clock's without it."`
+	GeoIP  string `name:"geoip" type:"existingfile" help:"File in MaxMind's format for geo_info_from_ip_address (engine eval)."`
+	Files  string `type:"existingdir" help:"Directory with the files of externaldata, by the last part of their addresses (engine eval)."`
 }
 
 func (c *kqlRun) Run(s *session) error {
+	if c.Engine == "sql" && (c.GeoIP != "" || c.Files != "") {
+		return errors.New("--geoip and --files are for the engine eval")
+	}
 	if c.Engine == "sql" {
 		return c.sql(s)
 	}
@@ -82,7 +92,29 @@ func (c *kqlRun) Run(s *session) error {
 		}
 		now = t
 	}
-	failed, err := kqltest.RunFile(s.ctx, s.out.w, c.Cases, c.Report, kqltest.Eval{}, now)
+	var eng kqltest.Eval
+	if c.GeoIP != "" {
+		places, err := geoip.Open(c.GeoIP)
+		if err != nil {
+			return err
+		}
+		defer places.Close()
+		eng.Places = places
+	}
+	if c.Files != "" {
+		root, err := os.OpenRoot(c.Files)
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		eng.Files = func(_ context.Context, uri string) (io.ReadCloser, error) {
+			if u, err := url.Parse(uri); err == nil {
+				uri = u.Path
+			}
+			return root.Open(path.Base(uri))
+		}
+	}
+	failed, err := kqltest.RunFile(s.ctx, s.out.w, c.Cases, c.Report, eng, now)
 	if err == nil && failed > 0 {
 		err = fmt.Errorf("%d cases failed", failed)
 	}

@@ -6,12 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"testing"
 
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/bind"
 	"github.com/vedette-edr/vedette/kql/types"
 )
+
+// T is what scripts use of a *testing.T. Naming it would link package testing, with its
+// flags, into the programs that run recorded cases.
+type T[S any] interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Run(name string, f func(S)) bool
+}
 
 // RunScript runs a script on an engine, one subtest per query. data may bring tables;
 // the script adds its own. A script is a list of blocks, each ended by an empty line:
@@ -32,7 +41,7 @@ import (
 // Rows are JSON as the hunting API writes values. Without "expect ordered" their order
 // does not count. "expect error KQL0101 1:11" takes the place of columns and rows. The
 // text of a query may hold empty lines.
-func RunScript(t *testing.T, script string, eng Engine, data *Data, now int64) {
+func RunScript[S T[S]](t S, script string, eng Engine, data *Data, now int64) {
 	t.Helper()
 	lines := strings.Split(script, "\n")
 	for i := 0; i < len(lines); i++ {
@@ -57,7 +66,7 @@ func RunScript(t *testing.T, script string, eng Engine, data *Data, now int64) {
 			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != ""; i++ {
 				want = append(want, lines[i])
 			}
-			t.Run(fmt.Sprintf("line_%d", at), func(t *testing.T) {
+			t.Run(fmt.Sprintf("line_%d", at), func(t S) {
 				query(t, strings.Join(text, "\n"), want, eng, data, now)
 			})
 		default:
@@ -88,7 +97,7 @@ func addTable(d *Data, head string, rows []string) error {
 	return nil
 }
 
-func query(t *testing.T, text string, want []string, eng Engine, data *Data, now int64) {
+func query[S T[S]](t S, text string, want []string, eng Engine, data *Data, now int64) {
 	t.Helper()
 	ordered := false
 	if len(want) > 0 && want[0] == "expect ordered" {

@@ -21,7 +21,7 @@ import (
 func (a *API) machineSpec() odata.Spec { return a.spec(device.Fields, machineEntity{}) }
 
 // machineOf renders a device as it is at now.
-func machineOf(d *device.Device, now time.Time) machineEntity {
+func (a *API) machineOf(d *device.Device, now time.Time) machineEntity {
 	v := &d.Inventory
 	e := machineEntity{
 		ID: string(d.ID), IsPotentialDuplication: d.Duplicate || d.Clone != nil, ComputerDNSName: optional(d.Name),
@@ -29,7 +29,7 @@ func machineOf(d *device.Device, now time.Time) machineEntity {
 		OSVersion: optional(v.VersionInfo), OSProcessor: optional(v.Processor), Version: optional(v.Version),
 		LastIPAddress: optional(d.LastIP), LastExternalIPAddress: optional(d.ExternalIP),
 		AgentVersion: optional(d.AgentVersion), OSBuild: optional(v.Build), HealthStatus: string(d.Health(now)),
-		DeviceValue: string(d.Value), RBACGroupID: d.Group, RiskScore: string(d.Risk), ExposureLevel: optional(d.Exposure),
+		DeviceValue: string(d.Value), RBACGroupID: d.Group, RBACGroupName: optional(a.groups.Label(d.Tenant, d.Group)), RiskScore: string(d.Risk), ExposureLevel: optional(d.Exposure),
 		MachineTags: list(d.Tags), OnboardingStatus: device.Onboarded, OSArchitecture: optional(v.Architecture), IPAddresses: []ipAddressEntity{},
 	}
 	if v.AadDeviceID != "" {
@@ -49,7 +49,7 @@ func (a *API) recent() device.Query { return device.Query{SeenSince: a.now().Add
 // writeMachines answers with a page of machines.
 func (a *API) writeMachines(w http.ResponseWriter, r *api.Request, o odata.Options, page filter.Page[*device.Device]) error {
 	now := a.now()
-	return odata.WriteCollection(w, r, kindOf("Machines"), o, page, func(d *device.Device) machineEntity { return machineOf(d, now) })
+	return odata.WriteCollection(w, r, kindOf("Machines"), o, page, func(d *device.Device) machineEntity { return a.machineOf(d, now) })
 }
 
 // device returns the device that a path names: by id, or by its computer name when no

@@ -70,7 +70,7 @@ func (a *API) getMachine(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (a *API) writeMachine(w http.ResponseWriter, r *api.Request, d *device.Device) error {
-	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Machines/$entity"), machineOf(d, a.now()))
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Machines/$entity"), a.machineOf(d, a.now()))
 }
 
 func (a *API) patchMachine(w http.ResponseWriter, r *api.Request) error {

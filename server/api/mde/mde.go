@@ -52,6 +52,23 @@ type Indicators interface {
 	Revision(tenant ident.TenantID) indicator.Revision
 }
 
+// Groups names the device groups.
+type Groups interface {
+	// Label is the published name of a device group.
+	Label(tenant ident.TenantID, id int64) string
+	// Of returns the groups of those of the devices that are there.
+	Of(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID) (map[ident.DeviceID]int64, error)
+}
+
+// noGroups is the Groups of a server without device groups.
+type noGroups struct{}
+
+func (noGroups) Label(ident.TenantID, int64) string { return "UnassignedGroup" }
+
+func (noGroups) Of(context.Context, ident.TenantID, []ident.DeviceID) (map[ident.DeviceID]int64, error) {
+	return nil, nil
+}
+
 // Hunter runs queries for the principal of the context.
 type Hunter interface {
 	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
@@ -72,6 +89,7 @@ type Config struct {
 	Actions    Actions
 	Indicators Indicators
 	Hunter     Telemetry
+	Groups     Groups           // nil: every device is in the default group
 	Now        func() time.Time // nil for time.Now
 	// Page is the rows of one page of a list; 0 for the published 10,000.
 	Page int
@@ -89,6 +107,7 @@ type API struct {
 	hunter     Hunter
 	events     Events
 	logons     Logons
+	groups     Groups
 	now        func() time.Time
 	page       int
 	retention  time.Duration
@@ -100,6 +119,9 @@ func New(c Config) *API {
 		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
 		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter,
 		now: c.Now, page: c.Page, retention: c.Retention,
+	}
+	if a.groups = c.Groups; a.groups == nil {
+		a.groups = noGroups{}
 	}
 	if a.now == nil {
 		a.now = time.Now

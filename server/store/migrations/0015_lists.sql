@@ -11,10 +11,12 @@ DROP INDEX alert_created;
 DROP INDEX alert_device;
 DROP INDEX alert_status;
 DROP INDEX alert_updated;
+DROP INDEX alert_fold_id;
 CREATE INDEX alert_list ON alert (tenant, created, id, status, severity, device, assigned, incident, investigation, category,
     source, updated, first_event, last_event, fold_id, title);
 CREATE INDEX alert_device ON alert (tenant, device, created, id);
 CREATE INDEX alert_status ON alert (tenant, status, created, id);
+CREATE INDEX alert_fold_id ON alert (tenant, fold_id, created, id);
 CREATE INDEX alert_severity ON alert (tenant, severity, created, id);
 CREATE INDEX alert_assigned ON alert (tenant, assigned, created, id);
 CREATE INDEX alert_incident ON alert (tenant, incident, created, id);
