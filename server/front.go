@@ -120,10 +120,13 @@ func routes(s *Server) ([]api.Route, error) {
 // documented adds to the table what is served beside the router.
 func documented(table []api.Route) []api.Route { return slices.Concat(table, oauth.Documented()) }
 
+// hollow is a server of which the route table can be asked and nothing else.
+func hollow() *Server { return &Server{control: &control{}, stream: &stream{}, detect: &detections{}} }
+
 // OpenAPI returns the OpenAPI document of every route that a server has.
 func OpenAPI() ([]byte, error) {
 	// The table is the same whatever the handlers work on.
-	all, err := routes(&Server{control: &control{}, stream: &stream{}, detect: &detections{}})
+	all, err := routes(hollow())
 	if err != nil {
 		return nil, err
 	}

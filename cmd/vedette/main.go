@@ -40,6 +40,7 @@ type commands struct {
 	Rule       ruleCommand       `cmd:"" help:"Detection rules: those of files, and custom detection rules."`
 	Schema     schemaCommand     `cmd:"" help:"The hunting tables and their columns."`
 	App        appCommand        `cmd:"" help:"API applications and their permissions."`
+	API        apiCommand        `cmd:"" name:"api" help:"Send one request to the API and print the answer."`
 	User       userCommand       `cmd:"" help:"People with an account, their roles and groups."`
 	Role       roleCommand       `cmd:"" help:"Roles: what people may do."`
 	Group      groupCommand      `cmd:"" help:"Device groups: which devices belong together, and who sees them."`

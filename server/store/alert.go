@@ -11,7 +11,7 @@ import (
 var alertTable = table{
 	name: "alert", what: "alert", schema: alert.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
 	clocks: []string{"alertCreationTime", "lastUpdateTime", "lastEventTime", "firstEventTime"}, solid: []string{"created", "updated", "id"},
-	scope: ofDevice("alert", "device"),
+	scope: ofDevice("alert", "device"), device: "device",
 	columns: columns{
 		"id": "fold_id", "incidentId": "incident", "investigationId": "investigation", "assignedTo": "assigned",
 		"severity": "severity", "status": "status", "category": "category", "detectionSource": "source",
