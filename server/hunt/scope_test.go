@@ -85,11 +85,11 @@ func TestAHuntStaysWithinTheCallersDevices(t *testing.T) {
 			continue
 		}
 		r, err = svc.Run(as(access.Scope{Groups: []int64{7}}), hunt.Request{Query: text})
-		if err != nil || len(r.Rows) != 0 {
+		if err != nil || r.Rows.Len() != 0 {
 			t.Errorf("%s in a group without devices: %v, %v", text, r, err)
 		}
 		r, err = svc.Run(as(access.Everything), hunt.Request{Query: text})
-		if err != nil || len(r.Rows) < 1 {
+		if err != nil || r.Rows.Len() < 1 {
 			t.Errorf("%s by who sees all: %v, %v", text, r, err)
 		}
 	}

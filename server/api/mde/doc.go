@@ -17,7 +17,7 @@ type docs map[string]api.Doc
 // document gives the routes that say nothing of themselves their Doc.
 func (a *API) document(routes []api.Route) []api.Route {
 	all := docs{}
-	for _, part := range []docs{a.alertDocs(), a.machineDocs(), a.actionDocs(), a.indicatorDocs(), a.huntDocs()} {
+	for _, part := range []docs{a.alertDocs(), a.machineDocs(), a.actionDocs(), a.indicatorDocs(), a.huntDocs(), a.sightingDocs()} {
 		maps.Copy(all, part)
 	}
 	for i := range routes {

@@ -83,6 +83,7 @@ type reads struct {
 type lookups interface {
 	mde.Events
 	mde.Logons
+	mde.Sightings
 }
 
 // newSite returns a site whose hunts are those of queries.

@@ -80,6 +80,7 @@ type Telemetry interface {
 	Hunter
 	Events
 	Logons
+	Sightings
 }
 
 // Config is what the API is made of.
@@ -107,6 +108,7 @@ type API struct {
 	hunter     Hunter
 	events     Events
 	logons     Logons
+	sightings  Sightings
 	groups     Groups
 	now        func() time.Time
 	page       int
@@ -117,7 +119,7 @@ type API struct {
 func New(c Config) *API {
 	a := &API{
 		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
-		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter,
+		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter, sightings: c.Hunter,
 		now: c.Now, page: c.Page, retention: c.Retention,
 	}
 	if a.groups = c.Groups; a.groups == nil {
@@ -134,7 +136,7 @@ func New(c Config) *API {
 
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
-	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes()))
+	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes(), a.sightingRoutes()))
 }
 
 var (
