@@ -25,19 +25,22 @@ type migration struct {
 	sum     string
 }
 
-// migrations reads NNNN_name.sql, numbered from 1 without gaps.
+// migrations reads NNNN_name.sql in the order of their numbers, each of which is there
+// once. Numbers may be missing: parts of the product are developed side by side.
 func migrations(files fs.FS) ([]migration, error) {
 	entries, err := fs.ReadDir(files, "migrations")
 	if err != nil {
 		return nil, err
 	}
 	var out []migration
-	for i, e := range entries {
+	last := 0
+	for _, e := range entries {
 		number, name, ok := strings.Cut(strings.TrimSuffix(e.Name(), ".sql"), "_")
 		v, err := strconv.Atoi(number)
-		if !ok || err != nil || v != i+1 {
-			return nil, fmt.Errorf("migration %s: want number %04d", e.Name(), i+1)
+		if !ok || err != nil || len(number) != 4 || v <= last {
+			return nil, fmt.Errorf("migration %s: want a number of four digits above %04d, and a name", e.Name(), last)
 		}
+		last = v
 		text, err := fs.ReadFile(files, "migrations/"+e.Name())
 		if err != nil {
 			return nil, err
@@ -58,13 +61,19 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(done) > len(steps) {
-			return errs.New("store.migrate", errs.Unavailable, errs.ServiceDegraded,
-				"the data directory was written by a newer release: schema %d, this one knows %d", len(done), len(steps))
+		known := map[int]bool{}
+		for _, m := range steps {
+			known[m.version] = true
 		}
-		for i, m := range steps {
-			if i < len(done) {
-				if done[i] != m.sum {
+		for v := range done {
+			if !known[v] {
+				return errs.New("store.migrate", errs.Unavailable, errs.ServiceDegraded,
+					"the data directory was written by a newer release: it has step %d of the schema, which this one does not know", v)
+			}
+		}
+		for _, m := range steps {
+			if sum, ok := done[m.version]; ok {
+				if sum != m.sum {
 					return fmt.Errorf("migration %04d_%s differs from the one that made this database", m.version, m.name)
 				}
 				continue
@@ -81,23 +90,24 @@ func (s *Store) migrate(ctx context.Context) error {
 	})
 }
 
-// applied returns the hashes of the steps that made the database, in order.
-func applied(ctx context.Context, q querier) ([]string, error) {
+// applied returns the hashes of the steps that made the database, by their number.
+func applied(ctx context.Context, q querier) (map[int]string, error) {
 	if ok, err := hasTable(ctx, q, "migration"); err != nil || !ok {
 		return nil, err
 	}
-	rows, err := q.QueryContext(ctx, `SELECT sum FROM migration ORDER BY version`)
+	rows, err := q.QueryContext(ctx, `SELECT version, sum FROM migration`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var sums []string
+	sums := map[int]string{}
 	for rows.Next() {
+		var version int
 		var sum string
-		if err := rows.Scan(&sum); err != nil {
+		if err := rows.Scan(&version, &sum); err != nil {
 			return nil, err
 		}
-		sums = append(sums, sum)
+		sums[version] = sum
 	}
 	return sums, rows.Err()
 }
