@@ -23,6 +23,7 @@ import (
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/store"
 )
@@ -38,6 +39,8 @@ type control struct {
 	devices    *device.Service
 	alerts     *alert.Service
 	raised     *bus.Topic[alert.Created]
+	changed    *bus.Topic[alert.Updated]
+	incidents  *incident.Service
 	actions    *action.Service
 	dispatch   *action.Dispatcher
 	indicators *indicator.Service
@@ -52,7 +55,7 @@ const sweepEvery = 10 * time.Second
 const enrolmentLife = 30 * 24 * time.Hour
 
 func newControl(ctx context.Context, s *Server) (*control, error) {
-	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, nudges: &nudges{}}
+	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, changed: &bus.Topic[alert.Updated]{}, nudges: &nudges{}}
 	clock := s.cfg.Clock
 	var err error
 	if c.store, err = store.Open(ctx, store.Config{Dir: s.cfg.DataDir, Clock: clock}); err != nil {
@@ -71,7 +74,12 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.directory = access.NewDirectory(access.DirectoryConfig{Tenants: c.store.Access(), Applications: c.store.Access(),
 		People: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), TokenKey: key.Derive("enrolment-token"), Clock: clock})
-	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Audit: c.audit, Created: c.raised, Clock: clock, Atomic: c.store.Atomic})
+	c.incidents = incident.New(incident.Config{Store: c.store.Incidents(), Links: c.store.Incidents(), History: c.store.Histories(), Audit: c.audit,
+		Clock: clock, Atomic: c.store.Atomic})
+	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Suppressions: c.store.Alerts(), History: c.store.Histories(),
+		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
+		Observers: []alert.Observer{c.incidents}})
+	c.incidents.Use(c.alerts)
 	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
@@ -151,6 +159,7 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 		})
 	})
+	g.Go(func() error { return c.tend(ctx) })
 	g.Go(func() error {
 		return every(ctx, time.Hour, func(ctx context.Context) {
 			if err := c.authority.Maintain(ctx); err != nil && ctx.Err() == nil {
@@ -158,6 +167,46 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 		})
 	})
+}
+
+// tend keeps incidents: it files alerts that are in none, once, and forgets what is too
+// old to matter.
+func (c *control) tend(ctx context.Context) error {
+	log := c.server.cfg.Log
+	tenants, err := c.store.Access().Tenants(ctx)
+	for _, t := range tenants {
+		if e := c.incidents.Adopt(ctx, t.ID, c.server.cfg.Clock().Add(-adoptSpan)); err == nil {
+			err = e
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		log.Error("filing alerts under incidents", "err", err)
+	}
+	return every(ctx, time.Hour, func(ctx context.Context) {
+		err := errors.Join(c.incidents.Prune(ctx), c.store.Alerts().PruneAbsorbed(ctx, c.server.cfg.Clock().Add(-adoptSpan)))
+		if err != nil && ctx.Err() == nil {
+			log.Error("forgetting what links alerts no more", "err", err)
+		}
+	})
+}
+
+// adoptSpan is how far back alerts are filed that are in no incident, and how long merged
+// detections are remembered: longer than devices keep what they could not send.
+const adoptSpan = 30 * 24 * time.Hour
+
+// groups tells in which device group a device is.
+type groups struct{ devices *device.Service }
+
+// GroupOf implements alert.Groups.
+func (g groups) GroupOf(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (int64, error) {
+	d, err := g.devices.Get(ctx, tenant, id)
+	if errs.Is(err, errs.NotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return d.Group, nil
 }
 
 func (c *control) close() {
