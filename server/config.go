@@ -3,6 +3,8 @@ package server
 import (
 	"log/slog"
 	"time"
+
+	"github.com/vedette-edr/vedette/server/external"
 )
 
 // Config is how a server runs. DataDir and Listen are required.
@@ -15,6 +17,8 @@ type Config struct {
 	// DiskReserve is the free space of the data directory's file system, in bytes, below
 	// which no telemetry is taken in; 0 for the store's default.
 	DiskReserve int64
+	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
+	External    external.Config // files that queries may name by address; the zero value allows none
 	Version     string
 	Log         *slog.Logger     // nil discards
 	Clock       func() time.Time // nil for time.Now

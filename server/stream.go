@@ -12,6 +12,7 @@ import (
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/bus"
+	"github.com/vedette-edr/vedette/server/external"
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/ingest"
@@ -28,6 +29,7 @@ type stream struct {
 	raised   *bus.Subscription[alert.Created]
 	changed  *bus.Subscription[alert.Updated]
 	hunts    *hunt.Service
+	files    *external.Files
 }
 
 func newStream(ctx context.Context, s *Server) (*stream, error) {
@@ -35,15 +37,20 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 	st, err := duckdb.Open(duckdb.Config{
 		Dir: filepath.Join(s.cfg.DataDir, "telemetry"), Tables: tables(), Clock: clock,
 		Retention: s.cfg.Retention, Reserve: s.cfg.DiskReserve, Decode: ingest.Decode,
-		Workers: duckdb.WorkerConfig{Command: s.cfg.Worker},
+		Workers: duckdb.WorkerConfig{Command: s.cfg.Worker, Places: s.cfg.GeoIP},
 	})
 	if err != nil {
 		return nil, err
 	}
-	t := &stream{server: s, store: st}
+	files, err := external.New(s.cfg.External)
+	if err != nil {
+		_ = st.Close()
+		return nil, err
+	}
+	t := &stream{server: s, store: st, files: files}
 	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.control.matcher, Alerts: s.control.alerts,
 		Devices: s.control.devices, Metrics: s.metrics, Clock: clock})
-	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Clock: clock,
+	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Clock: clock, External: files,
 		Unaudited: func(e audit.Entry, err error) {
 			s.cfg.Log.Error("a hunt without an audit record", "tenant", e.Tenant, "actor", e.Actor.ID, "query", e.Detail, "err", err)
 		}})
@@ -99,6 +106,9 @@ func (t *stream) close() {
 	t.changed.Close()
 	if err := t.store.Close(); err != nil {
 		t.server.cfg.Log.Error("closing the telemetry store", "err", err)
+	}
+	if err := t.files.Close(); err != nil {
+		t.server.cfg.Log.Error("closing the directory of external data", "err", err)
 	}
 }
 

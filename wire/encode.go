@@ -17,6 +17,21 @@ import (
 // arguments need not give the same bytes in another build: keep the frame, do not make it
 // again.
 func EncodeBatch(h Header, events []*event.Event, gaps []event.Gap) ([]byte, error) {
+	return new(Encoder).EncodeBatch(h, events, gaps)
+}
+
+// Encoder is for who makes one frame after the other: it keeps its tables, emptied, from
+// one to the next. The zero value is ready; it is not for several goroutines.
+type Encoder struct {
+	e       *encoding
+	content []byte
+}
+
+// keepContent is the size of a batch up to which the tables are kept for the next one.
+const keepContent = 512 << 10
+
+// EncodeBatch does what the function of that name does. The frame is the caller's.
+func (x *Encoder) EncodeBatch(h Header, events []*event.Event, gaps []event.Gap) ([]byte, error) {
 	limits := DefaultLimits()
 	device, err := hex.DecodeString(h.Device)
 	switch {
@@ -35,7 +50,12 @@ func EncodeBatch(h Header, events []*event.Event, gaps []event.Gap) ([]byte, err
 	if !ok || created == 0 {
 		return nil, bad("created", "is out of range")
 	}
-	e := newEncoding(limits, created)
+	if x.e == nil {
+		x.e = newEncoding(limits)
+	}
+	e := x.e
+	defer x.tidy()
+	e.begin(created)
 	for i, v := range events {
 		if why := e.event(v); why != "" {
 			return nil, &EventError{Index: i, Why: why}
@@ -48,13 +68,16 @@ func EncodeBatch(h Header, events []*event.Event, gaps []event.Gap) ([]byte, err
 	}
 	e.out.Device, e.out.Incarnation, e.out.Sequence = device, h.Incarnation, h.Sequence
 	e.out.FirstReport, e.out.Created = h.FirstReport, created
-	e.out.Strings = &e.strings
-	content, err := e.out.MarshalVT()
-	if err != nil {
-		return nil, err
+	size := e.out.SizeVT()
+	if size > limits.Decoded {
+		return nil, bad("frame", "holds %d bytes, more than %d", size, limits.Decoded)
 	}
-	if len(content) > limits.Decoded {
-		return nil, bad("frame", "holds %d bytes, more than %d", len(content), limits.Decoded)
+	if cap(x.content) < size {
+		x.content = make([]byte, size+size/4)
+	}
+	content := x.content[:size]
+	if _, err := e.out.MarshalToSizedBufferVT(content); err != nil {
+		return nil, err
 	}
 	frame, err := pack(content)
 	if err == nil && len(frame) > limits.Frame {
@@ -63,9 +86,21 @@ func EncodeBatch(h Header, events []*event.Event, gaps []event.Gap) ([]byte, err
 	return frame, err
 }
 
+// tidy empties the tables, which else would keep the events alive, and gives them up when
+// an unusual batch has made them large.
+func (x *Encoder) tidy() {
+	if cap(x.content) > keepContent || cap(x.e.strings.Text) > keepContent {
+		*x = Encoder{}
+		return
+	}
+	x.e.reset()
+}
+
 // CheckEvent says why an event can never be put into a batch; "" when it can.
 func CheckEvent(e *event.Event) string {
-	return newEncoding(DefaultLimits(), 1).event(e)
+	x := newEncoding(DefaultLimits())
+	x.begin(1)
+	return x.event(e)
 }
 
 // encoding is a batch in the making. Tables are filled as events refer to them.
@@ -78,9 +113,14 @@ type encoding struct {
 	accounts  map[accountRow]uint32
 	files     map[fileRow]uint32
 	procs     map[processRow]uint32
-	byPointer map[*event.Process]uint32
 	networks  map[networkRow]uint32
 	logons    map[logonRow]uint32
+
+	// What was looked at already: events share processes, and processes files and accounts.
+	byPointer map[*event.Process]uint32
+	byFile    map[event.File]uint32
+	byAccount map[event.Account]uint32
+	object    string // the last JSON object that was found to be one
 
 	time, start, parentStart, from, to difference
 	boot                               difference
@@ -88,20 +128,27 @@ type encoding struct {
 	why                                string // of the event at hand
 }
 
-func newEncoding(l Limits, created int64) *encoding {
+func newEncoding(l Limits) *encoding {
 	e := &encoding{
-		limits: l, seen: map[string]uint32{"": 0}, addresses: map[netip.Addr]uint32{},
+		limits: l, seen: map[string]uint32{}, addresses: map[netip.Addr]uint32{},
 		accounts: map[accountRow]uint32{}, files: map[fileRow]uint32{}, procs: map[processRow]uint32{},
-		byPointer: map[*event.Process]uint32{}, networks: map[networkRow]uint32{}, logons: map[logonRow]uint32{},
+		networks: map[networkRow]uint32{}, logons: map[logonRow]uint32{}, byPointer: map[*event.Process]uint32{},
+		byFile: map[event.File]uint32{}, byAccount: map[event.Account]uint32{},
 	}
-	e.strings.Length = []uint32{0}
-	for _, d := range []*difference{&e.time, &e.start, &e.parentStart, &e.from, &e.to} {
-		d.last = created
-	}
+	e.out.Strings = &e.strings
 	e.out.Addresses, e.out.Accounts, e.out.Files = &wirepb.Addresses{}, &wirepb.Accounts{}, &wirepb.Files{}
 	e.out.Processes, e.out.Networks, e.out.Logons = &wirepb.Processes{}, &wirepb.Networks{}, &wirepb.Logons{}
 	e.out.Events, e.out.Gaps = &wirepb.Events{}, &wirepb.Gaps{}
 	return e
+}
+
+// begin makes ready an encoding that is empty.
+func (e *encoding) begin(created int64) {
+	e.seen[""] = 0
+	e.strings.Length = append(e.strings.Length, 0)
+	for _, d := range []*difference{&e.time, &e.start, &e.parentStart, &e.from, &e.to} {
+		d.last = created
+	}
 }
 
 // difference is the state of a time column: the last value that was given.
@@ -201,11 +248,14 @@ func (e *encoding) event(v *event.Event) string {
 		e.fail("Boot is out of range")
 	case v.Additional != "" && len(v.Additional) > e.limits.Text:
 		e.fail("Additional is too long")
-	case v.Additional != "" && !isObject(v.Additional):
+	case v.Additional != "" && v.Additional != e.object && !isObject(v.Additional):
 		e.fail("Additional is not a JSON object")
 	}
 	if e.why != "" {
 		return e.why
+	}
+	if v.Additional != "" {
+		e.object = v.Additional
 	}
 	initiating, process := e.process(v.Initiating), e.process(v.Process)
 	var file, previous, account uint32

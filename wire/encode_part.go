@@ -53,6 +53,15 @@ func (e *encoding) account(a *event.Account) uint32 {
 	if *a == (event.Account{}) {
 		return 0
 	}
+	if i, ok := e.byAccount[*a]; ok {
+		return i
+	}
+	i := e.addAccount(a)
+	e.byAccount[*a] = i
+	return i
+}
+
+func (e *encoding) addAccount(a *event.Account) uint32 {
 	r := accountRow{e.text(a.Name), e.text(a.Domain), e.text(a.SID)}
 	i, ok := e.accounts[r]
 	if !ok {
@@ -77,6 +86,17 @@ func (e *encoding) digest(what, s string, size int) string {
 }
 
 func (e *encoding) file(f *event.File) uint32 {
+	if i, ok := e.byFile[*f]; ok {
+		return i
+	}
+	i := e.addFile(f)
+	if e.why == "" {
+		e.byFile[*f] = i
+	}
+	return i
+}
+
+func (e *encoding) addFile(f *event.File) uint32 {
 	r := fileRow{path: e.text(f.Path), size: f.Size}
 	if f.Name != lastElement(f.Path) {
 		r.name = e.text(f.Name) + 1

@@ -153,7 +153,7 @@ func readProc(r Ref, p *event.Process) bool {
 		}
 	}
 	if b, err := readBounded(base + "/cmdline"); err == nil && len(b) > 0 {
-		got.CommandLine = CommandLine(SplitArgs(b))
+		got.CommandLine = JoinArgs(b)
 	}
 	if cwd, err := os.Readlink(base + "/cwd"); err == nil {
 		got.WorkingDir = Text(cwd)

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"container/list"
 	"encoding/binary"
 	"hash/fnv"
 	"strings"
@@ -30,9 +29,9 @@ type Table struct {
 
 	mu    sync.RWMutex
 	live  map[uint32]*entry
-	order list.List // of *entry, living, oldest first: who goes when the table is full
-	ended list.List // of *entry, by time of end
-	text  int       // bytes of text in live
+	order line // living, oldest first: who goes when the table is full
+	ended line // by time of end
+	text  int  // bytes of text in live
 	stats Stats
 }
 
@@ -53,8 +52,43 @@ type entry struct {
 	proc    *event.Process
 	creator *event.Process // who forked it, until it execs
 	endedAt time.Time
-	at      *list.Element // in order or ended
-	text    int           // its part of Table.text
+	before  *entry // in order or ended
+	after   *entry
+	text    int // its part of Table.text
+}
+
+// line is entries in a row, linked through themselves: thousands come and go each second.
+type line struct {
+	first, last *entry
+	len         int
+}
+
+// push puts e, which is in no line, at the end.
+func (l *line) push(e *entry) {
+	e.before, e.after = l.last, nil
+	if l.last != nil {
+		l.last.after = e
+	} else {
+		l.first = e
+	}
+	l.last = e
+	l.len++
+}
+
+// remove takes e out of l, in which it is.
+func (l *line) remove(e *entry) {
+	if e.before != nil {
+		e.before.after = e.after
+	} else {
+		l.first = e.after
+	}
+	if e.after != nil {
+		e.after.before = e.before
+	} else {
+		l.last = e.before
+	}
+	e.before, e.after = nil, nil
+	l.len--
 }
 
 // tick is the grain of the start time in /proc: USER_HZ is 100 on every Linux we run on.
@@ -150,9 +184,9 @@ func (t *Table) find(r Ref) *entry {
 // end moves e to the processes that ended.
 func (t *Table) end(e *entry) {
 	if e.endedAt.IsZero() {
-		t.order.Remove(e.at)
+		t.order.remove(e)
 		e.endedAt = t.cfg.Now()
-		e.at = t.ended.PushBack(e)
+		t.ended.push(e)
 	}
 }
 
@@ -247,7 +281,7 @@ func (t *Table) Stats() Stats {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	s := t.stats
-	s.Live, s.Ended = t.order.Len(), t.ended.Len()
+	s.Live, s.Ended = t.order.len, t.ended.len
 	return s
 }
 
@@ -256,14 +290,13 @@ func (t *Table) put(r Ref, p *event.Process) *entry {
 	if old := t.live[r.PID]; old != nil {
 		t.unlink(old)
 	}
-	for t.order.Len() >= t.cfg.MaxLive {
-		oldest := t.order.Front().Value.(*entry)
-		t.unlink(oldest)
+	for t.order.len >= t.cfg.MaxLive {
+		t.unlink(t.order.first)
 		t.stats.Evicted++
 	}
 	e := &entry{pid: r.PID, start: r.Start, uid: r.UID}
 	t.hold(e, p)
-	e.at = t.order.PushBack(e)
+	t.order.push(e)
 	t.live[r.PID] = e
 	return e
 }
@@ -305,9 +338,9 @@ func clip(s string) string {
 
 func (t *Table) unlink(e *entry) {
 	if e.endedAt.IsZero() {
-		t.order.Remove(e.at)
+		t.order.remove(e)
 	} else {
-		t.ended.Remove(e.at)
+		t.ended.remove(e)
 	}
 	delete(t.live, e.pid)
 	t.text -= e.text
@@ -316,10 +349,9 @@ func (t *Table) unlink(e *entry) {
 // expire forgets ended processes that are too old or too many.
 func (t *Table) expire() {
 	limit := t.cfg.Now().Add(-t.cfg.Linger)
-	for el := t.ended.Front(); el != nil; el = t.ended.Front() {
-		e := el.Value.(*entry)
+	for e := t.ended.first; e != nil; e = t.ended.first {
 		late := e.endedAt.Before(limit)
-		if !late && t.ended.Len() <= t.cfg.MaxEnded {
+		if !late && t.ended.len <= t.cfg.MaxEnded {
 			return
 		}
 		if !late {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -21,6 +22,35 @@ func CommandLine(args []string) string {
 		quote(&b, a)
 	}
 	return b.String()
+}
+
+// JoinArgs is CommandLine of the kernel's form of an argument list: each ended by a NUL. Most
+// need no quotes, and are copied at once.
+func JoinArgs(b []byte) string {
+	args := bytes.TrimSuffix(b, []byte{0})
+	word := false // the argument at hand has a character, so that it is not ''
+	for _, c := range args {
+		switch {
+		case c == 0 && word:
+			word = false
+		case c < utf8.RuneSelf && bare(rune(c)) && (word || c != '~' && c != '#'):
+			word = true
+		default:
+			return CommandLine(SplitArgs(b))
+		}
+	}
+	if !word {
+		return CommandLine(SplitArgs(b))
+	}
+	var s strings.Builder
+	s.Grow(len(args))
+	for _, c := range args {
+		if c == 0 {
+			c = ' '
+		}
+		s.WriteByte(c)
+	}
+	return s.String()
 }
 
 func quote(b *strings.Builder, s string) {
@@ -56,8 +86,15 @@ func quote(b *strings.Builder, s string) {
 
 // bare reports whether a shell takes r for itself.
 func bare(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r >= utf8.RuneSelf ||
-		strings.ContainsRune("_-./,:=@%+~#^", r)
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r >= utf8.RuneSelf:
+		return true
+	}
+	switch r {
+	case '_', '-', '.', '/', ',', ':', '=', '@', '%', '+', '~', '#', '^':
+		return true
+	}
+	return false
 }
 
 func validAt(s string, i int) bool {

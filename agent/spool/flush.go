@@ -57,21 +57,34 @@ func (s *Spool) run() {
 	}
 }
 
+// loaded is the size of a batch after which the next one waits for Config.LoadLinger: what a
+// batch costs by itself (its fsync, its request, its tables) is more than its events cost
+// then, and the processor is wanted by what causes them.
+const loaded = 200
+
+func (s *Spool) linger() time.Duration {
+	if s.last >= loaded {
+		return s.conf.LoadLinger
+	}
+	return s.conf.Linger
+}
+
 // gather waits until a batch is worth its fsync; false when the spool is closing.
 func (s *Spool) gather(flushed time.Time) bool {
 	for {
 		s.mu.Lock()
-		n, first := len(s.events), s.first
+		n, bytes, first := len(s.events), s.queued, s.first
 		s.mu.Unlock()
-		due := flushed.Add(s.conf.Linger)
+		linger := s.linger()
+		due := flushed.Add(linger)
 		if n > 0 {
 			due = later(first.Add(burst), due)
-			if last := first.Add(s.conf.Linger); due.After(last) {
+			if last := first.Add(linger); due.After(last) {
 				due = last
 			}
 		}
 		wait := time.Until(due)
-		if n >= s.conf.BatchEvents || wait <= 0 {
+		if n >= s.conf.BatchEvents || bytes >= batchBytes || wait <= 0 {
 			return true
 		}
 		t := time.NewTimer(wait)
@@ -154,6 +167,7 @@ func (s *Spool) flush() error {
 		s.state.NextSequence, s.state.NextReport = r.Sequence+1, r.FirstReport+int64(r.Events)
 		s.covered = r.Covered
 	}
+	s.last = taken
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.events[:taken] {
@@ -207,7 +221,7 @@ func (s *Spool) encode(events []*event.Event, gaps []event.Gap) (r *record, take
 		}
 		h := wire.Header{Device: s.conf.Device, Incarnation: s.conf.Incarnation, Sequence: s.state.NextSequence,
 			FirstReport: s.state.NextReport, Created: now}
-		frame, err := wire.EncodeBatch(h, good, gaps)
+		frame, err := s.encoder.EncodeBatch(h, good, gaps)
 		var bad *wire.EventError
 		switch {
 		case err == nil:

@@ -95,7 +95,7 @@ func (s *Spool) copyTo(to *queue, next *state) error {
 		}
 		h := batch.Header
 		h.Device, h.Incarnation, h.Sequence, h.FirstReport = next.Device, next.Incarnation, next.NextSequence, next.NextReport
-		if r.Frame, err = wire.EncodeBatch(h, batch.Events, batch.Gaps); err != nil {
+		if r.Frame, err = s.encoder.EncodeBatch(h, batch.Events, batch.Gaps); err != nil {
 			return err
 		}
 		r.Sequence, r.FirstReport = h.Sequence, h.FirstReport

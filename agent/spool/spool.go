@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/schema/event"
+	"github.com/vedette-edr/vedette/wire"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -43,7 +44,8 @@ type Config struct {
 	Limit       int64         // bytes of telemetry on disk; 256 MiB
 	ResultLimit int64         // bytes of results on disk; 32 MiB
 	Linger      time.Duration // how long an event may wait for company; 100 ms
-	BatchEvents int           // events of one batch; 500
+	LoadLinger  time.Duration // the same while events come thick and fast; 300 ms
+	BatchEvents int           // events of one batch; 1500
 	QueueEvents int           // events in memory that wait for the disk; 16384
 	QueueBytes  int           // what these take, about; 8 MiB
 
@@ -60,8 +62,11 @@ func (c Config) orDefault() Config {
 	if c.Linger <= 0 {
 		c.Linger = 100 * time.Millisecond
 	}
+	if c.LoadLinger <= 0 {
+		c.LoadLinger = max(300*time.Millisecond, c.Linger)
+	}
 	if c.BatchEvents <= 0 {
-		c.BatchEvents = 500
+		c.BatchEvents = 1500
 	}
 	if c.QueueEvents <= 0 {
 		c.QueueEvents = 16384
@@ -106,6 +111,8 @@ type Spool struct {
 	state   state
 	covered uint64 // emitted events that are on disk or counted in a gap on disk
 	saved   time.Time
+	encoder wire.Encoder
+	last    int // events of the last batch
 }
 
 // Stats is how a spool fares, for health and metrics.
@@ -216,8 +223,9 @@ func (s *Spool) Emit(e *event.Event) {
 		s.queued += size
 	}
 	n := len(s.events)
+	enough := n == s.conf.BatchEvents || s.queued >= batchBytes && s.queued-size < batchBytes
 	s.mu.Unlock()
-	if n == 1 || n == s.conf.BatchEvents {
+	if n == 1 || enough {
 		s.nudge()
 	}
 }

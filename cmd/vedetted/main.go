@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vedette-edr/vedette/server"
+	"github.com/vedette-edr/vedette/server/external"
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb/worker"
 )
 
@@ -36,6 +38,10 @@ type serveCommand struct {
 	Name       []string        `help:"Further DNS names and IP addresses of this server, for its certificate and addresses shown."`
 	Retention  time.Duration   `help:"How long telemetry is kept." default:"720h"`
 	Reserve    int64           `help:"MiB that stay free on the disk: below that, devices keep their telemetry." name:"disk-reserve" default:"256"`
+	Hosts      []string        `help:"Hosts that queries may read files from with externaldata, over HTTPS: lists.example.com, *.example.com. None without it." name:"external-host"`
+	Networks   []netip.Prefix  `help:"Private networks in which such hosts may be all the same." name:"external-network"`
+	Files      string          `help:"Directory whose files queries may read with externaldata. None without it." name:"external-dir" type:"path"`
+	GeoIP      string          `help:"File in MaxMind's format (MMDB) for geo_info_from_ip_address in queries. Without it the function is empty." name:"geoip" type:"existingfile"`
 	LogLevel   string          `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat  string          `help:"${enum}." enum:"text,json" default:"text"`
 }
@@ -56,6 +62,8 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	s, err := server.New(ctx, server.Config{
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
 		Retention: c.Retention, DiskReserve: c.Reserve << 20, Version: version, Log: log,
+		GeoIP:    c.GeoIP,
+		External: external.Config{Hosts: c.Hosts, Networks: c.Networks, Dir: c.Files},
 	})
 	if err != nil {
 		return err

@@ -145,9 +145,7 @@ type binder struct {
 type bail struct{}
 
 func (b *binder) report(sp syntax.Span, code, format string, args ...any) *syntax.Error {
-	if b.at != nil {
-		sp = *b.at
-	}
+	sp = b.place(sp)
 	e := syntax.NewError(b.text, sp, code, format, args...)
 	for _, x := range b.errs {
 		if x.Offset == e.Offset && x.Code == e.Code {
@@ -158,6 +156,15 @@ func (b *binder) report(sp syntax.Span, code, format string, args ...any) *synta
 		b.errs = append(b.errs, e)
 	}
 	return e
+}
+
+// place is where the caller's text says what stands at sp: for the body of a function of
+// the catalogue, the call.
+func (b *binder) place(sp syntax.Span) syntax.Span {
+	if b.at != nil {
+		return *b.at
+	}
+	return sp
 }
 
 func (b *binder) fail(sp syntax.Span, code, format string, args ...any) {

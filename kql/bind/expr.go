@@ -38,7 +38,7 @@ func call(name string, t types.Type, args ...plan.Expr) plan.Expr {
 }
 
 func fold(c *plan.Call) plan.Expr {
-	if c.Fn.Volatile || c.Fn.Eval == nil {
+	if c.Fn.Volatile || c.Fn.Late || c.Fn.Eval == nil {
 		return c
 	}
 	vals := make([]types.Value, len(c.Args))

@@ -179,9 +179,10 @@ func (b *binder) scan(x *syntax.Ident) rel {
 func (b *binder) external(x *syntax.ExternalData, sc *scope) rel {
 	s := &plan.Scan{Table: "externaldata", External: &plan.External{Props: map[string]string{}}}
 	r := rel{node: b.node(s, x.Pos()), name: s.Table}
-	for _, c := range x.Cols {
+	for i, c := range x.Cols {
 		col := b.column(c.Name.Name, c.Type)
-		s.Cols = append(s.Cols, plan.ScanColumn{Column: col, Source: col.Name, BaseType: col.Type})
+		// By position: names that differ in their case alone are one to some engines.
+		s.Cols = append(s.Cols, plan.ScanColumn{Column: col, Source: plan.ExternalColumn(i), BaseType: col.Type})
 		r.cols = append(r.cols, col)
 	}
 	s.External.Cols = r.cols
@@ -190,7 +191,8 @@ func (b *binder) external(x *syntax.ExternalData, sc *scope) rel {
 		if !ok || v.V.Type != types.String {
 			b.fail(u.Pos(), CodeArguments, "an address of externaldata is a constant text")
 		}
-		s.External.URIs = append(s.External.URIs, v.V.S)
+		at := syntax.NewError(b.text, b.place(u.Pos()), CodeArguments, "")
+		s.External.Addresses = append(s.External.Addresses, plan.Address{URI: v.V.S, Line: at.Line, Column: at.Column})
 	}
 	for _, p := range x.Props {
 		if id, ok := p.Value.(*syntax.Ident); ok {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
 )
@@ -66,9 +67,11 @@ func All(r Rows) ([][]types.Value, error) {
 	}
 }
 
-// Limits bound one query; zero means the default.
+// Limits are what one query may use: how much, where zero means the default, and whom it
+// may ask.
 type Limits struct {
-	Rows int // rows of one operator's result, default 2,000,000
+	Rows   int          // of one operator's result, default 2,000,000
+	Places funcs.Places // for geo_info_from_ip_address; nil for none
 }
 
 // TooMuch is the error of a query that would hold more than its Limits.

@@ -28,7 +28,7 @@ func (x *exec) compile(e plan.Expr, cols []plan.Column) (eval, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &funcs.Ctx{Result: y.T}
+		c := &funcs.Ctx{Result: y.T, Places: x.lim.Places}
 		buf := make([]types.Value, len(args))
 		return func(row []types.Value) types.Value {
 			// One buffer per call site serves all rows: implementations keep no arguments.

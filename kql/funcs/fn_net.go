@@ -109,12 +109,6 @@ func inRange4(ip, cidr string) (bool, bool) {
 
 func netFuncs() []entry {
 	return []entry{
-		{sig: "geo_info_from_ip_address(ip:string) dynamic", doc: "Country, state, city and place of an address; empty without a database of places.", eval: func(c *Ctx, a []types.Value) types.Value {
-			if _, _, ok := ip6(a[0].S); !ok {
-				return c.null()
-			}
-			return dyn(types.NewBag())
-		}},
 		{sig: "ipv4_is_private(ip:string) bool", doc: "Whether an IPv4 address belongs to a private network.", eval: func(c *Ctx, a []types.Value) types.Value {
 			x, p, ok := ipv4(a[0].S)
 			if !ok {

@@ -28,6 +28,7 @@ const (
 // call site and one goroutine.
 type Ctx struct {
 	Result types.Type
+	Places Places // nil for none; see Func.Late
 	regs   map[string]*regexp.Regexp
 }
 
@@ -65,6 +66,7 @@ type Func struct {
 	// result null without a call.
 	Nulls    bool
 	Volatile bool // another value on each call
+	Late     bool // reads of Ctx more than Result: not computed while a query is compiled
 	Internal bool // no name that a query can write
 	// Outs are the columns of a function with several results: Eval then answers a
 	// dynamic array of them, or null.
@@ -133,7 +135,7 @@ type Agg struct {
 
 var scalars = sync.OnceValue(func() map[string]*Func {
 	m := map[string]*Func{}
-	for _, fam := range [][]entry{operators(), stringFuncs(), convertFuncs(), mathFuncs(), timeFuncs(), dynamicFuncs(), arrayFuncs(), condFuncs(), hashFuncs(), netFuncs(), parseFuncs(), seriesFuncs(), seriesTimeFuncs(), statFuncs(), digestFuncs(), codeFuncs(), geoFuncs(), internalFuncs()} {
+	for _, fam := range [][]entry{operators(), stringFuncs(), convertFuncs(), mathFuncs(), timeFuncs(), dynamicFuncs(), arrayFuncs(), condFuncs(), hashFuncs(), netFuncs(), parseFuncs(), seriesFuncs(), seriesTimeFuncs(), statFuncs(), digestFuncs(), codeFuncs(), geoFuncs(), placeFuncs(), internalFuncs()} {
 		for _, e := range fam {
 			f := e.build()
 			m[f.Name] = f

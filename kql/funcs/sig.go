@@ -15,6 +15,7 @@ type entry struct {
 	alias []string
 	nulls bool
 	vol   bool
+	late  bool
 	in    bool
 	outs  []Out
 }
@@ -22,7 +23,7 @@ type entry struct {
 func (e entry) build() *Func {
 	name, rest, _ := strings.Cut(e.sig, "(")
 	params, result, _ := strings.Cut(rest, ")")
-	f := &Func{Name: name, Doc: e.doc, Eval: e.eval, Nulls: e.nulls, Volatile: e.vol, Internal: e.in, Outs: e.outs}
+	f := &Func{Name: name, Doc: e.doc, Eval: e.eval, Nulls: e.nulls, Volatile: e.vol, Late: e.late, Internal: e.in, Outs: e.outs}
 	f.Result, _ = types.FromName(strings.TrimSpace(result))
 	if params == "" {
 		return f

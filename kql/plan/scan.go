@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/vedette-edr/vedette/kql/types"
+import (
+	"strconv"
+
+	"github.com/vedette-edr/vedette/kql/types"
+)
 
 // Scan reads a table of the catalogue.
 type Scan struct {
@@ -23,10 +27,19 @@ type Scan struct {
 // External is externaldata: addresses and properties such as format and ignoreFirstRecord.
 // Cols are the declared columns in the order of the files' fields, whether read or not.
 type External struct {
-	Cols  []Column
-	URIs  []string
-	Props map[string]string
+	Cols      []Column
+	Addresses []Address
+	Props     map[string]string
 }
+
+// Address is where a file of externaldata is, and where in the text the query says so.
+type Address struct {
+	URI          string
+	Line, Column int // from 1
+}
+
+// ExternalColumn is the ScanColumn.Source of the i-th declared column of an External.
+func ExternalColumn(i int) string { return "f" + strconv.Itoa(i) }
 
 // ScanColumn is a column of a scan and where it comes from.
 type ScanColumn struct {
@@ -83,3 +96,21 @@ func (s *Scan) Columns() []Column {
 
 // Inputs implements Node.
 func (*Scan) Inputs() []Node { return nil }
+
+// ExternalRow picks the columns that the scan of an External reads, Extra ones included,
+// out of a row of all of its columns.
+func (s *Scan) ExternalRow(row []types.Value) []types.Value {
+	out := make([]types.Value, 0, len(s.Cols)+len(s.Extra))
+	for _, cols := range [][]ScanColumn{s.Cols, s.Extra} {
+		for _, c := range cols {
+			v := types.Null(c.Type)
+			for i := range s.External.Cols {
+				if c.Source == ExternalColumn(i) {
+					v = row[i]
+				}
+			}
+			out = append(out, v)
+		}
+	}
+	return out
+}

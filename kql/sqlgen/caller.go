@@ -16,7 +16,8 @@ func code(t types.Type) byte { return codes[t] }
 // Caller computes kql_call. It caches what a call site needs, so that one serves one
 // goroutine at a time; it is cheap to make.
 type Caller struct {
-	sites map[string]*site
+	places funcs.Places
+	sites  map[string]*site
 }
 
 type site struct {
@@ -30,8 +31,10 @@ type site struct {
 	vals []types.Value
 }
 
-// NewCaller returns a Caller.
-func NewCaller() *Caller { return &Caller{sites: map[string]*site{}} }
+// NewCaller returns a Caller that asks places where addresses are; nil for nobody.
+func NewCaller(places funcs.Places) *Caller {
+	return &Caller{places: places, sites: map[string]*site{}}
+}
 
 // Call computes the function named by spec on argument texts; nil is NULL.
 func (c *Caller) Call(spec string, args []*string) (*string, error) {
@@ -41,6 +44,7 @@ func (c *Caller) Call(spec string, args []*string) (*string, error) {
 		if s, err = newSite(spec); err != nil {
 			return nil, err
 		}
+		s.ctx.Places = c.places
 		c.sites[spec] = s
 	}
 	if len(args) != len(s.args) {

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"io"
@@ -29,6 +30,9 @@ type AuthorityConfig struct {
 	Keys         KeyStore
 	Applications ApplicationStore
 	People       PersonStore
+	Roles        RoleStore        // nil for none but the built-in ones
+	Groups       UserGroupStore   // nil for none
+	Scoper       Scoper           // nil for NoGroups
 	URLs         []string         // where the server is reached; the first one names it in tokens
 	Clock        func() time.Time // nil for time.Now
 	Rand         io.Reader        // nil for crypto/rand
@@ -40,6 +44,9 @@ type Authority struct {
 	ring      *keyring
 	apps      ApplicationStore
 	people    PersonStore
+	roles     RoleStore
+	groups    UserGroupStore
+	scoper    Scoper
 	url       string
 	audiences audiences
 	now       func() time.Time
@@ -48,7 +55,17 @@ type Authority struct {
 
 // OpenAuthority loads the signing keys, making the first one when there is none.
 func OpenAuthority(ctx context.Context, c AuthorityConfig) (*Authority, error) {
-	a := &Authority{apps: c.Applications, people: c.People, audiences: newAudiences(c.URLs), now: c.Clock, rand: c.Rand}
+	a := &Authority{apps: c.Applications, people: c.People, roles: c.Roles, groups: c.Groups, scoper: c.Scoper,
+		audiences: newAudiences(c.URLs), now: c.Clock, rand: c.Rand}
+	if a.roles == nil {
+		a.roles = noRoles{}
+	}
+	if a.groups == nil {
+		a.groups = noRoles{}
+	}
+	if a.scoper == nil {
+		a.scoper = NoGroups{}
+	}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -102,8 +119,14 @@ func (a *Authority) Issuer(tenant ident.TenantID, v Version) string {
 type Grant struct {
 	Application *Application
 	Person      *Person // nil when the application acts for itself
-	Resource    string  // one that the Authority Accepts
-	Version     Version
+	// Scopes is the delegated permissions that were asked for by name; empty for all that
+	// the application may have. Of no meaning without a Person.
+	Scopes   []string
+	Resource string // one that the Authority Accepts
+	Version  Version
+	// Proof is how the application proved itself: "0" not at all, "1" by secret, "2" by
+	// certificate, the values of the claim appidacr; "" for "1".
+	Proof string
 }
 
 // Token is an access token with what its answer says about it.
@@ -157,13 +180,13 @@ func (a *Authority) Issue(g Grant) (*Token, error) {
 	if g.Version == V2 {
 		c.AZP = c.AppID
 	} else {
-		c.AppIDACR = "1"
+		c.AppIDACR = cmp.Or(g.Proof, "1")
 	}
 	if p := g.Person; p != nil {
 		if p.Tenant != g.Application.Tenant {
 			return nil, errs.New(op, errs.Denied, errs.Forbidden, "the person and the application are of different tenants")
 		}
-		out.Scopes = scopes(p, g.Application)
+		out.Scopes = scopes(g.Application, g.Scopes)
 		c.IDType, c.OID, c.Scopes = "user", string(p.ID), strings.Join(out.Scopes, " ")
 		c.UPN, c.UniqueName, c.Name = p.Login, p.Login, p.Name
 	} else {
@@ -250,5 +273,26 @@ func (a *Authority) Verify(ctx context.Context, text string) (*Principal, error)
 	case err != nil:
 		return nil, errs.Wrap(op, err)
 	}
-	return &Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: c.OID, Name: p.Login, Tenant: tenant}, Scopes: strings.Fields(c.Scopes), Scope: Everything}, nil
+	if c.IssuedAt == nil || c.IssuedAt.Time().Before(p.Changed.Truncate(time.Second)) {
+		return nil, refuse("from before the person's password was changed", nil)
+	}
+	return a.delegated(ctx, p, strings.Fields(c.Scopes))
+}
+
+// delegated returns the principal that acts for a person, with what the person may do and
+// see at this moment: a role that is taken away is gone with the next request.
+func (a *Authority) delegated(ctx context.Context, p *Person, scopes []string) (*Principal, error) {
+	const op = "access.Verify"
+	s, err := standing(ctx, a.roles, a.groups, p)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	scope := Everything
+	if !s.Administers() {
+		if scope, err = a.scoper.ScopeOf(ctx, p.Tenant, s); err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+	}
+	return &Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: string(p.ID), Name: p.Login, Tenant: p.Tenant},
+		Scopes: scopes, Rights: s.Rights, Scope: scope}, nil
 }

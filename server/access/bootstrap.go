@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
 )
 
 // AdminLogin is the login of the first person.
@@ -37,7 +38,7 @@ func (d *Directory) Bootstrap(ctx context.Context, name string, domains ...strin
 	if f.Application, f.Secret, err = d.NewApplication(ctx, f.Tenant.ID, strings.TrimSpace(name+" API"), Permissions()); err != nil {
 		return nil, errs.Wrap(op, err)
 	}
-	if f.Admin, f.Password, err = d.NewPerson(ctx, f.Tenant.ID, AdminLogin, "", []Role{Admin}); err != nil {
+	if f.Admin, f.Password, err = d.NewPerson(ctx, f.Tenant.ID, AdminLogin, "", []ident.RoleID{Admin}); err != nil {
 		return nil, errs.Wrap(op, err)
 	}
 	return f, nil

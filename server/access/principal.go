@@ -14,54 +14,35 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
-// Permission is an application permission of the published API, such as Alert.Read.All.
-// The delegated form of the same permission is the name without ".All".
-type Permission string
-
-// The permissions that routes of this server ask for.
-const (
-	AlertRead          Permission = "Alert.Read.All"
-	AlertReadWrite     Permission = "Alert.ReadWrite.All"
-	MachineRead        Permission = "Machine.Read.All"
-	MachineReadWrite   Permission = "Machine.ReadWrite.All"
-	MachineIsolate     Permission = "Machine.Isolate"
-	MachineCollect     Permission = "Machine.CollectForensics"
-	MachineScan        Permission = "Machine.Scan"
-	MachineRestrict    Permission = "Machine.RestrictExecution"
-	MachineQuarantine  Permission = "Machine.StopAndQuarantine"
-	MachineOffboard    Permission = "Machine.Offboard"
-	MachineLive        Permission = "Machine.LiveResponse"
-	TIReadWriteOwn     Permission = "Ti.ReadWrite"
-	TIReadWrite        Permission = "Ti.ReadWrite.All"
-	AdvancedQueryRead  Permission = "AdvancedQuery.Read.All"
-	AdvancedHuntRead   Permission = "AdvancedHunting.Read.All"
-	ThreatHuntingRead  Permission = "ThreatHunting.Read.All"
-	UserRead           Permission = "User.Read.All"
-	FileRead           Permission = "File.Read.All"
-	IPRead             Permission = "Ip.Read.All"
-	URLRead            Permission = "URL.Read.All"
-	ServerAdmin        Permission = "Vedette.Admin.All" // our own: enrolment tokens, applications, health details
-	ServerHealthDetail Permission = "Vedette.Health.Read"
-)
-
 // Principal is an authenticated caller.
 type Principal struct {
 	ident.Actor
 	Roles  []string // application permissions: the token's roles claim
 	Scopes []string // delegated permissions: the token's scp claim
+	Rights []Right  // of the person, whose delegated permissions act within them
 	Scope  Scope    // devices it may see; Authenticate decides it at each request
 }
 
-// Can reports whether p holds one of the permissions, as an application or delegated.
+// Can reports whether p holds one of the permissions: as an application, or delegated by
+// somebody who has the right that the permission takes.
 func (p *Principal) Can(any ...Permission) bool {
-	for _, want := range any {
-		if slices.Contains(p.Roles, string(want)) ||
-			slices.Contains(p.Scopes, string(want)) ||
-			slices.Contains(p.Scopes, strings.TrimSuffix(string(want), ".All")) {
-			return true
+	return slices.ContainsFunc(any, func(want Permission) bool {
+		for _, g := range want.covering() {
+			if slices.Contains(p.Roles, string(g.Permission)) {
+				return true
+			}
+			named := slices.ContainsFunc(g.Delegated, func(n string) bool { return slices.Contains(p.Scopes, n) })
+			if named && p.may(want) {
+				return true
+			}
 		}
-	}
-	return false
+		return false
+	})
+}
+
+// may reports whether the person has a right that the permission takes.
+func (p *Principal) may(want Permission) bool {
+	return slices.ContainsFunc(want.usage().Rights, func(r Right) bool { return slices.Contains(p.Rights, r) })
 }
 
 // Require returns errs.Denied, naming what would be needed, unless p can.

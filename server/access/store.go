@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/ident"
@@ -17,20 +18,49 @@ type Tenant struct {
 
 // Application is an API client with its own rights.
 type Application struct {
-	ID       ident.AppID
-	Tenant   ident.TenantID
-	Name     string
-	Roles    []string // Permissions
-	Secrets  []Secret
-	Created  time.Time
-	Disabled time.Time // zero while it may sign in
+	ID     ident.AppID
+	Tenant ident.TenantID
+	Name   string
+	Roles  []string // Permissions that it has itself
+	// Delegated is the Permissions that people may delegate to it; nil for those of Roles.
+	Delegated []string
+	// Public is set for programs that cannot keep a secret, on people's machines: they act
+	// for people alone, and prove themselves by PKCE.
+	Public    bool
+	Redirects []string // addresses that a person who signed in may be sent back to
+	Secrets   []Secret
+	Keys      []ClientKey // certificates that client assertions may be signed with
+	Created   time.Time
+	Disabled  time.Time // zero while it may sign in
+	Used      time.Time // when it last got a token, to the minute; zero for never
+}
+
+// mayDelegate reports whether people may delegate p to the application.
+func (a *Application) mayDelegate(p Permission) bool {
+	if a.Delegated != nil {
+		return slices.Contains(a.Delegated, string(p))
+	}
+	return slices.Contains(a.Roles, string(p))
 }
 
 // Secret is one client secret of an application, of which only a keyed hash is kept.
 type Secret struct {
+	ID      string // names it among the application's; "" for those made by early versions
+	Name    string
 	Hash    []byte // HMAC-SHA256 of the text
+	Hint    string // the first characters of the text, by which people tell secrets apart
 	Created time.Time
 	Expires time.Time // zero for never
+	Used    time.Time // to the minute; zero for never
+}
+
+// ClientKey is a certificate by whose key an application proves who it is.
+type ClientKey struct {
+	ID          string // the SHA-1 thumbprint of the certificate, lower-case hexadecimal
+	Name        string
+	Certificate []byte // DER
+	Created     time.Time
+	Expires     time.Time // the certificate's own end
 }
 
 // Person is somebody with an account of this server's own.
@@ -39,9 +69,12 @@ type Person struct {
 	Tenant   ident.TenantID
 	Login    string // found without regard to case
 	Name     string
+	Mail     string
 	Password string // argon2id in PHC form
-	Roles    []Role
+	Roles    []ident.RoleID
+	Groups   []ident.UserGroupID
 	Created  time.Time
+	Changed  time.Time // of the password; sign-ins before it are over
 	Disabled time.Time // zero while the person may sign in
 }
 
@@ -74,6 +107,8 @@ type ApplicationStore interface {
 	// UpdateApplication reads, changes and writes one application in a transaction; an
 	// error of change leaves it as it was and is returned.
 	UpdateApplication(ctx context.Context, tenant ident.TenantID, id ident.AppID, change func(*Application) error) (*Application, error)
+	// DeleteApplication forgets one application of a tenant or is errs.NotFound.
+	DeleteApplication(ctx context.Context, tenant ident.TenantID, id ident.AppID) error
 }
 
 // PersonStore keeps people.
@@ -81,6 +116,8 @@ type PersonStore interface {
 	// CreatePerson keeps a new person; an id or login that exists in the tenant is
 	// errs.Conflict.
 	CreatePerson(ctx context.Context, p *Person) error
+	// People returns the people of a tenant by login.
+	People(ctx context.Context, tenant ident.TenantID) ([]*Person, error)
 	// Person returns one person or errs.NotFound.
 	Person(ctx context.Context, tenant ident.TenantID, id ident.UserID) (*Person, error)
 	// PersonByLogin finds a person by login, without regard to case.

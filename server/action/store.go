@@ -8,7 +8,8 @@ import (
 )
 
 // Store keeps the actions of all tenants. Every method is safe for concurrent use; a
-// thing of another tenant is errs.NotFound.
+// thing of another tenant, or of a device outside of access.ScopeOf the context, is
+// errs.NotFound. OpenActions is for the server itself and knows no scope.
 type Store interface {
 	// CreateAction keeps a new action. While an open action of the same kind exists on
 	// the device it is errs.Conflict with code ActiveRequestAlreadyExists.

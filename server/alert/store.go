@@ -9,7 +9,8 @@ import (
 )
 
 // Store keeps the alerts of all tenants. Every method is safe for concurrent use and sees
-// only the tenant it is given; a thing of another tenant is errs.NotFound.
+// only the tenant it is given and the devices in access.ScopeOf the context; a thing of
+// another tenant or of a device out of scope is errs.NotFound.
 type Store interface {
 	// CreateAlerts keeps those of the alerts whose id is not there yet and returns them,
 	// in one transaction. An empty result means that all were known.

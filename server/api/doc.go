@@ -15,20 +15,34 @@ type Limit struct {
 var DefaultLimit = Limit{PerMinute: 100, PerHour: 1500}
 
 // Doc is what the OpenAPI document says about a route beyond its method, path,
-// permissions and limit.
+// permissions and limit. package openapi makes the document; a route without a Summary, or
+// with a Body or Answer that is no JSON shape, fails its test.
+//
+// Shapes are zero values of structs. Their json tags are the properties; a `doc` tag holds
+// what the type does not say, comma-separated: required, enum=A|B, max=N (characters or
+// items), format=date-time (any format of JSON Schema). In answers every property is
+// there, and a pointer may be null; in bodies only those marked required must be.
 type Doc struct {
 	Summary string // one line, such as "List alerts"
 	// Params is the query options and path variables worth a word; variables of the pattern
 	// that are not named here are strings.
 	Params []Param
-	// Body is the zero value of a struct whose json tags are the properties of the request's
-	// body; nil for a route that takes none. A property's `doc` tag holds its constraints,
-	// comma-separated: required, enum=A|B, max=N (characters or items), format=date-time.
+	// Body is the zero value of a struct whose properties are the members of the request's
+	// body; nil for a route that takes none.
 	Body any
+	// Media is the type of the request's body; "" for application/json. The properties of a
+	// multipart/form-data body that are []byte are files.
+	Media string
 	// Answer is the zero value of what a success answers: a struct for an entity, a slice of
 	// them for a collection in the OData envelope, a string for plain text, nil for no body.
 	Answer any
-	Status int // of success; 0 for 200
+	// Bare says that Answer stands alone, without the OData envelope and annotations: a
+	// struct as it is, a slice as a JSON array.
+	Bare bool
+	// AnswerMedia is the type of the answer; "" for JSON, or plain text when Answer is a
+	// string.
+	AnswerMedia string
+	Status      int // of success; 0 for 200
 	// Errors is the codes it answers beyond those of every route (401, 403, 429, 500).
 	Errors []errs.Code
 }
@@ -39,5 +53,7 @@ type Param struct {
 	Type     string // string, integer, boolean, date-time; "" for string
 	Required bool
 	Enum     []string
+	Min, Max int64  // of an integer, when they differ
 	About    string // one sentence; "" where the name says it
+	Example  string // a value that is understood; "" for none
 }

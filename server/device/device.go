@@ -43,7 +43,8 @@ type Device struct {
 	Indicators   uint64        // revision of enforcing indicators that the device applied
 	Tags         []string      // sorted; Service.Tag changes them
 	Value        Value
-	Group        int64 // 0 for none
+	Group        int64  // device group; 0 for none. Config.Groups decides it
+	Regrouped    uint64 // counts the changes of Group that changed which indicators it needs
 }
 
 // Certificate is one certificate that was issued to a device.

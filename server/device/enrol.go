@@ -27,7 +27,7 @@ const certificatesKept = 8
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, tokens: c.Tokens, key: c.TokenKey, now: c.Clock, rand: c.Rand}
+	s := &Service{store: c.Store, tokens: c.Tokens, groups: c.Groups, moved: c.Moved, key: c.TokenKey, now: c.Clock, rand: c.Rand}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -150,7 +150,7 @@ func (s *Service) again(ctx context.Context, e Enrolment, tok *Token) (*Device, 
 		return nil, "", nil
 	}
 	var same, other bool
-	d, err := s.store.Update(ctx, old.Tenant, old.ID, func(d *Device) error {
+	d, err := s.update(ctx, old.Tenant, old.ID, func(d *Device) error {
 		same, other = false, false
 		cloned := d.Clone != nil && d.Clone.Incarnation == e.Previous.Incarnation && d.Clone.Left > 0
 		if tok == nil && !cloned {
@@ -198,6 +198,7 @@ func (s *Service) create(ctx context.Context, e Enrolment, tenant ident.TenantID
 		FirstSeen: now, LastSeen: now, ExternalIP: e.ExternalIP, Platform: e.Platform,
 		AgentVersion: e.AgentVersion, Protocol: e.Protocol, Tags: slices.Clone(tags), Value: Normal,
 	}
+	d.Group = s.groupOf(d)
 	if err := s.store.Create(ctx, d); err != nil {
 		return nil, errs.Wrap(op, err)
 	}
@@ -222,7 +223,7 @@ func (e *Enrolment) check() error {
 
 // Issued records a certificate that was issued to the device.
 func (s *Service) Issued(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, c Certificate) error {
-	_, err := s.store.Update(ctx, tenant, id, func(d *Device) error {
+	_, err := s.update(ctx, tenant, id, func(d *Device) error {
 		d.Certificates = append(d.Certificates, c)
 		if n := len(d.Certificates) - certificatesKept; n > 0 {
 			d.Certificates = slices.Delete(d.Certificates, 0, n)
@@ -261,7 +262,7 @@ func (s *Service) Authenticate(ctx context.Context, id Identity) (*Device, error
 // Cloned records that two copies speak as the given incarnation: from now on neither is
 // authenticated, and each may enrol again by the key it holds.
 func (s *Service) Cloned(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, incarnation uint64) error {
-	_, err := s.store.Update(ctx, tenant, id, func(d *Device) error {
+	_, err := s.update(ctx, tenant, id, func(d *Device) error {
 		if d.Clone == nil || d.Clone.Incarnation != incarnation {
 			d.Clone = &Clone{At: s.now().UTC(), Incarnation: incarnation, Left: copiesAllowed}
 		}

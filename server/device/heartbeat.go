@@ -35,7 +35,7 @@ func (s *Service) Heartbeat(ctx context.Context, tenant ident.TenantID, id ident
 		return nil, err
 	}
 	now := s.now().UTC()
-	d, err := s.store.Update(ctx, tenant, id, func(d *Device) error {
+	d, err := s.update(ctx, tenant, id, func(d *Device) error {
 		d.LastSeen, d.LastReport = now, now
 		d.AgentVersion, d.Protocol = r.AgentVersion, r.Protocol
 		d.Facilities, d.Spool, d.Indicators = slices.Clone(r.Facilities), r.Spool, r.Indicators

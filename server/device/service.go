@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
 )
@@ -29,6 +30,8 @@ const findWindow = 15 * time.Minute
 type Config struct {
 	Store    Store
 	Tokens   TokenStore
+	Groups   Grouper           // nil: every device is in group 0
+	Moved    *bus.Topic[Moved] // nil for nobody
 	TokenKey []byte           // keys the hash of tokens: 32 random bytes, kept secret
 	Clock    func() time.Time // nil for time.Now
 	Rand     io.Reader        // nil for crypto/rand
@@ -39,6 +42,8 @@ type Config struct {
 type Service struct {
 	store  Store
 	tokens TokenStore
+	groups Grouper
+	moved  *bus.Topic[Moved]
 	key    []byte
 	now    func() time.Time
 	rand   io.Reader
@@ -99,7 +104,7 @@ func (s *Service) Tag(ctx context.Context, tenant ident.TenantID, id ident.Devic
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
-	d, err := s.store.Update(ctx, tenant, id, func(d *Device) error { return d.tag(change, tag) })
+	d, err := s.update(ctx, tenant, id, func(d *Device) error { return d.tag(change, tag) })
 	return d, errs.Wrap(op, err)
 }
 
@@ -125,7 +130,6 @@ func (s *Service) TagMany(ctx context.Context, tenant ident.TenantID, ids []iden
 type Change struct {
 	Tags  *[]string // replaces the whole set
 	Value *Value
-	Group *int64
 }
 
 // Change applies c.
@@ -149,19 +153,41 @@ func (s *Service) Change(ctx context.Context, tenant ident.TenantID, id ident.De
 	if c.Value != nil && *c.Value != Normal && *c.Value != Low && *c.Value != High {
 		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the device value %q is not Normal, Low or High", clip(string(*c.Value)))
 	}
-	d, err := s.store.Update(ctx, tenant, id, func(d *Device) error {
+	d, err := s.update(ctx, tenant, id, func(d *Device) error {
 		if c.Tags != nil {
 			d.Tags = slices.Clone(tags)
 		}
 		if c.Value != nil {
 			d.Value = *c.Value
 		}
-		if c.Group != nil {
-			d.Group = *c.Group
-		}
 		return nil
 	})
 	return d, errs.Wrap(op, err)
+}
+
+// update changes one device and keeps it in the group that it belongs to.
+func (s *Service) update(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, change func(*Device) error) (*Device, error) {
+	moved := false
+	d, err := s.store.Update(ctx, tenant, id, func(d *Device) error {
+		if err := change(d); err != nil {
+			return err
+		}
+		before := d.Group
+		d.Group = s.groupOf(d)
+		moved = d.Group != before
+		return nil
+	})
+	if err == nil && moved {
+		s.moved.Publish(Moved{Tenant: tenant, Devices: []ident.DeviceID{id}})
+	}
+	return d, err
+}
+
+func (s *Service) groupOf(d *Device) int64 {
+	if s.groups == nil {
+		return d.Group
+	}
+	return s.groups.GroupOf(d)
 }
 
 func (d *Device) tag(change TagChange, tag string) error {

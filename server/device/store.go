@@ -9,8 +9,10 @@ import (
 )
 
 // Store keeps devices. Every method may be called from several goroutines. A device that
-// is not there, or belongs to another tenant than the one named, is errs.NotFound. Values
-// passed in are not kept, values returned belong to the caller.
+// is not there, or belongs to another tenant than the one named, or is outside of the
+// access.ScopeOf the context, is errs.NotFound and in no list. Values passed in are not
+// kept, values returned belong to the caller. Update and the group store keep Regrouped;
+// what change does to it is thrown away.
 type Store interface {
 	// Create adds d. An id that exists is errs.Conflict.
 	Create(ctx context.Context, d *Device) error
@@ -38,6 +40,7 @@ type Query struct {
 	Fingerprint *[32]byte // exactly
 	SeenSince   time.Time // LastSeen at or after
 	SeenBefore  time.Time // LastSeen before
+	Group       *int64    // exactly; nil for any
 	After       ident.DeviceID
 	Limit       int // at most so many; 0 for no limit
 }
@@ -64,6 +67,9 @@ func (q *Query) Match(d *Device) bool {
 		return false
 	}
 	if !q.SeenSince.IsZero() && d.LastSeen.Before(q.SeenSince) {
+		return false
+	}
+	if q.Group != nil && d.Group != *q.Group {
 		return false
 	}
 	return q.SeenBefore.IsZero() || d.LastSeen.Before(q.SeenBefore)

@@ -35,6 +35,7 @@ type Config struct {
 	Audit      audit.Log
 	Clock      func() time.Time // nil for time.Now
 	Concurrent int              // queries running at once; 0 for 8
+	External   Opener           // of the files that queries name by address; nil refuses them
 	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
 	Unaudited func(audit.Entry, error)
 }
@@ -45,13 +46,14 @@ type Service struct {
 	audit audit.Log
 	now   func() time.Time
 	slots chan struct{}
+	files Opener
 
 	unaudited func(audit.Entry, error)
 }
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, now: c.Clock, unaudited: c.Unaudited}
+	s := &Service{store: c.Store, audit: c.Audit, now: c.Clock, files: c.External, unaudited: c.Unaudited}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -114,9 +116,10 @@ func (s *Service) run(ctx context.Context, p *access.Principal, text string, now
 		return nil, nil, errs.Wrap(op, ctx.Err())
 	}
 	rows, err := telemetry.Collect(ctx, s.store, &telemetry.Query{
-		Tenant: p.Tenant,
-		Plan:   q.Root,
-		Limits: telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed},
+		Tenant:   p.Tenant,
+		Plan:     q.Root,
+		Limits:   telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed},
+		External: s.external(),
 	})
 	if err != nil {
 		s.record(ctx, p, text, audit.Failed)
@@ -170,7 +173,7 @@ func (s *Service) probe(ctx context.Context, p *access.Principal) func(plan.Node
 			return nil, ctx.Err()
 		}
 		r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: plan.Optimize(n),
-			Limits: telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime}})
+			Limits: telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime}, External: s.external()})
 		if err != nil {
 			return nil, err
 		}

@@ -49,6 +49,12 @@ type AppID string
 // UserID names a person who signs in.
 type UserID string
 
+// RoleID names a role: a lower-case GUID, or the word of a built-in one.
+type RoleID string
+
+// UserGroupID names a group of people: a lower-case GUID.
+type UserGroupID string
+
 // String returns the id in decimal.
 func (i IndicatorID) String() string { return strconv.FormatInt(int64(i), 10) }
 

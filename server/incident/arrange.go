@@ -42,6 +42,9 @@ func (s *Service) Merge(ctx context.Context, by *access.Principal, from, into id
 		if err != nil {
 			return err
 		}
+		if len(alerts[from]) < source.Alerts {
+			return errs.New(op, errs.Denied, errs.Forbidden, "incident %d has alerts on devices that the caller does not see", from)
+		}
 		if moved, err = s.alerts.Move(ctx, by.Actor, by.Tenant, idsOf(alerts[from]), into); err != nil {
 			return err
 		}
@@ -79,7 +82,7 @@ func noIncident(err error, id ident.IncidentID) error {
 
 // redirect empties an incident whose alerts were all moved.
 func (s *Service) redirect(ctx context.Context, by *access.Principal, from, into ident.IncidentID) error {
-	_, err := s.change(ctx, by.Actor, by.Tenant, from, func(i *Incident, _ time.Time) error {
+	_, err := s.change(everything(ctx, by.Tenant), by.Actor, by.Tenant, from, func(i *Incident, _ time.Time) error {
 		i.Status, i.Redirect, i.Resolved = Redirected, into, time.Time{}
 		i.Alerts, i.Unresolved = 0, 0
 		return nil

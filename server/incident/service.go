@@ -91,6 +91,7 @@ func (s *Service) Raised(ctx context.Context, a *alert.Alert) error {
 	if a.Incident != 0 {
 		return nil
 	}
+	ctx = everything(ctx, a.Tenant)
 	keys := KeysOf(a)
 	into, err := s.find(ctx, a, keys)
 	if err != nil {
@@ -111,6 +112,12 @@ func (s *Service) Raised(ctx context.Context, a *alert.Alert) error {
 	a.Incident = into.ID
 	first, last := span(a)
 	return errs.Wrap(op, s.links.Link(ctx, a.Tenant, into.ID, keys, first, last))
+}
+
+// everything returns a context in which incidents are kept whole, whatever devices its
+// caller sees.
+func everything(ctx context.Context, tenant ident.TenantID) context.Context {
+	return access.WithPrincipal(ctx, access.System(tenant, part))
 }
 
 func system(tenant ident.TenantID) ident.Actor { return access.System(tenant, part).Actor }
@@ -146,6 +153,7 @@ func (s *Service) Changed(ctx context.Context, by ident.Actor, was, is *alert.Al
 	if is.Incident == 0 {
 		return nil
 	}
+	ctx = everything(ctx, is.Tenant)
 	_, err := s.change(ctx, by, is.Tenant, is.Incident, func(i *Incident, now time.Time) error {
 		switch {
 		case was.Open() && !is.Open():
@@ -267,8 +275,9 @@ func (s *Service) Update(ctx context.Context, by *access.Principal, id ident.Inc
 		if touched, err = s.handDown(ctx, by, out, &c, alerts[id]); err != nil {
 			return err
 		}
-		if rated {
-			if _, err := s.recount(ctx, by.Actor, by.Tenant, id); err != nil {
+		// Alerts that the caller does not see are open still, or the severity follows again.
+		if c.Status != nil || rated {
+			if _, err := s.follow(ctx, by, &c, id); err != nil {
 				return err
 			}
 		}
@@ -319,8 +328,24 @@ func (s *Service) handDown(ctx context.Context, by *access.Principal, i *Inciden
 	return out, nil
 }
 
+// follow brings what follows from the alerts up to date after a change of the incident: a
+// severity that nobody chooses any more, and the status where alerts that the caller does
+// not see are open still.
+func (s *Service) follow(ctx context.Context, by *access.Principal, c *Change, id ident.IncidentID) (*Incident, error) {
+	if c.Severity != nil && *c.Severity == "" {
+		return s.recount(ctx, by.Actor, by.Tenant, id)
+	}
+	return s.change(everything(ctx, by.Tenant), by.Actor, by.Tenant, id, func(i *Incident, _ time.Time) error {
+		if i.Status == Resolved && i.Unresolved > 0 {
+			i.Status, i.Resolved = Active, time.Time{}
+		}
+		return nil
+	})
+}
+
 // recount makes an incident's account anew from its alerts, in a transaction.
 func (s *Service) recount(ctx context.Context, by ident.Actor, tenant ident.TenantID, id ident.IncidentID) (*Incident, error) {
+	ctx = everything(ctx, tenant)
 	alerts, err := s.AlertsOf(ctx, tenant, id)
 	if err != nil {
 		return nil, err

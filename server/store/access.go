@@ -102,6 +102,21 @@ func (v Access) UpdateApplication(ctx context.Context, tenant ident.TenantID, id
 	return out, nil
 }
 
+// DeleteApplication implements access.ApplicationStore.
+func (v Access) DeleteApplication(ctx context.Context, tenant ident.TenantID, id ident.AppID) error {
+	const op = "store.DeleteApplication"
+	return v.s.update(ctx, op, func(ctx context.Context, q querier) error {
+		r, err := q.ExecContext(ctx, `DELETE FROM application WHERE tenant = ? AND id = ?`, string(tenant), string(id))
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		return notFound(op, "the application")
+	})
+}
+
 // CreatePerson implements access.PersonStore.
 func (v Access) CreatePerson(ctx context.Context, p *access.Person) error {
 	return v.insert(ctx, "store.CreatePerson", "person",
@@ -111,6 +126,11 @@ func (v Access) CreatePerson(ctx context.Context, p *access.Person) error {
 // Person implements access.PersonStore.
 func (v Access) Person(ctx context.Context, tenant ident.TenantID, id ident.UserID) (*access.Person, error) {
 	return fetch[access.Person](ctx, v.s, &personTable, "tenant = ? AND id = ?", string(tenant), string(id))
+}
+
+// People implements access.PersonStore.
+func (v Access) People(ctx context.Context, tenant ident.TenantID) ([]*access.Person, error) {
+	return fetchAll[access.Person](ctx, v.s, &personTable, "WHERE tenant = ? ORDER BY login", string(tenant))
 }
 
 // PersonByLogin implements access.PersonStore.

@@ -14,6 +14,7 @@ import (
 
 var alertTable = table{
 	name: "alert", what: "alert", schema: alert.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
+	scope: ofDevice("alert", "device"),
 	columns: columns{
 		"id": "fold_id", "incidentId": "incident", "investigationId": "investigation", "assignedTo": "assigned",
 		"severity": "severity", "status": "status", "category": "category", "detectionSource": "source",

@@ -24,14 +24,17 @@ var _ device.Store = Devices{}
 // Devices returns the store of devices.
 func (s *Store) Devices() Devices { return Devices{s} }
 
-const deviceSelect = "SELECT doc, seen, data, skew, external_ip FROM device WHERE "
+const deviceSelect = "SELECT doc, seen, data, skew, external_ip, grp, regrouped FROM device WHERE "
+
+// deviceTable is what scope needs to know of devices.
+var deviceTable = table{name: "device", what: "device", scope: "device.grp IN " + groups}
 
 // scanDevice reads a row of deviceSelect; the columns overrule the document.
 func scanDevice(scan func(...any) error) (*device.Device, error) {
 	var doc, ip string
 	var seen, data *int64
-	var skew int64
-	if err := scan(&doc, &seen, &data, &skew, &ip); err != nil {
+	var skew, group, regrouped int64
+	if err := scan(&doc, &seen, &data, &skew, &ip, &group, &regrouped); err != nil {
 		return nil, err
 	}
 	d, err := decode[device.Device](doc)
@@ -39,11 +42,12 @@ func scanDevice(scan func(...any) error) (*device.Device, error) {
 		return nil, err
 	}
 	d.LastSeen, d.LastData, d.Offset, d.ExternalIP = instant(seen), instant(data), time.Duration(skew), ip
+	d.Group, d.Regrouped = group, uint64(regrouped)
 	return d, nil
 }
 
 func oneDevice(ctx context.Context, q querier, where string, args ...any) (*device.Device, error) {
-	d, err := scanDevice(q.QueryRowContext(ctx, deviceSelect+where, args...).Scan)
+	d, err := scanDevice(q.QueryRowContext(ctx, deviceSelect+where+deviceTable.visible(ctx), args...).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, notFound("store.device", "the device")
 	}
@@ -67,7 +71,7 @@ func deviceColumns(d *device.Device) ([]any, error) {
 	label, _, _ := strings.Cut(d.Name, ".")
 	return []any{
 		text(d.Name), text(label), hex.EncodeToString(d.Fingerprint[:]), stamp(d.LastSeen), stamp(d.LastData),
-		int64(d.Offset), d.ExternalIP, ips, tags, doc,
+		int64(d.Offset), d.ExternalIP, ips, tags, text(d.Platform), text(d.Inventory.Distribution), d.Group, doc,
 	}, nil
 }
 
@@ -97,7 +101,7 @@ func (v Devices) Create(ctx context.Context, d *device.Device) error {
 			return err
 		}
 		_, err = q.ExecContext(ctx, `INSERT INTO device (id, tenant, name, label, fingerprint, seen, data, skew,
-			external_ip, ips, tags, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			external_ip, ips, tags, platform, distribution, grp, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			append([]any{string(d.ID), string(d.Tenant)}, cols...)...)
 		if isDuplicate(err) {
 			return &errs.E{Op: op, Kind: errs.Conflict, Detail: "a device of this id exists", Err: err}
@@ -133,17 +137,25 @@ func (v Devices) Update(ctx context.Context, tenant ident.TenantID, id ident.Dev
 		if err != nil {
 			return err
 		}
+		before, regrouped := d.Group, d.Regrouped
 		if err := change(d); err != nil {
 			return callerError{err}
 		}
-		d.Tenant, d.ID = tenant, id
+		if d.Group != before {
+			n, err := scopedIndicators(ctx, q, tenant)
+			if err != nil {
+				return err
+			}
+			regrouped += n
+		}
+		d.Tenant, d.ID, d.Regrouped = tenant, id, regrouped
 		cols, err := deviceColumns(d)
 		if err != nil {
 			return err
 		}
 		_, err = q.ExecContext(ctx, `UPDATE device SET name = ?, label = ?, fingerprint = ?, seen = ?, data = ?, skew = ?,
-			external_ip = ?, ips = ?, tags = ?, doc = ? WHERE tenant = ? AND id = ?`,
-			append(cols, string(tenant), string(id))...)
+			external_ip = ?, ips = ?, tags = ?, platform = ?, distribution = ?, grp = ?, doc = ?, regrouped = ? WHERE tenant = ? AND id = ?`,
+			append(cols, int64(d.Regrouped), string(tenant), string(id))...)
 		out = d
 		return err
 	})
@@ -156,7 +168,7 @@ func (v Devices) Update(ctx context.Context, tenant ident.TenantID, id ident.Dev
 // List implements device.Store.
 func (v Devices) List(ctx context.Context, tenant ident.TenantID, query device.Query) ([]*device.Device, error) {
 	where, args := deviceWhere(tenant, query)
-	where += " ORDER BY id"
+	where += deviceTable.visible(ctx) + " ORDER BY id"
 	if query.Limit > 0 {
 		where, args = where+" LIMIT ?", append(args, query.Limit)
 	}
@@ -211,6 +223,9 @@ func deviceWhere(tenant ident.TenantID, q device.Query) (string, []any) {
 	if !q.SeenBefore.IsZero() {
 		and("(seen < ? OR seen IS NULL)", nanos(q.SeenBefore))
 	}
+	if q.Group != nil {
+		and("grp = ?", *q.Group)
+	}
 	if q.After != "" {
 		and("id > ?", string(q.After))
 	}
@@ -239,4 +254,12 @@ func (v Devices) Touch(ctx context.Context, contacts []device.Contact) error {
 		}
 		return nil
 	})
+}
+
+// scopedIndicators is 1 when the tenant has indicators for some device groups alone, so
+// that a device which changes its group needs others than it has, else 0.
+func scopedIndicators(ctx context.Context, q querier, tenant ident.TenantID) (uint64, error) {
+	var n uint64
+	err := q.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM indicator WHERE tenant = ? AND group_ids IS NOT NULL LIMIT 1) AS scoped`, string(tenant)).Scan(&n)
+	return n, err
 }

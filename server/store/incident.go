@@ -11,6 +11,9 @@ import (
 
 var incidentTable = table{
 	name: "incident", what: "incident", schema: incident.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
+	// An incident is seen by whom one of its alerts is seen by.
+	scope: "EXISTS (SELECT 1 FROM alert JOIN device ON device.id = alert.device AND device.tenant = alert.tenant " +
+		"WHERE alert.tenant = incident.tenant AND alert.incident IN (incident.id, incident.redirect) AND device.grp IN " + groups + ")",
 	columns: columns{
 		"incidentId": "id", "redirectIncidentId": "redirect", "incidentName": "name", "severity": "severity", "status": "status",
 		"assignedTo": "assigned", "classification": "classification", "determination": "determination", "tags": "tags",

@@ -11,6 +11,7 @@ import (
 
 var indicatorTable = table{
 	name: "indicator", what: "indicator", schema: indicator.Fields, key: "id", order: "id",
+	scope: "(indicator.group_ids IS NULL OR " + anyElement("indicator.group_ids", "IN "+groupTexts) + ")",
 	columns: columns{
 		"id": "id", "indicatorValue": "value", "indicatorType": "type", "action": "action", "application": "application",
 		"title": "title", "severity": "severity", "expirationTime": "expires", "generateAlert": "generate_alert",
@@ -48,7 +49,9 @@ func indicatorColumns(i *indicator.Indicator) ([]any, error) {
 func (v Threats) PutIndicators(ctx context.Context, tenant ident.TenantID, quota indicator.Quota, keys []indicator.Key, put func(n int, old *indicator.Indicator) (*indicator.Indicator, error)) (indicator.Revision, error) {
 	const op = "store.PutIndicators"
 	var rev indicator.Revision
+	// What is out of the caller's reach is refused and not hidden: put decides.
 	err := v.s.update(ctx, op, func(ctx context.Context, q querier) (err error) {
+		ctx = unscoped(ctx)
 		if rev, err = bump(ctx, q, tenant); err != nil {
 			return err
 		}

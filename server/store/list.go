@@ -28,6 +28,9 @@ type table struct {
 	columns columns
 	key     string // unique in the tenant; makes every order a total one
 	order   string // the noun's own order, the key included
+	// scope is the predicate of rows that a caller of some device groups sees, with the
+	// groups as @groups; "" for nouns that belong to no device. See scope.go.
+	scope string
 }
 
 // page lists a page of T, which the documents hold.
@@ -41,7 +44,7 @@ func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID
 	if err != nil {
 		return out, err
 	}
-	where = "tenant = ? AND " + where
+	where = "tenant = ? AND " + where + t.visible(ctx)
 	order, err := c.orderBy(t, query.Order)
 	if err != nil {
 		return out, err
@@ -125,7 +128,7 @@ func documents[T any](rows *sql.Rows) ([]*T, error) {
 // one returns the document of the row that where selects, or errs.NotFound.
 func one[T any](ctx context.Context, q querier, t *table, where string, args ...any) (*T, error) {
 	var doc string
-	err := q.QueryRowContext(ctx, "SELECT doc FROM "+t.name+" WHERE "+where, args...).Scan(&doc)
+	err := q.QueryRowContext(ctx, "SELECT doc FROM "+t.name+" WHERE "+where+t.visible(ctx), args...).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, notFound("store."+t.name, "the "+t.what)
 	}

@@ -29,6 +29,8 @@ type normaliser struct {
 	pending map[uint64]*pending // by Process.Key
 	waiting int                 // waits of events for them
 	names   *names
+	texts   texts
+	ended   [256]string // AdditionalFields of an end by exit code, once asked for
 
 	// Not under mu, so that figures can be had while the sink takes its time.
 	emitted, malformed, excluded, undecoded atomic.Uint64
@@ -84,7 +86,7 @@ func (n *normaliser) ref(w *bpfWho) process.Ref {
 	return process.Ref{
 		PID: w.Pid, Start: int64(w.Start), StartTime: n.clock.wall(w.Start),
 		PPID: w.Ppid, ParentStart: int64(w.ParentStart),
-		UID: w.Euid, Caps: w.Caps, Session: unset(w.Session), Comm: comm(&w.Comm),
+		UID: w.Euid, Caps: w.Caps, Session: unset(w.Session), Comm: n.texts.comm(&w.Comm),
 	}
 }
 
@@ -137,19 +139,27 @@ func (n *normaliser) exit(b []byte) bool {
 	if n.cfg.OmitExit {
 		return true
 	}
-	var f fields
-	status := unix.WaitStatus(e.Code)
-	if status.Signaled() {
-		f.str("Signal", unix.SignalName(status.Signal()))
-	} else {
-		f.num("ExitCode", uint64(status.ExitStatus()))
-	}
 	n.emit(&event.Event{
 		Table: event.DeviceEvents, Action: terminated,
 		Time: n.clock.wall(e.Header.Time), Boot: int64(e.Header.Time),
-		Initiating: p, Process: p, Additional: f.String(),
+		Initiating: p, Process: p, Additional: n.status(unix.WaitStatus(e.Code)),
 	})
 	return true
+}
+
+// status tells how a process ended, as AdditionalFields.
+func (n *normaliser) status(s unix.WaitStatus) string {
+	var f fields
+	if s.Signaled() {
+		f.str("Signal", unix.SignalName(s.Signal()))
+		return f.String()
+	}
+	text := &n.ended[s.ExitStatus()&0xff]
+	if *text == "" {
+		f.num("ExitCode", uint64(s.ExitStatus()))
+		*text = f.String()
+	}
+	return *text
 }
 
 func (n *normaliser) exec(b []byte) bool {
@@ -162,12 +172,12 @@ func (n *normaliser) exec(b []byte) bool {
 		return false
 	}
 	cut := e.Header.Flags&flagPathCut != 0
-	exe := walked(s[0], cut)
+	exe := n.texts.walked(s[0], cut)
 	r := n.ref(&e.Header.Who)
 	img := process.Image{
 		File:        event.File{Name: process.Text(base(exe)), Path: process.Text(exe), Size: e.Size},
-		CommandLine: process.CommandLine(process.SplitArgs(s[3])),
-		WorkingDir:  process.Text(walked(s[1], cut)),
+		CommandLine: process.JoinArgs(s[3]),
+		WorkingDir:  process.Text(n.texts.walked(s[1], cut)),
 		At:          int64(e.Header.Time),
 	}
 	id := hash.ID{
@@ -186,7 +196,7 @@ func (n *normaliser) exec(b []byte) bool {
 	if memfd {
 		f.str("MemoryFile", process.Text(strings.TrimPrefix(exe, "/memfd:")))
 	}
-	if asked := cString(s[2]); asked != exe && path.Base(asked) != base(exe) && !memfd {
+	if asked := n.texts.of(cBytes(s[2])); asked != exe && path.Base(asked) != base(exe) && !memfd {
 		f.str("ExecutedPath", process.Text(asked))
 	}
 	if e.ArgsTotal > e.ArgsLen {

@@ -40,7 +40,7 @@ func New(ctx context.Context) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to duckdb: %w", err)
 	}
-	if err := duckfn.Register(conn); err != nil {
+	if err := duckfn.Register(conn, nil); err != nil {
 		return nil, err
 	}
 	return &Engine{db: db, conn: conn}, nil

@@ -49,7 +49,7 @@ func openDuck(t *testing.T) *sql.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := duckfn.Register(conn); err != nil {
+	if err := duckfn.Register(conn, nil); err != nil {
 		t.Fatal(err)
 	}
 	return conn

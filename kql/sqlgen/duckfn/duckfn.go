@@ -13,16 +13,18 @@ import (
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
 
+	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
 )
 
-// Register makes kql_call known on a connection.
-func Register(conn *sql.Conn) error {
+// Register makes kql_call known on a connection. It asks places where addresses are; nil
+// for nobody.
+func Register(conn *sql.Conn, places funcs.Places) error {
 	text, err := duckdb.NewTypeInfo(duckdb.TYPE_VARCHAR)
 	if err != nil {
 		return fmt.Errorf("type of kql_call: %w", err)
 	}
-	f := &function{text: text, pool: sync.Pool{New: func() any { return sqlgen.NewCaller() }}}
+	f := &function{text: text, pool: sync.Pool{New: func() any { return sqlgen.NewCaller(places) }}}
 	if err := duckdb.RegisterScalarUDF(conn, "kql_call", f); err != nil {
 		return fmt.Errorf("register kql_call: %w", err)
 	}

@@ -50,7 +50,7 @@ func TestMatchesAgreesWithTheStore(t *testing.T) {
 	for i := range 60 {
 		rows = append(rows, &alert.Alert{
 			ID: ident.AlertID(fmt.Sprintf("da%03d_1", i)), Tenant: "t", Title: texts[i%len(texts)], AssignedTo: texts[(i*7+3)%len(texts)],
-			Incident: int64(i % 4), FirstEvent: times[(i/3)%len(times)],
+			Incident: ident.IncidentID(i % 4), FirstEvent: times[(i/3)%len(times)],
 		})
 	}
 	if _, err := db.Alerts().CreateAlerts(ctx, rows); err != nil {

@@ -64,7 +64,7 @@ func install(t testing.TB) *installation {
 	if i.app, i.secret, err = i.dir.NewApplication(ctx, i.tenant.ID, "script", []access.Permission{access.AlertRead, access.MachineIsolate}); err != nil {
 		t.Fatal(err)
 	}
-	if _, i.password, err = i.dir.NewPerson(ctx, i.tenant.ID, "admin", "", []access.Role{access.Admin}); err != nil {
+	if _, i.password, err = i.dir.NewPerson(ctx, i.tenant.ID, "admin", "", []ident.RoleID{access.Admin}); err != nil {
 		t.Fatal(err)
 	}
 	return i

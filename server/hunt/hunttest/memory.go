@@ -95,7 +95,7 @@ func cell(v event.Value, t types.Type) types.Value {
 func (m *Memory) Query(ctx context.Context, q *telemetry.Query, sink telemetry.Sink) (telemetry.Stats, error) {
 	const op = "hunttest.Query"
 	var s telemetry.Stats
-	rows, err := eval.Run(ctx, q.Plan, tenant{m, q.Tenant}, eval.Limits{})
+	rows, err := eval.Run(ctx, q.Plan, tenant{m, q}, eval.Limits{})
 	if err != nil {
 		return s, errs.Wrap(op, err)
 	}
@@ -114,15 +114,18 @@ func (m *Memory) Query(ctx context.Context, q *telemetry.Query, sink telemetry.S
 // tenant is the rows of one tenant.
 type tenant struct {
 	*Memory
-	id ident.TenantID
+	q *telemetry.Query
 }
 
 // Open implements eval.RowSource.
-func (t tenant) Open(_ context.Context, s *plan.Scan) (eval.Rows, error) {
+func (t tenant) Open(ctx context.Context, s *plan.Scan) (eval.Rows, error) {
+	if s.External != nil {
+		return t.external(ctx, s)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out [][]types.Value
-	for _, cells := range t.rows[place{t.id, s.Base}] {
+	for _, cells := range t.rows[place{t.q.Tenant, s.Base}] {
 		var row []types.Value
 		for _, cols := range [][]plan.ScanColumn{s.Cols, s.Extra} {
 			for _, c := range cols {
@@ -132,4 +135,16 @@ func (t tenant) Open(_ context.Context, s *plan.Scan) (eval.Rows, error) {
 		out = append(out, row)
 	}
 	return eval.Slice(out), nil
+}
+
+func (t tenant) external(ctx context.Context, s *plan.Scan) (eval.Rows, error) {
+	if t.q.External == nil {
+		return nil, errs.New("hunttest.Query", errs.Unsupported, errs.DisabledFeature, "externaldata is not available")
+	}
+	var out [][]types.Value
+	err := t.q.External(ctx, s.External, func(row []types.Value) error {
+		out = append(out, s.ExternalRow(row))
+		return nil
+	})
+	return eval.Slice(out), err
 }

@@ -70,7 +70,7 @@ func Access(t *testing.T, open func(testing.TB) AccessStore) {
 	})
 	t.Run("people", func(t *testing.T) {
 		s, ctx := open(t), t.Context()
-		p := &access.Person{ID: ident.UserID(guid(1)), Tenant: tenantA, Login: "Zoë", Password: "$argon2id$", Roles: []access.Role{access.Admin}, Created: base}
+		p := &access.Person{ID: ident.UserID(guid(1)), Tenant: tenantA, Login: "Zoë", Password: "$argon2id$", Roles: []ident.RoleID{access.Admin}, Created: base}
 		check(t, s.CreatePerson(ctx, p))
 		same := *p
 		same.ID, same.Login = ident.UserID(guid(2)), "ZOË"

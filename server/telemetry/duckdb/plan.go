@@ -12,7 +12,6 @@ import (
 	"github.com/vedette-edr/vedette/kql/sqlgen"
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
@@ -25,19 +24,24 @@ const (
 // Query implements telemetry.Querier. What SQL can say whole streams from the worker; of
 // the rest the interpreter runs what SQL cannot say, on rows of the same snapshot.
 func (s *Store) Query(ctx context.Context, q *telemetry.Query, sink telemetry.Sink) (telemetry.Stats, error) {
-	st := s.statement(q.Tenant, q.Plan, q.Limits)
+	files, err := s.bring(ctx, q)
+	if err != nil {
+		return telemetry.Stats{}, err
+	}
+	defer s.drop(q.Tenant, files)
+	st := s.statement(q, q.Plan, files)
 	width := len(q.Plan.Columns())
 	stats, err := s.execute(ctx, st, func(row []types.Value) error { return sink(row[:width]) })
 	var unsupported *sqlgen.Unsupported
 	if !errors.As(err, &unsupported) {
 		return stats, err
 	}
-	return s.interpret(ctx, q, sink)
+	return s.interpret(ctx, q, files, sink)
 }
 
 // statement is a plan that is to be written as one statement.
-func (s *Store) statement(tenant ident.TenantID, root plan.Node, limits telemetry.Limits) *statement {
-	st := &statement{tenant: tenant, limits: limits}
+func (s *Store) statement(q *telemetry.Query, root plan.Node, files externals) *statement {
+	st := &statement{tenant: q.Tenant, limits: q.Limits}
 	for _, c := range root.Columns() {
 		st.columns = append(st.columns, c.Type)
 	}
@@ -46,22 +50,22 @@ func (s *Store) statement(tenant ident.TenantID, root plan.Node, limits telemetr
 		st.columns = []types.Type{types.Long}
 	}
 	st.sql = func(n *snapshot) (string, error) {
-		text, _, err := sqlgen.Generate(root, &sources{n, s.tables})
+		text, _, err := sqlgen.Generate(root, &sources{n, s.tables, files})
 		return text, planError(err)
 	}
 	return st
 }
 
 // interpret runs a plan of which SQL can say parts only, within the limits of the whole.
-func (s *Store) interpret(ctx context.Context, q *telemetry.Query, sink telemetry.Sink) (telemetry.Stats, error) {
+func (s *Store) interpret(ctx context.Context, q *telemetry.Query, files externals, sink telemetry.Sink) (telemetry.Stats, error) {
 	const op = "duckdb.Query"
 	limits := s.pool.cfg.bounded(q.Limits)
 	begin := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, errs.New(op, errs.Timeout, "", textTimeout))
 	defer cancel()
-	p := &parts{store: s, tenant: q.Tenant, limits: limits, left: partBytes, snap: s.snapshot(q.Tenant, "")}
+	p := &parts{store: s, query: q, files: files, limits: limits, left: partBytes, snap: s.snapshot(q.Tenant, "")}
 	defer s.release(p.snap)
-	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows})
+	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Places: s.places})
 	p.stats.Rows, p.stats.Bytes = 0, 0
 	if err == nil {
 		for _, row := range rows {
@@ -101,7 +105,8 @@ func interpretError(ctx context.Context, err error) error {
 // parts answers the subtrees of one query; it is the exec.Querier of the interpreter.
 type parts struct {
 	store  *Store
-	tenant ident.TenantID
+	query  *telemetry.Query
+	files  externals
 	limits telemetry.Limits
 	snap   *snapshot
 	left   int64 // bytes that rows may still take
@@ -111,12 +116,12 @@ type parts struct {
 // Query implements exec.Querier.
 func (p *parts) Query(ctx context.Context, n plan.Node) (eval.Rows, error) {
 	// Whether SQL can say it is asked before a worker is.
-	if _, _, err := sqlgen.Generate(n, &sources{p.snap.unread(), p.store.tables}); err != nil {
+	if _, _, err := sqlgen.Generate(n, &sources{p.snap.unread(), p.store.tables, p.files}); err != nil {
 		return nil, planError(err)
 	}
-	l := p.limits
-	l.Rows, l.Bytes = partRows, p.left
-	st := p.store.statement(p.tenant, n, l)
+	st := p.store.statement(p.query, n, p.files)
+	st.limits = p.limits
+	st.limits.Rows, st.limits.Bytes = partRows, p.left
 	st.snap = p.snap
 	width := len(n.Columns())
 	var rows [][]types.Value
@@ -167,13 +172,16 @@ func planError(err error) error {
 type sources struct {
 	*snapshot
 	tables map[string]*tableShape
+	files  externals
 }
 
 // Source implements sqlgen.Sources.
 func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
 	if scan.External != nil {
-		return sqlgen.Source{}, errs.New("duckdb.Query", errs.Unsupported, errs.DisabledFeature,
-			"externaldata is not available on this server: queries read the tables of telemetry alone, no addresses and no files")
+		if name := n.files[key(scan.External)]; name != "" {
+			return sqlgen.Source{Files: []string{n.prefix + "/" + name}}, nil
+		}
+		return sqlgen.Source{}, nil
 	}
 	shape := n.tables[scan.Base]
 	if shape == nil {

@@ -30,6 +30,8 @@ type WorkerConfig struct {
 	Idle time.Duration
 	// UID and GID are what workers become when the server is root; 0 means 65534.
 	UID, GID int
+	// Places is a file in MaxMind's format that says where addresses are; "" for none.
+	Places string
 	// Limits are the defaults and upper bounds of queries. Zero fields mean 100,000 rows,
 	// 124 MB, 200 s, 400 s of CPU, and Memory.
 	Limits telemetry.Limits

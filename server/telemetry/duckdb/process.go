@@ -55,7 +55,7 @@ type process struct {
 // startProcess starts a worker in the best sandbox that can be had.
 func startProcess(cfg *WorkerConfig, root, data, out string) (*process, error) {
 	setup := frame.Setup{
-		Data: data, Out: out, Memory: cfg.Memory * 7 / 10, Threads: cfg.Threads,
+		Data: data, Out: out, Memory: cfg.Memory * 7 / 10, Threads: cfg.Threads, Places: cfg.Places,
 		// Address space is more than memory: the Go runtime and every thread reserve some.
 		AddressSpace: cfg.Memory + 3<<30,
 	}

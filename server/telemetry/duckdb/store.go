@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/journal"
+	"github.com/vedette-edr/vedette/kql/funcs"
+	"github.com/vedette-edr/vedette/kql/geoip"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -67,6 +69,8 @@ type Store struct {
 	journal  *journal.Journal
 	manifest *manifest // used by the cutter and the merger, under manifestMu
 	pool     *pool
+	places   funcs.Places  // nil for none; stays open, a query that is still running may ask
+	fetching chan struct{} // one for each query that has external files in memory
 
 	manifestMu sync.Mutex
 	nextID     atomic.Int64 // last segment id given out
@@ -121,11 +125,16 @@ func Open(cfg Config) (*Store, error) {
 	cfg.Reserve = cmp.Or(cfg.Reserve, 256<<20)
 	cfg.MaxPending = cmp.Or(cfg.MaxPending, 32<<20)
 	s := &Store{cfg: cfg, clock: cfg.Clock, flight: new(sync.WaitGroup), files: map[place][]*segment{},
-		readers: map[uint64]struct{}{}, trouble: map[string]string{}, kick: make(chan struct{}, 1)}
+		readers: map[uint64]struct{}{}, trouble: map[string]string{}, kick: make(chan struct{}, 1), fetching: make(chan struct{}, maxFetching)}
 	s.drained = sync.NewCond(&s.mu)
 	var err error
 	if s.tables, err = shapes(cfg.Tables); err != nil {
 		return nil, fmt.Errorf("telemetry store: %w", err)
+	}
+	if cfg.Workers.Places != "" {
+		if s.places, err = geoip.Open(cfg.Workers.Places); err != nil {
+			return nil, fmt.Errorf("telemetry store: %w", err)
+		}
 	}
 	if err := s.recover(); err != nil {
 		_ = s.closeFiles() // why it cannot be opened is what counts

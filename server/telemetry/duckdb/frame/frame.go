@@ -48,6 +48,7 @@ type Setup struct {
 	Memory          int64 // DuckDB's memory limit in bytes
 	AddressSpace    int64 // RLIMIT_AS; 0 for none
 	Threads         int
+	Places          string // file for geo_info_from_ip_address, opened before the process is shut in; "" for none
 }
 
 // Hello is the worker's first word.

@@ -23,6 +23,8 @@ import (
 
 	_ "github.com/duckdb/duckdb-go/v2" // the engine
 
+	"github.com/vedette-edr/vedette/kql/funcs"
+	"github.com/vedette-edr/vedette/kql/geoip"
 	"github.com/vedette-edr/vedette/kql/sqlgen/duckfn"
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb/frame"
 )
@@ -75,6 +77,11 @@ func start(args []string, hello *frame.Hello) (*sql.Conn, error) {
 	if err := json.Unmarshal([]byte(args[0]), &s); err != nil {
 		return nil, fmt.Errorf("worker: argument: %w", err)
 	}
+	// From inside there is no file but the tenant's.
+	places, err := openPlaces(s.Places)
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
 	lacks, err := enter(&s)
 	if err != nil {
 		return nil, fmt.Errorf("worker: sandbox: %w", err)
@@ -88,7 +95,7 @@ func start(args []string, hello *frame.Hello) (*sql.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := duckfn.Register(conn); err != nil {
+	if err := duckfn.Register(conn, places); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	allowed := []string{s.Data}
@@ -114,6 +121,15 @@ func start(args []string, hello *frame.Hello) (*sql.Conn, error) {
 		}
 	}
 	return conn, nil
+}
+
+// openPlaces opens the database of places, nil for no path. It is open as long as the
+// process lives.
+func openPlaces(path string) (funcs.Places, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return geoip.Open(path)
 }
 
 // list renders paths as a SQL list.
