@@ -20,6 +20,9 @@ import (
 // Request is one query of one caller, who is the principal of the context.
 type Request struct {
 	Query string
+	// From and To bound the Timestamp of the rows that the query gets to see, as the
+	// published Timespan does; the zero time bounds nothing.
+	From, To time.Time
 }
 
 // Column is one column of a result.

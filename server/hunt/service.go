@@ -11,6 +11,7 @@ import (
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/schema"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/audit"
@@ -83,7 +84,7 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	start := s.now()
-	q, rows, err := s.run(ctx, caller, r.Query, start)
+	q, rows, err := s.runSpan(ctx, caller, r, start)
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
@@ -104,11 +105,18 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 // run compiles and runs text in the tenant of p, whose permission was decided before, and
 // records it once it was worth running.
 func (s *Service) run(ctx context.Context, p *access.Principal, text string, now time.Time) (*kql.Query, *telemetry.Result, error) {
+	return s.runSpan(ctx, p, Request{Query: text}, now)
+}
+
+// runSpan is run over a span of time.
+func (s *Service) runSpan(ctx context.Context, p *access.Principal, r Request, now time.Time) (*kql.Query, *telemetry.Result, error) {
 	const op = "hunt.run"
+	text := r.Query
 	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: s.probe(ctx, p)})
 	if err != nil {
 		return nil, nil, err
 	}
+	r.restrict(q.Root)
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -127,6 +135,38 @@ func (s *Service) run(ctx context.Context, p *access.Principal, text string, now
 	}
 	s.record(ctx, p, text, audit.Done)
 	return q, rows, nil
+}
+
+// restrict keeps every scan of a plan to the request's span. A table without a Timestamp
+// tells how things are, not what happened: it is left whole.
+func (r *Request) restrict(root plan.Node) {
+	if r.From.IsZero() && r.To.IsZero() {
+		return
+	}
+	plan.RestrictScans(root, func(s *plan.Scan) plan.Expr {
+		t, ok := schema.Lookup(s.Base)
+		if !ok {
+			return nil
+		}
+		if _, ok := t.Column("Timestamp"); !ok {
+			return nil
+		}
+		var out plan.Expr
+		add := func(op string, at time.Time) {
+			if at.IsZero() {
+				return
+			}
+			e := plan.NewCall(op, types.Bool, s.Read("Timestamp", types.Datetime), &plan.Const{V: types.NewDatetime(event.Ticks(at))})
+			if out == nil {
+				out = e
+			} else {
+				out = plan.NewCall("and", types.Bool, out, e)
+			}
+		}
+		add(">=", r.From)
+		add("<=", r.To)
+		return out
+	})
 }
 
 // tooMuch turns the store's refusal of one query's size or appetite into the published

@@ -3,15 +3,14 @@ package mde
 import (
 	"bufio"
 	"encoding/json"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/api/rows"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/hunt"
 )
@@ -80,8 +79,6 @@ type datasetStats struct {
 	TableSize     int64 `json:"table_size"` // bytes
 }
 
-type huntColumn struct{ Name, Type string }
-
 type completeness struct {
 	Complete bool      `json:"complete"`
 	Gaps     []huntGap `json:"gaps"`
@@ -106,23 +103,14 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	}
 	stats.ResourceUsage.CPU.Total = types.FormatTimespan(int64(h.Stats.CPU / (100 * time.Nanosecond)))
 	stats.ResourceUsage.Memory.PeakPerNode = h.Stats.Memory
-	columns := make([]huntColumn, len(h.Columns))
-	keys := make([][]byte, len(h.Columns))
-	for i, c := range h.Columns {
-		columns[i] = huntColumn{c.Name, c.Type.APIName()}
-		if c.JSON {
-			columns[i].Type = types.String.APIName()
-		}
-		keys[i] = append(appendString(nil, c.Name), ':')
-	}
 	gaps := completeness{Complete: h.Completeness.Complete, Gaps: []huntGap{}, More: h.Completeness.More}
 	for _, g := range h.Completeness.Gaps {
 		gaps.Gaps = append(gaps.Gaps, huntGap{DeviceID: g.Device, Source: g.Source, Reason: g.Reason, EventsLost: g.Lost, From: stamp(g.From), To: stamp(g.To)})
 	}
 	head, err := json.Marshal(struct {
 		Stats  huntStats
-		Schema []huntColumn
-	}{stats, columns})
+		Schema []rows.Column
+	}{stats, rows.Columns(h)})
 	if err != nil {
 		return errs.Wrap("mde.writeHunt", err)
 	}
@@ -136,66 +124,10 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	_, _ = b.Write(head[:len(head)-1])
 	_, _ = b.WriteString(`,"Results":[`)
-	writeRows(b, h, keys)
+	rows.Write(b, h)
 	_, _ = b.WriteString(`],"completeness":`)
 	_, _ = b.Write(tail)
 	_ = b.WriteByte('}')
 	_ = b.Flush()
 	return nil
-}
-
-func writeRows(b *bufio.Writer, h *hunt.Result, keys [][]byte) {
-	var cell []byte
-	for i, row := range h.Rows {
-		if i > 0 {
-			_ = b.WriteByte(',')
-		}
-		_ = b.WriteByte('{')
-		for j, v := range row {
-			if j > 0 {
-				_ = b.WriteByte(',')
-			}
-			_, _ = b.Write(keys[j])
-			cell = appendCell(cell[:0], v, h.Columns[j].JSON)
-			_, _ = b.Write(cell)
-		}
-		_ = b.WriteByte('}')
-	}
-}
-
-// appendCell renders a value as the published API does: a missing string is "", every
-// other missing value null. asText turns a dynamic value into the text of its JSON.
-func appendCell(b []byte, v types.Value, asText bool) []byte {
-	if asText {
-		return appendString(b, v.Text())
-	}
-	if v.Type == types.String {
-		return appendString(b, v.S)
-	}
-	if v.Null {
-		return append(b, "null"...)
-	}
-	switch v.Type {
-	case types.Bool:
-		return strconv.AppendBool(b, v.I != 0)
-	case types.Int, types.Long:
-		return strconv.AppendInt(b, v.I, 10)
-	case types.Real:
-		// JSON has no word for these; Kusto writes them as strings.
-		if math.IsNaN(v.F) || math.IsInf(v.F, 0) {
-			return appendString(b, types.FormatReal(v.F))
-		}
-		n, _ := json.Marshal(v.F)
-		return append(b, n...)
-	case types.Datetime:
-		return appendString(b, types.FormatDatetimeJSON(v.I))
-	case types.Dynamic:
-		return append(b, types.MarshalDynamic(v.D)...)
-	}
-	return appendString(b, v.Text())
-}
-
-func appendString(b []byte, s string) []byte {
-	q, _ := json.Marshal(s)
-	return append(b, q...)
 }
