@@ -18,6 +18,7 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
+	"github.com/vedette-edr/vedette/server/api/graph"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/portal"
@@ -103,10 +104,11 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 // routes is the route table of every API.
 func routes(s *Server) []api.Route {
 	c := s.control
-	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
+	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Applications: c.directory, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes())
+	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Now: s.cfg.Clock})
+	return slices.Concat(published.Routes(), security.Routes(), ti.Routes(c.indicators), own.Routes())
 }
 
 func newRouter(s *Server) (*api.Router, error) {
@@ -163,11 +165,11 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 	})
 }
 
-// isAPI reports whether a path is below the root of the published API or of the custom
-// TI API, in any case, with or without a doubled slash in front.
+// isAPI reports whether a path is below the root of the published API, of the custom TI
+// API, of Graph or of the web hooks of the flow connector, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0")
+	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions"}, func(root string) bool { return strings.EqualFold(first, root) })
 }
 
 func (f *front) run(ctx context.Context, g *errgroup.Group) {

@@ -139,6 +139,8 @@ var Fields = filter.Schema{
 	{Name: "firstEventTime", Type: filter.Time},
 	{Name: "lastEventTime", Type: filter.Time},
 	{Name: "lastUpdateTime", Type: filter.Time},
+	{Name: "classification", Type: filter.String},
+	{Name: "determination", Type: filter.String},
 	{Name: "suppressed", Type: filter.Bool},
 }
 

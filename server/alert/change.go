@@ -50,6 +50,7 @@ var spellings = map[string]string{
 	"compromised account":              "CompromisedUser",
 	"compromiseduser":                  "CompromisedUser",
 	"compromisedaccount":               "CompromisedUser",       // Graph's word
+	"confirmedactivity":                "ConfirmedUserActivity", // Graph's word
 	"notenoughdatatovalidate":          "InsufficientData",      // Graph's word
 	"apt":                              "MultiStagedAttack",     // withdrawn in 2022; clients still send it
 	"securitypersonnel":                "MaliciousUserActivity", // likewise

@@ -19,7 +19,8 @@ var alertTable = table{
 		"id": "fold_id", "incidentId": "incident", "investigationId": "investigation", "assignedTo": "assigned",
 		"severity": "severity", "status": "status", "category": "category", "detectionSource": "source",
 		"machineId": "device", "title": "title", "alertCreationTime": "created", "firstEventTime": "first_event",
-		"lastEventTime": "last_event", "lastUpdateTime": "updated", "suppressed": "suppressed",
+		"lastEventTime": "last_event", "lastUpdateTime": "updated", "classification": "classification",
+		"determination": "determination", "suppressed": "suppressed",
 	},
 }
 
@@ -42,8 +43,9 @@ func (a Alerts) CreateAlerts(ctx context.Context, alerts []*alert.Alert) ([]*ale
 			}
 			args := append([]any{string(al.Tenant), string(al.ID)}, alertColumns(al, doc)...)
 			r, err := q.ExecContext(ctx, `INSERT INTO alert (tenant, id, fold_id, device, incident, investigation, severity,
-				status, category, source, title, assigned, created, first_event, last_event, updated, suppressed, doc)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, args...)
+				status, category, source, title, assigned, created, first_event, last_event, updated,
+				classification, determination, suppressed, doc)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, args...)
 			if err != nil {
 				return err
 			}
@@ -66,7 +68,8 @@ func alertColumns(a *alert.Alert, doc string) []any {
 	return []any{
 		text(string(a.ID)), text(string(a.Device)), number(int64(a.Incident)), number(a.Investigation), text(string(a.Severity)), text(string(a.Status)),
 		text(a.Category), text(a.DetectionSource), text(a.Title), text(a.AssignedTo),
-		stamp(a.Created), stamp(a.FirstEvent), stamp(a.LastEvent), stamp(a.Updated), flag(a.Suppression != 0), doc,
+		stamp(a.Created), stamp(a.FirstEvent), stamp(a.LastEvent), stamp(a.Updated), text(a.Classification), text(a.Determination),
+		flag(a.Suppression != 0), doc,
 	}
 }
 
@@ -98,7 +101,7 @@ func (a Alerts) UpdateAlert(ctx context.Context, tenant ident.TenantID, id ident
 		}
 		_, err = q.ExecContext(ctx, `UPDATE alert SET fold_id = ?, device = ?, incident = ?, investigation = ?, severity = ?, status = ?,
 			category = ?, source = ?, title = ?, assigned = ?, created = ?, first_event = ?, last_event = ?,
-			updated = ?, suppressed = ?, doc = ? WHERE tenant = ? AND id = ?`,
+			updated = ?, classification = ?, determination = ?, suppressed = ?, doc = ? WHERE tenant = ? AND id = ?`,
 			append(alertColumns(al, doc), string(tenant), string(id))...)
 		out = al
 		return err

@@ -1,6 +1,8 @@
 -- What people and rules do with alerts. alert_absorbed remembers detections that were
 -- merged into an alert; history is of alerts and incidents; counter gives ids.
 
+ALTER TABLE alert ADD COLUMN classification TEXT;
+ALTER TABLE alert ADD COLUMN determination TEXT;
 ALTER TABLE alert ADD COLUMN suppressed BIGINT NOT NULL DEFAULT 0;
 
 DROP INDEX alert_device;

@@ -104,6 +104,10 @@ func alertValue(a *alert.Alert, field string) any {
 		return zeroIsNull(int64(a.Incident))
 	case "investigationId":
 		return zeroIsNull(a.Investigation)
+	case "classification":
+		return a.Classification
+	case "determination":
+		return a.Determination
 	case "suppressed":
 		return a.Suppression != 0
 	case "assignedTo":
@@ -142,7 +146,7 @@ func filterAlerts(t *testing.T, s alert.Store) {
 			rows = append(rows, &alert.Alert{
 				ID: ident.AlertID(fmt.Sprintf("da%d_1", n)), Tenant: tenant, Title: drawText(r), AssignedTo: drawText(r), Category: drawText(r),
 				Severity: alert.Severity(drawText(r)), Incident: ident.IncidentID(drawInt(r)), Created: drawTime(r), Updated: drawTime(r), Device: device(n % 2),
-				Investigation: drawInt(r), Suppression: ident.SuppressionID(rapid.IntRange(0, 1).Draw(r, "suppressed")),
+				Investigation: drawInt(r), Classification: drawText(r), Determination: drawText(r), Suppression: ident.SuppressionID(rapid.IntRange(0, 1).Draw(r, "suppressed")),
 			})
 		}
 		_, err := s.CreateAlerts(t.Context(), rows)
