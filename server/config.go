@@ -1,9 +1,12 @@
 package server
 
 import (
+	"crypto/tls"
 	"log/slog"
+	"net/netip"
 	"time"
 
+	"github.com/vedette-edr/vedette/server/connector/mail"
 	"github.com/vedette-edr/vedette/server/external"
 )
 
@@ -17,12 +20,18 @@ type Config struct {
 	// DiskReserve is the free space of the data directory's file system, in bytes, below
 	// which no telemetry is taken in; 0 for the store's default.
 	DiskReserve int64
-	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
-	External    external.Config // files that queries may name by address; the zero value allows none
-	Version     string
-	Log         *slog.Logger     // nil discards
-	Clock       func() time.Time // nil for time.Now
-	Worker      []string         // command that starts a query worker; nil for this program with "worker"
+	GeoIP       string // file in MaxMind's format that says where addresses are; "" for none
+	// Mail is how mail goes out; without a URL the server sends none.
+	Mail mail.Config
+	// HookNetworks are private networks in which web hooks may be; HookTLS says whose
+	// certificates are trusted there, nil for the system's authorities.
+	HookNetworks []netip.Prefix
+	HookTLS      *tls.Config
+	External     external.Config // files that queries may name by address; the zero value allows none
+	Version      string
+	Log          *slog.Logger     // nil discards
+	Clock        func() time.Time // nil for time.Now
+	Worker       []string         // command that starts a query worker; nil for this program with "worker"
 }
 
 func (c *Config) defaults() {

@@ -18,6 +18,8 @@ import (
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/ca"
 	"github.com/vedette-edr/vedette/server/detect/ioc"
+	"github.com/vedette-edr/vedette/server/connector/mail"
+	"github.com/vedette-edr/vedette/server/connector/webhook"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/gateway"
@@ -25,6 +27,8 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/notify"
+	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/store"
 )
 
@@ -41,6 +45,9 @@ type control struct {
 	raised     *bus.Topic[alert.Created]
 	changed    *bus.Topic[alert.Updated]
 	incidents  *incident.Service
+	notices    *notify.Service
+	sender     *notify.Sender
+	hooks      *webhook.Client
 	actions    *action.Service
 	dispatch   *action.Dispatcher
 	indicators *indicator.Service
@@ -74,11 +81,15 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.directory = access.NewDirectory(access.DirectoryConfig{Tenants: c.store.Access(), Applications: c.store.Access(),
 		People: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), TokenKey: key.Derive("enrolment-token"), Clock: clock})
+	if err = c.openNotices(); err != nil {
+		c.close()
+		return nil, err
+	}
 	c.incidents = incident.New(incident.Config{Store: c.store.Incidents(), Links: c.store.Incidents(), History: c.store.Histories(), Audit: c.audit,
-		Clock: clock, Atomic: c.store.Atomic})
+		Clock: clock, Atomic: c.store.Atomic, Observers: []incident.Observer{c.notices}})
 	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Suppressions: c.store.Alerts(), History: c.store.Histories(),
 		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
-		Observers: []alert.Observer{c.incidents}})
+		Observers: []alert.Observer{c.incidents, c.notices}})
 	c.incidents.Use(c.alerts)
 	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
@@ -160,6 +171,7 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 		})
 	})
 	g.Go(func() error { return c.tend(ctx) })
+	g.Go(func() error { return c.sender.Run(ctx) })
 	g.Go(func() error {
 		return every(ctx, time.Hour, func(ctx context.Context) {
 			if err := c.authority.Maintain(ctx); err != nil && ctx.Err() == nil {
@@ -167,6 +179,25 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 		})
 	})
+}
+
+// openNotices makes what tells people and systems of alerts. Who is told decides with the
+// alert, who tells runs beside.
+func (c *control) openNotices() error {
+	cfg := c.server.cfg
+	var mailer notify.Mailer
+	if cfg.Mail.URL != "" {
+		m, err := mail.Open(cfg.Mail)
+		if err != nil {
+			return err
+		}
+		mailer = m
+	}
+	c.hooks = webhook.New(webhook.Config{Guard: outbound.Guard{Allowed: cfg.HookNetworks}, TLS: cfg.HookTLS, Clock: cfg.Clock})
+	c.notices = notify.New(notify.Config{Store: c.store.Notifications(), Sealer: c.store.Key(), Groups: groups{c.devices}, Audit: c.audit,
+		Clock: cfg.Clock, URL: c.server.where.url, Atomic: c.store.Atomic})
+	c.sender = notify.NewSender(c.notices, mailer, c.hooks, cfg.Log)
+	return nil
 }
 
 // tend keeps incidents: it files alerts that are in none, once, and forgets what is too
@@ -210,6 +241,9 @@ func (g groups) GroupOf(ctx context.Context, tenant ident.TenantID, id ident.Dev
 }
 
 func (c *control) close() {
+	if c.hooks != nil {
+		c.hooks.Close()
+	}
 	if c.matcher != nil {
 		c.matcher.Close()
 	}

@@ -18,11 +18,13 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
+	"github.com/vedette-edr/vedette/server/api/feed"
 	"github.com/vedette-edr/vedette/server/api/graph"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/portal"
 	"github.com/vedette-edr/vedette/server/api/ti"
+	"github.com/vedette-edr/vedette/server/api/triage"
 	"github.com/vedette-edr/vedette/server/audit"
 )
 
@@ -77,7 +79,11 @@ func newFront(s *Server) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	public := publicHandler(s, router)
+	hosts, err := newHosts(s, router)
+	if err != nil {
+		return nil, err
+	}
+	public := publicHandler(s, hosts)
 	conf, err := s.gateway.TLSConfig(s.where.hosts, tls.Certificate{})
 	if err != nil {
 		return nil, err
@@ -108,11 +114,48 @@ func routes(s *Server) []api.Route {
 		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Applications: c.directory, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Now: s.cfg.Clock})
-	return slices.Concat(published.Routes(), security.Routes(), ti.Routes(c.indicators), own.Routes())
+	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
+	return slices.Concat(published.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes())
 }
 
-func newRouter(s *Server) (*api.Router, error) {
-	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock}, routes(s))
+func feeds(s *Server) *feed.API {
+	c := s.control
+	return feed.New(feed.Config{Alerts: c.alerts, Devices: c.devices, Subscriptions: c.notices, Now: s.cfg.Clock})
+}
+
+// exporters are the first labels of the hosts of the SIEM alert exporter.
+var exporters = []string{"wdatp-alertexporter-us", "wdatp-alertexporter-eu", "wdatp-alertexporter-uk"}
+
+// newHosts serves what differs by the host that a request was sent to: on Graph's, paths
+// that are the custom TI API's elsewhere are not there; on the exporter's, /api/alerts is
+// its feed.
+func newHosts(s *Server, all *api.Router) (http.Handler, error) {
+	var graphs []api.Route
+	for _, r := range routes(s) {
+		if graph.Owns(r.Pattern) {
+			graphs = append(graphs, r)
+		}
+	}
+	labels := map[string]http.Handler{}
+	g, err := routerOf(s, graphs)
+	if err != nil {
+		return nil, err
+	}
+	labels["graph"] = g
+	e, err := routerOf(s, feeds(s).Exporter())
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range exporters {
+		labels[l] = e
+	}
+	return api.ByHost(all, labels), nil
+}
+
+func newRouter(s *Server) (*api.Router, error) { return routerOf(s, routes(s)) }
+
+func routerOf(s *Server, routes []api.Route) (*api.Router, error) {
+	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock}, routes)
 }
 
 // verifier lets the router authenticate by the authority, which knows its own audiences.

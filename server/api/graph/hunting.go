@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -98,7 +96,7 @@ func timespan(s string, now time.Time) (from, to time.Time, err error) {
 	bad := errs.New("graph.timespan", errs.Invalid, errs.BadRequest, "Timespan: %q is no ISO 8601 duration or interval, such as P30D or 2026-02-01T08:00:00Z/2026-02-15T08:00:00Z", clip(s))
 	first, second, pair := strings.Cut(s, "/")
 	if !pair {
-		d, ok := duration(first)
+		d, ok := api.ParseDuration(first)
 		if !ok {
 			return from, to, bad
 		}
@@ -106,8 +104,8 @@ func timespan(s string, now time.Time) (from, to time.Time, err error) {
 	}
 	from, okFrom := api.ParseTime(first)
 	to, okTo := api.ParseTime(second)
-	before, okBefore := duration(first)
-	after, okAfter := duration(second)
+	before, okBefore := api.ParseDuration(first)
+	after, okAfter := api.ParseDuration(second)
 	switch {
 	case okFrom && okTo:
 	case okFrom && okAfter:
@@ -121,30 +119,6 @@ func timespan(s string, now time.Time) (from, to time.Time, err error) {
 		return time.Time{}, time.Time{}, bad
 	}
 	return from, to, nil
-}
-
-var durationForm = regexp.MustCompile(`^P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:(\d{1,7})S)?)?$`)
-
-// duration reads an ISO 8601 duration; a year is 365 days and a month 30.
-func duration(s string) (time.Duration, bool) {
-	m := durationForm.FindStringSubmatch(strings.ToUpper(s))
-	if m == nil {
-		return 0, false
-	}
-	const day = 24 * time.Hour
-	var d time.Duration
-	parts := 0
-	for i, unit := range []time.Duration{365 * day, 30 * day, 7 * day, day, time.Hour, time.Minute, time.Second} {
-		if m[i+1] == "" {
-			continue
-		}
-		n, _ := strconv.Atoi(m[i+1]) // digits, few enough
-		parts++
-		if d += time.Duration(n) * unit; d > 100*365*day || d < 0 {
-			return 0, false
-		}
-	}
-	return d, parts > 0
 }
 
 func clip(s string) string {
