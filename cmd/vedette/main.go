@@ -29,17 +29,21 @@ type commands struct {
 	Output  string           `short:"o" help:"Form of the answer: ${enum}." enum:"table,json,csv" default:"table"`
 	Version kong.VersionFlag `help:"Print the version."`
 
-	Hunt       huntCommand       `cmd:"" help:"Run a KQL query over the telemetry."`
-	KQL        kqlCommand        `cmd:"" name:"kql" help:"The query language itself: check, explain, conformance. Needs no server."`
-	Alert      alertCommand      `cmd:"" help:"Alerts."`
-	Device     deviceCommand     `cmd:"" help:"Devices and response actions on them."`
-	Action     actionCommand     `cmd:"" help:"Response actions, pending and past."`
-	Indicator  indicatorCommand  `cmd:"" help:"Indicators: hashes, addresses, domains, URLs."`
-	Definition definitionCommand `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
-	IOC        iocCommand        `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`
-	Schema     schemaCommand     `cmd:"" help:"The hunting tables and their columns."`
-	App        appCommand        `cmd:"" help:"API applications and their permissions."`
-	Token      tokenCommand      `cmd:"" help:"Print an access token, for curl and scripts."`
+	Hunt         huntCommand         `cmd:"" help:"Run a KQL query over the telemetry."`
+	KQL          kqlCommand          `cmd:"" name:"kql" help:"The query language itself: check, explain, conformance. Needs no server."`
+	Alert        alertCommand        `cmd:"" help:"Alerts."`
+	Incident     incidentCommand     `cmd:"" help:"Incidents: alerts that belong together."`
+	Suppression  suppressionCommand  `cmd:"" help:"Rules about alerts that nobody needs to look at."`
+	Notification notificationCommand `cmd:"" help:"Who is told of alerts and incidents, by mail and web hook."`
+	Subscription subscriptionCommand `cmd:"" help:"Web hook subscriptions of the flow connector."`
+	Device       deviceCommand       `cmd:"" help:"Devices and response actions on them."`
+	Action       actionCommand       `cmd:"" help:"Response actions, pending and past."`
+	Indicator    indicatorCommand    `cmd:"" help:"Indicators: hashes, addresses, domains, URLs."`
+	Definition   definitionCommand   `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
+	IOC          iocCommand          `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`
+	Schema       schemaCommand       `cmd:"" help:"The hunting tables and their columns."`
+	App          appCommand          `cmd:"" help:"API applications and their permissions."`
+	Token        tokenCommand        `cmd:"" help:"Print an access token, for curl and scripts."`
 }
 
 // session is what commands run with.
