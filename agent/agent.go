@@ -75,7 +75,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a := &Agent{conf: c}
-	if a.unlock, err = lock(filepath.Join(c.StateDir, "lock")); err != nil {
+	if a.unlock, err = lock(ctx, filepath.Join(c.StateDir, "lock"), lockPatience); err != nil {
 		return nil, err
 	}
 	defer func() {

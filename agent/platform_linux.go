@@ -163,14 +163,22 @@ func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) e
 		})
 	}
 	wg.Go(func() { p.set.Run(ctx) })
-	wg.Go(func() {
-		if err := p.isolator.Watch(ctx); err != nil && ctx.Err() == nil {
-			p.conf.Log.Error("watching isolation", "err", err)
-		}
-	})
+	wg.Go(func() { p.watchIsolation(ctx) })
 	wg.Go(func() { p.announce(ctx, watching) })
 	wg.Wait()
 	return nil
+}
+
+// watchIsolation holds the isolation. Where the device cannot be isolated at all there is
+// nothing to hold, and the facility nftables, which is missing then, says so.
+func (p *platform) watchIsolation(ctx context.Context) {
+	err := p.isolator.Watch(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	if _, unable := p.isolator.Status(); unable == nil {
+		p.conf.Log.Error("watching isolation", "err", err)
+	}
 }
 
 // announce waits until the sensors watch, says so, and logs what they lack.

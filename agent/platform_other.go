@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/vedette-edr/vedette/agent/link"
 	"github.com/vedette-edr/vedette/agent/sensor"
@@ -31,4 +32,8 @@ func (*platform) respond(context.Context, *wire.Command) link.Result { return li
 func (*platform) health(context.Context) link.Health                 { return link.Health{} }
 func (*platform) enforce(string) (link.Indicators, error)            { return nil, errPlatform }
 func (*platform) close()                                             {}
-func lock(string) (func(), error)                                    { return nil, errPlatform }
+
+// lockPatience is not used here.
+const lockPatience = 0
+
+func lock(context.Context, string, time.Duration) (func(), error) { return nil, errPlatform }

@@ -161,8 +161,16 @@ type HuntResult struct {
 	}
 	Schema []struct{ Name, Type string }
 	// Results has one map a row, keyed by column name; order columns by Schema.
-	Results      []map[string]any
+	Results []map[string]any
+	// MoreResults are the further tables of queries that answer several, as with fork.
+	MoreResults  []HuntTable   `json:",omitempty"`
 	Completeness *Completeness `json:"completeness"`
+}
+
+// HuntTable is a further table of a hunting query.
+type HuntTable struct {
+	Schema  []struct{ Name, Type string }
+	Results []map[string]any
 }
 
 // Completeness says what telemetry the server knows to be missing from a result.

@@ -118,6 +118,9 @@ func TestAgentWithoutPrivileges(t *testing.T) {
 				}
 				return nil
 			})
+			if said := p.out.String(); strings.Contains(said, "watching isolation") {
+				t.Errorf("the log complains a second time of isolation, which is a facility that is missing:\n%s", said)
+			}
 			if slices.Contains(before, st.Device) {
 				t.Errorf("the device %s was there before", st.Device)
 			}

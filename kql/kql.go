@@ -33,7 +33,8 @@ type Query struct {
 	Root    plan.Node
 	Columns []plan.Column // of the result, in order
 	Render  *bind.Render  // what render asked for, or nil
-	// More are the further results of fork and facet; Root is the first.
+	// More are the further results: of fork and facet, where Root is the first, and of a text
+	// of several queries, where Root is the last.
 	More []plan.Node
 }
 

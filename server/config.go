@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/connector/mail"
 	"github.com/vedette-edr/vedette/server/external"
+	"github.com/vedette-edr/vedette/server/hunt"
 )
 
 // Config is how a server runs. DataDir and Listen are required.
@@ -20,6 +22,10 @@ type Config struct {
 	// DiskReserve is the free space of the data directory's file system, in bytes, below
 	// which no telemetry is taken in; 0 for the store's default.
 	DiskReserve int64
+	// RateLimit multiplies the published limits of API calls; 0 for 1, below 0 for no limits.
+	RateLimit float64
+	// RouteLimits replaces the limits of single routes, by "GET /api/alerts".
+	RouteLimits map[string]api.Limit
 	GeoIP       string // file in MaxMind's format that says where addresses are; "" for none
 	// Mail is how mail goes out; without a URL the server sends none.
 	Mail mail.Config
@@ -28,6 +34,7 @@ type Config struct {
 	HookNetworks []netip.Prefix
 	HookTLS      *tls.Config
 	External     external.Config // files that queries may name by address; the zero value allows none
+	Quota        hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
 	Version      string
 	Log          *slog.Logger     // nil discards
 	Clock        func() time.Time // nil for time.Now

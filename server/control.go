@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/vedette-edr/vedette/server/connector/webhook"
 	"github.com/vedette-edr/vedette/server/detect/ioc"
 	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/health"
@@ -41,6 +43,8 @@ type control struct {
 	directory  *access.Directory
 	authority  *access.Authority
 	devices    *device.Service
+	groups     *group.Service
+	moved      *bus.Topic[device.Moved]
 	alerts     *alert.Service
 	raised     *bus.Topic[alert.Created]
 	changed    *bus.Topic[alert.Updated]
@@ -62,7 +66,7 @@ const sweepEvery = 10 * time.Second
 const enrolmentLife = 30 * 24 * time.Hour
 
 func newControl(ctx context.Context, s *Server) (*control, error) {
-	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, changed: &bus.Topic[alert.Updated]{}, nudges: &nudges{}}
+	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, changed: &bus.Topic[alert.Updated]{}, moved: &bus.Topic[device.Moved]{}, nudges: &nudges{}}
 	clock := s.cfg.Clock
 	var err error
 	if c.store, err = store.Open(ctx, store.Config{Dir: s.cfg.DataDir, Clock: clock}); err != nil {
@@ -79,8 +83,11 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	key := c.store.Key()
 	c.audit = audit.New(c.store.Audit(), key.Derive("audit"), clock)
 	c.directory = access.NewDirectory(access.DirectoryConfig{Tenants: c.store.Access(), Applications: c.store.Access(),
-		People: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
-	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), TokenKey: key.Derive("enrolment-token"), Clock: clock})
+		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(),
+		SignIns: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
+	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
+	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
+		TokenKey: key.Derive("enrolment-token"), Clock: clock})
 	if err = c.openNotices(); err != nil {
 		c.close()
 		return nil, err
@@ -94,9 +101,9 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
-	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Now: clock})
+	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
-		Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Now: clock})
+		Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
 	if err := c.start(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -147,9 +154,19 @@ func (c *control) start(ctx context.Context) error {
 	if err := c.readdress(); err != nil {
 		return err
 	}
-	var err error
+	tenants, err := c.store.Access().Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	ids := make([]ident.TenantID, len(tenants))
+	for i, t := range tenants {
+		ids[i] = t.ID
+	}
+	if err := c.groups.Load(ctx, ids); err != nil {
+		return err
+	}
 	if c.authority, err = access.OpenAuthority(ctx, access.AuthorityConfig{Keys: c.store.Access(), Applications: c.store.Access(),
-		People: c.store.Access(), URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
+		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(), Scoper: c.groups, URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
 		return err
 	}
 	return c.indicators.Load(ctx)
@@ -173,9 +190,17 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return c.tend(ctx) })
 	g.Go(func() error { return c.sender.Run(ctx) })
 	g.Go(func() error {
+		return c.groups.Run(ctx, func(err error) { log.Error("sorting devices into groups", "err", err) })
+	})
+	moved := c.moved.Subscribe(4096)
+	g.Go(func() error { return c.regroup(ctx, moved) })
+	g.Go(func() error {
 		return every(ctx, time.Hour, func(ctx context.Context) {
 			if err := c.authority.Maintain(ctx); err != nil && ctx.Err() == nil {
 				log.Error("keeping the signing keys", "err", err)
+			}
+			if err := c.directory.Maintain(ctx); err != nil && ctx.Err() == nil {
+				log.Error("forgetting sign-ins that have expired", "err", err)
 			}
 		})
 	})
@@ -238,6 +263,39 @@ func (g groups) GroupOf(ctx context.Context, tenant ident.TenantID, id ident.Dev
 		return 0, err
 	}
 	return d.Group, nil
+}
+
+// regroup tells devices that changed their group. What is lost here a device learns with
+// its next heartbeat.
+func (c *control) regroup(ctx context.Context, moved *bus.Subscription[device.Moved]) error {
+	defer moved.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-moved.Events():
+			if g := c.nudges.gateway.Load(); g != nil {
+				if err := g.Regrouped(ctx, m.Tenant, m.Devices); err != nil && ctx.Err() == nil {
+					c.server.cfg.Log.Error("telling devices of their group", "err", err)
+				}
+			}
+		}
+	}
+}
+
+// membership tells the matcher which group a device is in.
+type membership struct{ devices device.Store }
+
+// DeviceGroup implements ioc.Groups.
+func (m membership) DeviceGroup(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (string, error) {
+	d, err := m.devices.Get(ctx, tenant, id)
+	if errs.Is(err, errs.NotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return strconv.FormatInt(d.Group, 10), nil
 }
 
 func (c *control) close() {

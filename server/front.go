@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
@@ -75,11 +76,12 @@ func (l *listeners) close() {
 const shutdownGrace = 10 * time.Second
 
 func newFront(s *Server) (*front, error) {
-	router, err := newRouter(s)
+	limits := limits(s)
+	router, err := routerOf(s, limits, routes(s))
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := newHosts(s, router)
+	hosts, err := newHosts(s, limits, router)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +114,7 @@ func routes(s *Server) []api.Route {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
-	own := admin.New(admin.Config{Applications: c.directory, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
+	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
 	return slices.Concat(published.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes())
@@ -129,7 +131,7 @@ var exporters = []string{"wdatp-alertexporter-us", "wdatp-alertexporter-eu", "wd
 // newHosts serves what differs by the host that a request was sent to: on Graph's, paths
 // that are the custom TI API's elsewhere are not there; on the exporter's, /api/alerts is
 // its feed.
-func newHosts(s *Server, all *api.Router) (http.Handler, error) {
+func newHosts(s *Server, limits *api.Limits, all *api.Router) (http.Handler, error) {
 	var graphs []api.Route
 	for _, r := range routes(s) {
 		if graph.Owns(r.Pattern) {
@@ -137,12 +139,12 @@ func newHosts(s *Server, all *api.Router) (http.Handler, error) {
 		}
 	}
 	labels := map[string]http.Handler{}
-	g, err := routerOf(s, graphs)
+	g, err := routerOf(s, limits, graphs)
 	if err != nil {
 		return nil, err
 	}
 	labels["graph"] = g
-	e, err := routerOf(s, feeds(s).Exporter())
+	e, err := routerOf(s, limits, feeds(s).Exporter())
 	if err != nil {
 		return nil, err
 	}
@@ -152,10 +154,22 @@ func newHosts(s *Server, all *api.Router) (http.Handler, error) {
 	return api.ByHost(all, labels), nil
 }
 
-func newRouter(s *Server) (*api.Router, error) { return routerOf(s, routes(s)) }
+func routerOf(s *Server, limits *api.Limits, routes []api.Route) (*api.Router, error) {
+	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
+		Limits: limits}, routes)
+}
 
-func routerOf(s *Server, routes []api.Route) (*api.Router, error) {
-	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock}, routes)
+// limits returns how calls are limited, nil for not at all, with the metric of refusals.
+func limits(s *Server) *api.Limits {
+	if s.cfg.RateLimit < 0 {
+		return nil
+	}
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "vedette_api_limited_total", Help: "API calls refused with 429 because the caller or tenant made too many.",
+	}, []string{"method", "route"})
+	s.metrics.MustRegister(refused)
+	return &api.Limits{Factor: s.cfg.RateLimit, Routes: s.cfg.RouteLimits,
+		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}
 }
 
 // verifier lets the router authenticate by the authority, which knows its own audiences.

@@ -65,8 +65,12 @@ func (t *stream) reconcileTenant(ctx context.Context, tenant ident.TenantID, sin
 		if err != nil {
 			return nil, err
 		}
+		defer r.Close()
 		out := map[ident.AlertID]int{}
-		for _, row := range r.Rows {
+		for row, err := range r.Rows.All() {
+			if err != nil {
+				return nil, err
+			}
 			out[ident.AlertID(row[0].S)] = int(row[1].I)
 		}
 		return out, nil

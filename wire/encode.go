@@ -28,7 +28,7 @@ type Encoder struct {
 }
 
 // keepContent is the size of a batch up to which the tables are kept for the next one.
-const keepContent = 512 << 10
+const keepContent = 2 << 20
 
 // EncodeBatch does what the function of that name does. The frame is the caller's.
 func (x *Encoder) EncodeBatch(h Header, events []*event.Event, gaps []event.Gap) ([]byte, error) {

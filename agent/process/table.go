@@ -17,7 +17,7 @@ type Config struct {
 	MaxLive  int              // living processes kept; 0 means 65536
 	MaxEnded int              // ended processes kept; 0 means 8192
 	Linger   time.Duration    // how long an ended process is kept at most; 0 means 30 s
-	MaxText  int              // bytes of command lines and paths kept; 0 means 8 MiB
+	MaxText  int              // bytes of command lines and paths kept; 0 means 4 MiB
 	Accounts *Accounts        // nil means NewAccounts("/etc/passwd", …)
 	Now      func() time.Time // nil means time.Now
 }
@@ -109,7 +109,7 @@ func New(cfg Config) *Table {
 		cfg.Linger = 30 * time.Second
 	}
 	if cfg.MaxText <= 0 {
-		cfg.MaxText = 8 << 20
+		cfg.MaxText = 4 << 20
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

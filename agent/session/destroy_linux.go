@@ -42,6 +42,17 @@ func (p Protocol) states() uint32 {
 // chosen, and returns how many it ended. Sockets that went meanwhile do not count; a
 // kernel without CONFIG_INET_DIAG_DESTROY gives EOPNOTSUPP.
 func Destroy(chosen func(remote netip.AddrPort) bool, protocols ...Protocol) (int, error) {
+	return destroyAll(byRemote(chosen), protocols)
+}
+
+// choice says whether the session between two ends is to be ended.
+type choice func(local, remote netip.AddrPort) bool
+
+func byRemote(chosen func(netip.AddrPort) bool) choice {
+	return func(_, remote netip.AddrPort) bool { return chosen(remote) }
+}
+
+func destroyAll(chosen choice, protocols []Protocol) (int, error) {
 	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return 0, err
@@ -60,7 +71,7 @@ func Destroy(chosen func(remote netip.AddrPort) bool, protocols ...Protocol) (in
 	return n, nil
 }
 
-func destroy(c *netlink.Conn, p Protocol, family byte, chosen func(netip.AddrPort) bool) (n int, err error) {
+func destroy(c *netlink.Conn, p Protocol, family byte, chosen choice) (n int, err error) {
 	sockets, err := c.Dump(netlink.Message{
 		Type: unix.SOCK_DIAG_BY_FAMILY, Flags: unix.NLM_F_REQUEST,
 		Data: request(p, family, make([]byte, idSize)), What: "list sockets",
@@ -73,7 +84,7 @@ func destroy(c *netlink.Conn, p Protocol, family byte, chosen func(netip.AddrPor
 			continue
 		}
 		id := s.Data[answerID : answerID+idSize]
-		if !chosen(peer(family, id)) {
+		if !chosen(own(family, id), peer(family, id)) {
 			continue
 		}
 		_, err := c.Do(netlink.Message{
@@ -95,6 +106,14 @@ func request(p Protocol, family byte, id []byte) []byte {
 	b = append(b, family, byte(p), 0, 0)
 	b = native.AppendUint32(b, p.states())
 	return append(b, id...)
+}
+
+func own(family byte, id []byte) netip.AddrPort {
+	port := binary.BigEndian.Uint16(id)
+	if family == unix.AF_INET {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(id[4:8])), port)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(id[4:20])).Unmap(), port)
 }
 
 func peer(family byte, id []byte) netip.AddrPort {

@@ -16,11 +16,20 @@ import (
 // in, so that containers are not left out. It goes on past a namespace that it cannot
 // enter and returns those errors together.
 func DestroyEverywhere(chosen func(remote netip.AddrPort) bool, protocols ...Protocol) (int, error) {
+	return everywhere(byRemote(chosen), protocols)
+}
+
+// DestroyBetween ends the session between two ends, in whichever network namespace it is.
+func DestroyBetween(local, remote netip.AddrPort, protocols ...Protocol) (int, error) {
+	return everywhere(func(l, r netip.AddrPort) bool { return l == local && r == remote }, protocols)
+}
+
+func everywhere(chosen choice, protocols []Protocol) (int, error) {
 	own, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
 		return 0, fmt.Errorf("own network namespace: %w", err)
 	}
-	n, err := Destroy(chosen, protocols...)
+	n, err := destroyAll(chosen, protocols)
 	all := []error{err}
 	seen := map[string]bool{own: true}
 	links, _ := filepath.Glob("/proc/[0-9]*/ns/net") // a malformed pattern is its only error
@@ -39,7 +48,7 @@ func DestroyEverywhere(chosen func(remote netip.AddrPort) bool, protocols ...Pro
 	return n, errors.Join(all...)
 }
 
-func destroyIn(path string, chosen func(netip.AddrPort) bool, protocols []Protocol) (n int, err error) {
+func destroyIn(path string, chosen choice, protocols []Protocol) (n int, err error) {
 	ns, err := os.Open(path)
 	if err != nil {
 		return 0, err
@@ -52,7 +61,7 @@ func destroyIn(path string, chosen func(netip.AddrPort) bool, protocols []Protoc
 		// among the others in a foreign namespace.
 		runtime.LockOSThread()
 		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err == nil {
-			n, err = Destroy(chosen, protocols...)
+			n, err = destroyAll(chosen, protocols)
 		}
 	}()
 	<-done

@@ -87,7 +87,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 
 // memoryGoal is when the collector works harder: what the agent holds is bounded, what it
 // leaves behind in a storm of long command lines need not lie about.
-const memoryGoal = 40 << 20
+const memoryGoal = 34 << 20
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`

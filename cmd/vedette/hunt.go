@@ -29,19 +29,20 @@ func (h *huntCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	header := make([]string, len(r.Schema))
-	for i, col := range r.Schema {
-		header[i] = col.Name
-	}
-	cells := make([][]string, len(r.Results))
-	for i, row := range r.Results {
-		cells[i] = make([]string, len(header))
-		for j, name := range header {
-			cells[i][j] = cell(row[name])
-		}
-	}
+	header, cells := huntCells(client.HuntTable{Schema: r.Schema, Results: r.Results})
 	if err := s.out.rows(r, header, cells); err != nil {
 		return err
+	}
+	if s.out.form != "json" { // where all tables are one value
+		for _, t := range r.MoreResults {
+			if _, err := fmt.Fprintln(s.out.w); err != nil {
+				return err
+			}
+			more, lines := huntCells(t)
+			if err := s.out.rows(t, more, lines); err != nil {
+				return err
+			}
+		}
 	}
 	if s.out.form == "table" {
 		rows := "rows"
@@ -54,6 +55,22 @@ func (h *huntCommand) Run(s *session) error {
 		}
 	}
 	return nil
+}
+
+// huntCells are the names of a table's columns and its cells in their order.
+func huntCells(t client.HuntTable) (header []string, cells [][]string) {
+	header = make([]string, len(t.Schema))
+	for i, col := range t.Schema {
+		header[i] = col.Name
+	}
+	cells = make([][]string, len(t.Results))
+	for i, row := range t.Results {
+		cells[i] = make([]string, len(header))
+		for j, name := range header {
+			cells[i][j] = cell(row[name])
+		}
+	}
+	return header, cells
 }
 
 // printGaps says which telemetry the server knows to be missing from the answer.

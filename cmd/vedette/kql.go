@@ -15,6 +15,7 @@ import (
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
 	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/schema/catalog"
 )
 
 type kqlCommand struct {
@@ -28,7 +29,7 @@ type kqlCommand struct {
 func nowTicks() int64 { return types.FromTime(time.Now()) }
 
 func compileKQL(text string) (*kql.Query, error) {
-	return kql.Compile(text, huntingTables(), kql.Options{Now: nowTicks()})
+	return kql.Compile(text, catalog.Tables(), kql.Options{Now: nowTicks()})
 }
 
 type kqlCheck struct {
@@ -124,7 +125,7 @@ func (c *kqlCorpus) Run(s *session) error {
 		return err
 	}
 	defer f.Close()
-	list, err := kqltest.Corpus(s.ctx, f, huntingTables(), nowTicks())
+	list, err := kqltest.Corpus(s.ctx, f, catalog.Tables(), nowTicks())
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}

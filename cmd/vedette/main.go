@@ -41,6 +41,7 @@ type commands struct {
 	Indicator    indicatorCommand    `cmd:"" help:"Indicators: hashes, addresses, domains, URLs."`
 	Definition   definitionCommand   `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
 	IOC          iocCommand          `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`
+	Rule         ruleCommand         `cmd:"" help:"Detection rules: those of files, and custom detection rules."`
 	Schema       schemaCommand       `cmd:"" help:"The hunting tables and their columns."`
 	App          appCommand          `cmd:"" help:"API applications and their permissions."`
 	Token        tokenCommand        `cmd:"" help:"Print an access token, for curl and scripts."`

@@ -20,6 +20,7 @@ import (
 	"github.com/vedette-edr/vedette/server"
 	"github.com/vedette-edr/vedette/server/connector/mail"
 	"github.com/vedette-edr/vedette/server/external"
+	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb/worker"
 )
 
@@ -49,6 +50,8 @@ type serveCommand struct {
 	Networks   []netip.Prefix  `help:"Private networks in which such hosts may be all the same." name:"external-network"`
 	Files      string          `help:"Directory whose files queries may read with externaldata. None without it." name:"external-dir" type:"path"`
 	GeoIP      string          `help:"File in MaxMind's format (MMDB) for geo_info_from_ip_address in queries. Without it the function is empty." name:"geoip" type:"existingfile"`
+	QuotaHour  time.Duration   `help:"How long the queries of one tenant may run in an hour, 10m as published; negative for no quota." name:"hunt-quota-hour" default:"10m"`
+	QuotaDay   time.Duration   `help:"The same in a day." name:"hunt-quota-day" default:"3h"`
 	LogLevel   string          `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat  string          `help:"${enum}." enum:"text,json" default:"text"`
 }
@@ -73,8 +76,8 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	s, err := server.New(ctx, server.Config{
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
 		Retention: c.Retention, DiskReserve: c.Reserve << 20, Version: version, Log: log,
-		GeoIP: c.GeoIP,
-		Mail:  mail.Config{URL: c.SMTP, From: c.SMTPFrom}, HookNetworks: c.HookNets, HookTLS: hookTLS,
+		GeoIP: c.GeoIP, Quota: hunt.Quota{Hour: c.QuotaHour, Day: c.QuotaDay},
+		Mail: mail.Config{URL: c.SMTP, From: c.SMTPFrom}, HookNetworks: c.HookNets, HookTLS: hookTLS,
 		External: external.Config{Hosts: c.Hosts, Networks: c.Networks, Dir: c.Files},
 	})
 	if err != nil {

@@ -346,7 +346,7 @@ func TestACommandIsCarriedOutOnceAndItsResultComesBack(t *testing.T) {
 	}
 	eventually(t, "the stream", func() bool { return s.gateway.Connected(ident.DeviceID(d.ID())) })
 	eventually(t, "the first poll is over", func() bool { return d.Status().Watching })
-	by := &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "test", Tenant: tenant}}
+	by := &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "test", Tenant: tenant}, Scope: access.Everything}
 	for _, want := range []struct {
 		kind  action.Kind
 		state action.State

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,11 +16,22 @@ import (
 	"time"
 )
 
+// padding is n bytes that do not compress much.
+func padding(seed int64, n int) string {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(uint64(seed), 1))
+	for i := range b {
+		b[i] = "abcdefghijklmnopqrstuvwxyz012345"[r.Uint32()%32]
+	}
+	return string(b)
+}
+
 func main() {
 	rate := flag.Int("rate", 0, "processes a second; 0 for as many as possible")
 	span := flag.Duration("for", 10*time.Second, "how long")
 	workers := flag.Int("workers", 4, "processes started at the same time")
 	dir := flag.String("dir", "", "start the programs of this directory in turn instead of /bin/true")
+	pad := flag.Int("pad", 0, "bytes of one more argument, different in each process")
 	flag.Parse()
 	programs := []string{"/bin/true"}
 	if *dir != "" {
@@ -56,7 +68,11 @@ func main() {
 					return
 				}
 				start := time.Now()
-				pid, err := syscall.ForkExec(programs[int(i)%len(programs)], []string{"storm", fmt.Sprint(i)}, attr)
+				args := []string{"storm", fmt.Sprint(i)}
+				if *pad > 0 {
+					args = append(args, padding(i, *pad))
+				}
+				pid, err := syscall.ForkExec(programs[int(i)%len(programs)], args, attr)
 				if err != nil {
 					if failed.Add(1) == 1 {
 						fmt.Fprintln(os.Stderr, "storm:", err)

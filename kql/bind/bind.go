@@ -61,6 +61,9 @@ const IngestionTime = "$ingestion_time"
 type Options struct {
 	Now       int64  // datetime in ticks, the one instant of now() and ago()
 	Principal string // who asks, for current_principal()
+	// Live, when set, is what now() and ago() read instead of Now: a plan that is compiled
+	// once and meets rows for months has another instant for each of them.
+	Live *plan.Param
 	// Probe answers the rows of a subplan while the query is bound, for the plug-ins whose
 	// columns depend on their input, such as bag_unpack. Without it they have only the
 	// columns that the query declares.
@@ -76,7 +79,7 @@ type Render struct {
 // Result is a bound query.
 type Result struct {
 	Root   plan.Node
-	More   []plan.Node // further results of fork and facet
+	More   []plan.Node // further results of fork and facet, and of queries before the last
 	Render *Render     // nil without render
 }
 
@@ -367,12 +370,17 @@ func (b *binder) statements(list []syntax.Statement, sc *scope, top bool) *rel {
 			case *syntax.Let:
 				b.let(x, sc)
 			case *syntax.ExprStmt:
+				before := out
 				if b.isTable(x.X, sc) {
 					r := b.table(x.X, sc)
 					out = &r
 				} else if top {
 					r := b.printOne(x.X, sc)
 					out = &r
+				}
+				if top && before != nil && out != before {
+					// Of several queries the last is the result, the others stand beside it.
+					b.more = append(b.more, b.trim(*before))
 				}
 			case *syntax.Set:
 				if x.Value != nil {

@@ -236,6 +236,9 @@ func (b *binder) special(x *syntax.Call, ev *env) (plan.Expr, bool) {
 		}
 		a := args(lo, 1)
 		now := constant(types.NewDatetime(b.opt.Now))
+		if b.opt.Live != nil {
+			now = b.opt.Live
+		}
 		if len(a) == 0 {
 			return now, true
 		}

@@ -98,6 +98,8 @@ type exec struct {
 	outer [][]types.Value // rows for the Outer leaf of the subplan that runs
 	// params are the values that operators around the subplan set.
 	params map[int]types.Value
+	// live are parameters whose value changes between rows; see Stream.
+	live map[int]*types.Value
 }
 
 type rows = [][]types.Value

@@ -28,6 +28,9 @@ func (x *exec) compile(e plan.Expr, cols []plan.Column) (eval, error) {
 		if err != nil {
 			return nil, err
 		}
+		if y.Fn.Name == "and" || y.Fn.Name == "or" {
+			return logic(y.Fn.Name == "or", args), nil
+		}
 		c := &funcs.Ctx{Result: y.T, Places: x.lim.Places}
 		buf := make([]types.Value, len(args))
 		return func(row []types.Value) types.Value {
@@ -48,6 +51,9 @@ func (x *exec) compile(e plan.Expr, cols []plan.Column) (eval, error) {
 		}
 		return func([]types.Value) types.Value { return v }, nil
 	case *plan.Param:
+		if at, ok := x.live[y.ID]; ok {
+			return func([]types.Value) types.Value { return *at }, nil
+		}
 		v, ok := x.params[y.ID]
 		if !ok {
 			return nil, fmt.Errorf("%s has no value here", y)
@@ -115,4 +121,25 @@ func (x *exec) inTable(y *plan.InTable, cols []plan.Column) (eval, error) {
 		}
 		return types.NewBool(all)
 	}, nil
+}
+
+// logic is and (or, with decisive true): an argument that decides the outcome spares the
+// rest, which are pure. Null decides nothing; where nothing decides it is the outcome.
+func logic(decisive bool, args []eval) eval {
+	return func(row []types.Value) types.Value {
+		null := false
+		for _, a := range args {
+			v := a(row)
+			switch {
+			case v.Null:
+				null = true
+			case (v.I != 0) == decisive:
+				return types.NewBool(decisive)
+			}
+		}
+		if null {
+			return types.Null(types.Bool)
+		}
+		return types.NewBool(!decisive)
+	}
 }

@@ -162,16 +162,12 @@ func Exprs(n Node) []Expr {
 
 // RestrictScans puts a predicate on every scan of the plan, those under joins, unions,
 // lets and nested queries included; f answers nil for a scan that needs none. The
-// predicate reads columns that it gets from Scan.Read; one that the scan has already holds as
-// well. Scans of External files come too;
+// predicate reads columns that it gets from Scan.Read. Scans of External files come too;
 // they have no columns but the declared ones.
 func RestrictScans(root Node, f func(*Scan) Expr) {
 	Walk(root, func(n Node) {
 		if s, ok := n.(*Scan); ok {
 			if p := f(s); p != nil {
-				if s.Pred != nil {
-					p = NewCall("and", types.Bool, s.Pred, p)
-				}
 				s.Pred = p
 			}
 		}

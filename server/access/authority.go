@@ -199,6 +199,36 @@ func (a *Authority) Issue(g Grant) (*Token, error) {
 	return out, nil
 }
 
+// idClaims is the body of an identity token, which tells a program who signed in.
+type idClaims struct {
+	jwt.Claims
+	Ver      Version `json:"ver"`
+	OID      string  `json:"oid"`
+	TID      string  `json:"tid"`
+	UPN      string  `json:"upn,omitempty"`
+	Username string  `json:"preferred_username"`
+	Name     string  `json:"name,omitempty"`
+	Email    string  `json:"email,omitempty"`
+	Nonce    string  `json:"nonce,omitempty"`
+}
+
+// IssueID signs an identity token (OpenID Connect Core §2) for g's application.
+func (a *Authority) IssueID(g Grant, nonce string) (string, error) {
+	const op = "access.IssueID"
+	if g.Person == nil {
+		return "", errs.New(op, errs.Invalid, errs.InvalidInput, "no person signed in")
+	}
+	now, p := a.now().UTC().Truncate(time.Second), g.Person
+	text, err := a.ring.sign(idClaims{
+		Claims: jwt.Claims{
+			Issuer: a.Issuer(g.Application.Tenant, g.Version), Subject: string(p.ID), Audience: jwt.Audience{string(g.Application.ID)},
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(TokenLife)),
+		},
+		Ver: g.Version, OID: string(p.ID), TID: string(p.Tenant), UPN: p.Login, Username: p.Login, Name: p.Name, Email: p.Mail, Nonce: nonce,
+	})
+	return text, errs.Wrap(op, err)
+}
+
 // servicePrincipal is an application's object id: fixed, and not its client id.
 func servicePrincipal(a *Application) string {
 	tenant, err := uuid.Parse(string(a.Tenant))

@@ -34,6 +34,7 @@ type DirectoryConfig struct {
 	People       PersonStore
 	Roles        RoleStore        // nil for none but the built-in ones
 	Groups       UserGroupStore   // nil for none
+	SignIns      SignInStore      // nil: neither codes nor refresh tokens are given
 	SecretKey    []byte           // keys the hash of client secrets: 32 random bytes, kept secret
 	Clock        func() time.Time // nil for time.Now
 	Rand         io.Reader        // nil for crypto/rand
@@ -46,6 +47,7 @@ type Directory struct {
 	people  PersonStore
 	roles   RoleStore
 	groups  UserGroupStore
+	signIns SignInStore
 	key     []byte
 	now     func() time.Time
 	rand    io.Reader
@@ -56,7 +58,7 @@ type Directory struct {
 
 // NewDirectory returns a Directory.
 func NewDirectory(c DirectoryConfig) *Directory {
-	d := &Directory{tenants: c.Tenants, apps: c.Applications, people: c.People, roles: c.Roles, groups: c.Groups,
+	d := &Directory{tenants: c.Tenants, apps: c.Applications, people: c.People, roles: c.Roles, groups: c.Groups, signIns: c.SignIns,
 		key: c.SecretKey, now: c.Clock, rand: c.Rand}
 	if d.roles == nil {
 		d.roles = noRoles{}

@@ -55,7 +55,10 @@ func (d *Directory) SetPassword(ctx context.Context, tenant ident.TenantID, id i
 		p.Password, p.Changed = form, d.now().UTC()
 		return nil
 	})
-	return errs.Wrap(op, err)
+	if err != nil {
+		return errs.Wrap(op, err)
+	}
+	return errs.Wrap(op, d.endSignIns(ctx, tenant, id))
 }
 
 func (d *Directory) newPassword(ctx context.Context, password string) (string, error) {
@@ -145,6 +148,9 @@ func (d *Directory) ChangePerson(ctx context.Context, tenant ident.TenantID, id 
 		}
 		return nil
 	})
+	if err == nil && !p.Disabled.IsZero() {
+		err = d.endSignIns(ctx, tenant, id)
+	}
 	return p, errs.Wrap(op, err)
 }
 

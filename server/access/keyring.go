@@ -112,7 +112,7 @@ func (r *keyring) set(stored []*SigningKey) error {
 	return nil
 }
 
-func (r *keyring) sign(c claims) (string, error) {
+func (r *keyring) sign(c any) (string, error) {
 	r.mu.RLock()
 	signer := r.signer
 	r.mu.RUnlock()

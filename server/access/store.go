@@ -43,6 +43,10 @@ func (a *Application) mayDelegate(p Permission) bool {
 	return slices.Contains(a.Roles, string(p))
 }
 
+// DelegatedNames returns what people may delegate to the application, as the scp claim
+// names it.
+func (a *Application) DelegatedNames() []string { return scopes(a, nil) }
+
 // Secret is one client secret of an application, of which only a keyed hash is kept.
 type Secret struct {
 	ID      string // names it among the application's; "" for those made by early versions

@@ -24,7 +24,7 @@ const (
 	own    ident.DeviceID = "0000000000000000000000000000000000000002"
 )
 
-var analyst = &access.Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: "u", Name: "ana@example", Tenant: tenant}}
+var analyst = &access.Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: "u", Name: "ana@example", Tenant: tenant}, Scope: access.Everything}
 
 // nudges counts what was nudged.
 type nudges struct {
@@ -233,7 +233,7 @@ func TestRequestIsChecked(t *testing.T) {
 	if !errs.Is(err, errs.Conflict) || code(err) != errs.ActiveRequestAlreadyExists || !errors.As(err, &e) || e.Detail != "Action is already in progress" {
 		t.Errorf("second one: %v", err)
 	}
-	stranger := &access.Principal{Actor: ident.Actor{Tenant: "other"}}
+	stranger := &access.Principal{Actor: ident.Actor{Tenant: "other"}, Scope: access.Everything}
 	if _, err := f.Request(t.Context(), stranger, action.Request{Device: host, Kind: action.Unisolate, Comment: "x"}); !errs.Is(err, errs.NotFound) {
 		t.Errorf("across tenants: %v", err)
 	}

@@ -66,6 +66,10 @@ type Alert struct {
 	Comments           []Comment
 	Evidence           []Evidence
 	User               User // the account most related; zero when unknown
+	// Details are what a custom detection rule adds: names and the values of columns.
+	Details map[string]string `json:",omitempty"`
+	// Targets are the columns that the rule's response actions are done to, with their values.
+	Targets map[string]string `json:",omitempty"`
 	// Count is how many detections it tells of: 1, and one more for each that was merged
 	// into it. Alerts of before it was counted have 0, which means the same as 1.
 	Count int64
@@ -152,4 +156,10 @@ func NewID(rule string, device ident.DeviceID, incarnation, sequence uint64, ind
 	fmt.Fprintf(h, "%d:%s%d:%s%d/%d/%d", len(rule), rule, len(device), device, incarnation, sequence, index)
 	sum := h.Sum(nil)
 	return ident.AlertID(fmt.Sprintf("da%018d_%d", binary.BigEndian.Uint64(sum)%1e18, int32(binary.BigEndian.Uint32(sum[8:]))))
+}
+
+// NewCustomID is NewID for the alert of a custom detection rule, whose published form is
+// ca<digits>_<signed 32 bit>.
+func NewCustomID(rule string, device ident.DeviceID, event string) ident.AlertID {
+	return "ca" + NewID("custom/"+rule+"/"+event, device, 0, 0, 0)[2:]
 }

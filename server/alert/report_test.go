@@ -78,7 +78,7 @@ func TestReportsThatDoNotMerge(t *testing.T) {
 		seen[k] = what
 		return a.ID
 	}
-	stranger := &access.Principal{Actor: ident.Actor{Tenant: "0a0a0a0a-0000-4000-8000-000000000002"}}
+	stranger := &access.Principal{Actor: ident.Actor{Tenant: "0a0a0a0a-0000-4000-8000-000000000002"}, Scope: access.Everything}
 	first := ask("the first", analyst, func(*alert.Report) {})
 	ask("another device", analyst, func(r *alert.Report) { r.Device = "d2" })
 	ask("another title", analyst, func(r *alert.Report) { r.Title = "odd" })

@@ -17,7 +17,7 @@ import (
 
 const tenant ident.TenantID = "0a0a0a0a-0000-4000-8000-000000000001"
 
-var analyst = &access.Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: "u", Name: "ana@example", Tenant: tenant}}
+var analyst = &access.Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: "u", Name: "ana@example", Tenant: tenant}, Scope: access.Everything}
 
 type fixture struct {
 	*alert.Service
@@ -165,7 +165,7 @@ func TestUpdateManyIsAllOrNothing(t *testing.T) {
 	if _, err := f.UpdateMany(t.Context(), analyst, []ident.AlertID{a, b}, c); err != nil {
 		t.Fatal(err)
 	}
-	stranger := &access.Principal{Actor: ident.Actor{Tenant: "other"}}
+	stranger := &access.Principal{Actor: ident.Actor{Tenant: "other"}, Scope: access.Everything}
 	if _, err := f.Update(t.Context(), stranger, a, c); !errs.Is(err, errs.NotFound) {
 		t.Errorf("across tenants: %v", err)
 	}

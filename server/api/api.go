@@ -16,6 +16,7 @@ import (
 	"net/http"
 
 	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/ident"
 )
 
 // Handler serves one request of a route. An error it returns before anything was written
@@ -32,11 +33,22 @@ type Route struct {
 	// name in any order. A request may hold "v1.0" after a leading "api".
 	Pattern string
 	Need    []access.Permission // one of them suffices
-	Open    string              // why no permission is needed; only when Need is empty
-	MaxBody int64               // bytes of body at most; 0 for the router's own limit
-	Limit   Limit               // calls a caller may make; zero members take DefaultLimit's
-	Doc     Doc                 // what the OpenAPI document says of it
-	Handle  Handler
+	// NeedDelegated is what people need, where the published page asks something else of
+	// them than of applications; nil for Need.
+	NeedDelegated []access.Permission
+	Open          string // why no permission is needed; only when Need is empty
+	MaxBody       int64  // bytes of body at most; 0 for the router's own limit
+	Limit         Limit  // calls a caller may make; zero members take DefaultLimit's
+	Doc           Doc    // what the OpenAPI document says of it
+	Handle        Handler
+}
+
+// need returns the permissions of which the caller must have one.
+func (r *Route) need(p *access.Principal) []access.Permission {
+	if p.Kind == ident.ActorUser && len(r.NeedDelegated) > 0 {
+		return r.NeedDelegated
+	}
+	return r.Need
 }
 
 // Authenticator turns an access token into the caller it was issued to.

@@ -5,10 +5,13 @@ import "github.com/vedette-edr/vedette/server/errs"
 // Limit is how often one caller may call one route. The published API counts calls per
 // application and tenant, for each route apart.
 type Limit struct {
-	PerMinute int
-	PerHour   int
+	PerMinute int // Unlimited for none
+	PerHour   int // Unlimited for none
 	// Tenant counts the calls of all callers of a tenant together, as hunting does.
 	Tenant bool
+	// Pool counts the calls of all routes that name the same one together; "" counts each
+	// route apart.
+	Pool string
 }
 
 // DefaultLimit is the published limit of every route that names none of its own.

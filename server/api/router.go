@@ -28,6 +28,7 @@ type Config struct {
 	Now      func() time.Time // nil for time.Now
 	NewID    func() string    // makes correlation ids; nil for random GUIDs
 	MaxBody  int64            // bytes; 0 for DefaultMaxBody
+	Limits   *Limits          // how the routes' limits are applied; nil for not at all
 	// PublicURL is scheme and host that absolute links begin with. "" takes them from each
 	// request, so that a client which reaches the server under a published name stays there.
 	PublicURL string
@@ -38,6 +39,7 @@ type Router struct {
 	cfg    Config
 	routes map[int][]entry // by number of segments, the most specific first
 	table  []Route         // as given
+	limits *limiter
 }
 
 type entry struct {
@@ -64,7 +66,7 @@ func New(cfg Config, routes []Route) (*Router, error) {
 		cfg.MaxBody = DefaultMaxBody
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
-	t := &Router{cfg: cfg, routes: map[int][]entry{}, table: slices.Clone(routes)}
+	t := &Router{cfg: cfg, routes: map[int][]entry{}, table: slices.Clone(routes), limits: newLimiter(cfg.Limits, cfg.Now)}
 	seen := map[string]string{}
 	for _, r := range routes {
 		if err := t.add(r, seen); err != nil {
@@ -83,6 +85,8 @@ func (t *Router) add(r Route, seen map[string]string) error {
 		return fmt.Errorf("a route needs a method and a handler")
 	case (len(r.Need) == 0) == (r.Open == ""):
 		return fmt.Errorf("a route needs either permissions or the reason why it is open")
+	case len(r.NeedDelegated) > 0 && len(r.Need) == 0:
+		return fmt.Errorf("a route with permissions for people needs some for applications too")
 	}
 	segs, err := compile(r.Pattern)
 	if err != nil {
@@ -162,7 +166,10 @@ func (t *Router) serve(w http.ResponseWriter, r *Request) error {
 		if r.Caller, err = t.cfg.Auth.Authenticate(r.Context(), token, t.cfg.Audience); err != nil {
 			return err
 		}
-		if err := r.Caller.Require(op, route.Need...); err != nil {
+		if err := r.Caller.Require(op, route.need(r.Caller)...); err != nil {
+			return err
+		}
+		if err := t.limits.take(&route.Route, r.Caller); err != nil {
 			return err
 		}
 		r.Request = r.WithContext(access.WithPrincipal(r.Context(), r.Caller))

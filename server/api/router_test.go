@@ -35,7 +35,8 @@ func reader() tokens {
 	return tokens{
 		"good":  {Actor: ident.Actor{ID: "app", Tenant: "t"}, Roles: []string{"Alert.Read.All"}},
 		"other": {Actor: ident.Actor{ID: "app2", Tenant: "t"}, Roles: []string{"Ti.ReadWrite.All"}},
-		"user":  {Actor: ident.Actor{ID: "u", Tenant: "t"}, Scopes: []string{"Alert.Read"}},
+		"user":  {Actor: ident.Actor{Kind: ident.ActorUser, ID: "u", Tenant: "t"}, Scopes: []string{"Alert.Read"}, Rights: []access.Right{access.ViewOperations}},
+		"idle":  {Actor: ident.Actor{Kind: ident.ActorUser, ID: "i", Tenant: "t"}, Scopes: []string{"Alert.Read"}},
 	}
 }
 

@@ -12,6 +12,7 @@ package device
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/ident"
@@ -54,12 +55,18 @@ type Certificate struct {
 	NotAfter    time.Time
 }
 
-// Facility is one thing a sensor needs of the device and how well it works there.
+// Facility is one thing the agent needs of the device and how well it works there.
 type Facility struct {
 	Name   string `json:"name"`
 	State  string `json:"state"` // working, degraded, missing
 	Detail string `json:"detail,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
+}
+
+// sees reports whether the device is watched by means of f. Isolation and blocking act on it:
+// that they work does not make a device seen.
+func (f Facility) sees() bool {
+	return f.Name != "nftables" && f.Name != "enforce" && !strings.HasPrefix(f.Name, "enforce:")
 }
 
 // Spool is how much the device holds that the server has not acknowledged.
@@ -128,7 +135,7 @@ func (d *Device) Health(now time.Time) Health {
 		since = d.FirstSeen
 	}
 	blind := base.Sub(since) > noDataAfter || len(d.Facilities) > 0 && !slices.ContainsFunc(d.Facilities,
-		func(f Facility) bool { return f.State != "missing" })
+		func(f Facility) bool { return f.sees() && f.State != "missing" })
 	switch {
 	case blind && impaired:
 		return NoSensorDataImpaired

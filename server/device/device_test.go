@@ -69,6 +69,11 @@ func TestHealthFollowsWhatArrives(t *testing.T) {
 		{"reports and no telemetry", device.Device{FirstSeen: ago(5 * day), LastSeen: now, LastReport: now, LastData: ago(3 * day)}, device.NoSensorData},
 		{"no facility works", device.Device{FirstSeen: ago(day), LastSeen: now, LastReport: now, LastData: now,
 			Facilities: []device.Facility{{Name: "bpf", State: "missing"}}}, device.NoSensorData},
+		{"only what acts works", device.Device{FirstSeen: ago(day), LastSeen: now, LastReport: now, LastData: now,
+			Facilities: []device.Facility{{Name: "bpf", State: "missing"}, {Name: "nftables", State: "working"},
+				{Name: "enforce", State: "working"}, {Name: "enforce:address", State: "working"}}}, device.NoSensorData},
+		{"one sensor works in part", device.Device{FirstSeen: ago(day), LastSeen: now, LastReport: now, LastData: now,
+			Facilities: []device.Facility{{Name: "bpf", State: "missing"}, {Name: "audit:readlog", State: "degraded"}}}, device.Active},
 		{"neither", device.Device{FirstSeen: ago(5 * day), LastSeen: now, LastReport: now, LastData: ago(3 * day),
 			Spool: device.Spool{Oldest: ago(2 * day)}}, device.NoSensorDataImpaired},
 	} {

@@ -32,9 +32,9 @@ type Config struct {
 	Tokens   TokenStore
 	Groups   Grouper           // nil: every device is in group 0
 	Moved    *bus.Topic[Moved] // nil for nobody
-	TokenKey []byte           // keys the hash of tokens: 32 random bytes, kept secret
-	Clock    func() time.Time // nil for time.Now
-	Rand     io.Reader        // nil for crypto/rand
+	TokenKey []byte            // keys the hash of tokens: 32 random bytes, kept secret
+	Clock    func() time.Time  // nil for time.Now
+	Rand     io.Reader         // nil for crypto/rand
 }
 
 // Service holds the rules about devices. Permission is the caller's affair: package

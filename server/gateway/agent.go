@@ -71,7 +71,7 @@ func (s *agent) Heartbeat(ctx context.Context, r *connect.Request[wirepb.Heartbe
 		return nil, err
 	}
 	received := g.cfg.Clock()
-	rep := device.Report{AgentVersion: m.AgentVersion, Protocol: p.protocol, Indicators: m.Indicators, ExternalIP: p.address,
+	rep := device.Report{AgentVersion: m.AgentVersion, Protocol: p.protocol, Indicators: applied(p.device, m.Indicators), ExternalIP: p.address,
 		Offset: g.cfg.Ingest.Offset(p.device, time.Unix(0, m.Sent), received)}
 	for _, f := range m.Facilities {
 		rep.Facilities = append(rep.Facilities, device.Facility{Name: f.GetName(), State: f.GetState(), Detail: f.GetDetail(), Remedy: f.GetRemedy()})
@@ -103,7 +103,7 @@ func (s *agent) Heartbeat(ctx context.Context, r *connect.Request[wirepb.Heartbe
 	resp := &wirepb.HeartbeatResponse{ServerTime: s.now(), Interval: int64(g.cfg.Heartbeat), Offset: int64(d.Offset),
 		WantInventory: d.Inventory.Hostname == ""}
 	if g.cfg.Indicators != nil {
-		resp.Indicators = uint64(g.cfg.Indicators.Revision(d.Tenant))
+		resp.Indicators = announce(d.Regrouped, uint64(g.cfg.Indicators.Revision(d.Tenant)))
 	}
 	return connect.NewResponse(resp), nil
 }
@@ -121,7 +121,7 @@ func (s *agent) Watch(ctx context.Context, _ *connect.Request[wirepb.WatchReques
 	defer s.g.metrics.watching.Dec()
 	first := &wirepb.WatchResponse{Commands: true, ServerTime: s.now()}
 	if s.g.cfg.Indicators != nil {
-		first.Indicators = uint64(s.g.cfg.Indicators.Revision(d.Tenant))
+		first.Indicators = announce(d.Regrouped, uint64(s.g.cfg.Indicators.Revision(d.Tenant)))
 	}
 	if err := out.Send(first); err != nil {
 		return err
@@ -204,12 +204,18 @@ func (s *agent) FetchIndicators(ctx context.Context, r *connect.Request[wirepb.F
 	if s.g.cfg.Indicators == nil {
 		return errs.New(op, errs.Unsupported, errs.DisabledFeature, "this server has no indicators")
 	}
-	d := peerOf(ctx).device
-	e, err := s.g.cfg.Indicators.Enforcing(ctx, d.Tenant, indicator.Revision(r.Msg.Revision))
+	// Who the device is may be some seconds old; which group it is in must not be.
+	d, err := s.g.cfg.Devices.Get(ctx, peerOf(ctx).device.Tenant, peerOf(ctx).device.ID)
 	if err != nil {
 		return errs.Wrap(op, err)
 	}
-	set := wirepb.IndicatorSet{Device: string(d.ID), Incarnation: d.Incarnation, Base: r.Msg.Revision, Revision: uint64(e.Revision)}
+	d.Incarnation = peerOf(ctx).device.Incarnation
+	e, err := s.g.cfg.Indicators.Enforcing(ctx, d.Tenant, indicator.Revision(applied(d, r.Msg.Revision)))
+	if err != nil {
+		return errs.Wrap(op, err)
+	}
+	set := wirepb.IndicatorSet{Device: string(d.ID), Incarnation: d.Incarnation, Base: r.Msg.Revision,
+		Revision: announce(d.Regrouped, uint64(e.Revision))}
 	if e.Full {
 		set.Base = 0
 	}
@@ -241,6 +247,30 @@ func (s *agent) sendSet(set *wirepb.IndicatorSet, out *connect.ServerStream[wire
 		return errs.Wrap("gateway.sendSet", err)
 	}
 	return out.Send(&wirepb.FetchIndicatorsResponse{Body: body, Signatures: wire.SignBody(wire.IndicatorContext, body, s.g.cfg.CA.CommandKey())})
+}
+
+// A device takes a revision of indicators for an opaque number. Below regroupedShift it is
+// the tenant's, above it how often the device's group changed: a device that is moved
+// finds itself at another number than it is told, and the number that it fetches from
+// says that its set is of another group and no difference to it will do.
+const (
+	regroupedShift = 44
+	revisionMask   = 1<<regroupedShift - 1
+	regroupedMask  = 1<<(63-regroupedShift) - 1
+)
+
+// announce returns the number that a device is to have of a tenant's revision.
+func announce(regrouped, revision uint64) uint64 {
+	return (regrouped&regroupedMask)<<regroupedShift | revision&revisionMask
+}
+
+// applied returns the tenant's revision that a device has when it says number; 0 when what
+// it has is of another group than it is in.
+func applied(d *device.Device, number uint64) uint64 {
+	if number>>regroupedShift != d.Regrouped&regroupedMask {
+		return 0
+	}
+	return number & revisionMask
 }
 
 // concerns reports whether an indicator is for the device's group.

@@ -174,6 +174,26 @@ func (g *Gateway) NudgeIndicators(tenant ident.TenantID, r indicator.Revision) {
 	g.hub.indicators(tenant, uint64(r))
 }
 
+// Regrouped tells devices that they are in another group now, and with it need other
+// indicators. It reads those that are connected.
+func (g *Gateway) Regrouped(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID) error {
+	for _, id := range ids {
+		g.known.forget(id)
+		if g.cfg.Indicators == nil || !g.hub.has(id) {
+			continue
+		}
+		d, err := g.cfg.Devices.Get(ctx, tenant, id)
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err != nil {
+			return errs.Wrap("gateway.Regrouped", err)
+		}
+		g.hub.moved(d, uint64(g.cfg.Indicators.Revision(tenant)))
+	}
+	return nil
+}
+
 // Connected reports whether a device watches for nudges now.
 func (g *Gateway) Connected(id ident.DeviceID) bool { return g.hub.has(id) }
 

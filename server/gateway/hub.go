@@ -21,8 +21,9 @@ type watcher struct {
 	gone   chan struct{} // closed when another watcher takes its place, or the hub ends
 
 	// Guarded by hub.mu.
-	commands bool
-	revision uint64
+	commands  bool
+	revision  uint64
+	regrouped uint64 // of the device, which its revision is announced with
 }
 
 func newHub() *hub { return &hub{watchers: map[ident.DeviceID]*watcher{}} }
@@ -30,7 +31,7 @@ func newHub() *hub { return &hub{watchers: map[ident.DeviceID]*watcher{}} }
 // add makes a device's watcher; the one before it ends, because an agent has one stream
 // and the older is a connection that died unnoticed.
 func (h *hub) add(d *device.Device) *watcher {
-	w := &watcher{tenant: d.Tenant, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	w := &watcher{tenant: d.Tenant, wake: make(chan struct{}, 1), gone: make(chan struct{}), regrouped: d.Regrouped}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -72,9 +73,20 @@ func (h *hub) indicators(tenant ident.TenantID, revision uint64) {
 	defer h.mu.Unlock()
 	for _, w := range h.watchers {
 		if w.tenant == tenant {
-			w.revision = revision
+			w.revision = announce(w.regrouped, revision)
 			w.signal()
 		}
+	}
+}
+
+// moved tells the watcher of a device that is in another group now to fetch indicators.
+func (h *hub) moved(d *device.Device, revision uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w := h.watchers[d.ID]; w != nil && w.tenant == d.Tenant {
+		w.regrouped = d.Regrouped
+		w.revision = announce(d.Regrouped, revision)
+		w.signal()
 	}
 }
 

@@ -12,9 +12,12 @@
 package hunt
 
 import (
+	"errors"
 	"time"
 
+	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
 // Request is one query of one caller, who is the principal of the context.
@@ -23,7 +26,15 @@ type Request struct {
 	// From and To bound the Timestamp of the rows that the query gets to see, as the
 	// published Timespan does; the zero time bounds nothing.
 	From, To time.Time
+	// Ingested is what of every table is looked at, by the time it came in; the zero Span
+	// is everything.
+	Ingested Span
+	// At is what now() means; zero for the time of the request.
+	At time.Time
 }
+
+// Span is a stretch of time, From included and To not.
+type Span struct{ From, To time.Time }
 
 // Column is one column of a result.
 type Column struct {
@@ -34,15 +45,45 @@ type Column struct {
 	JSON bool
 }
 
-// Result is the answer to a query. It belongs to the caller.
+// Table is the rows that a query answers with their columns.
+type Table struct {
+	Columns []Column
+	Rows    *Rows // one cell a column, of the column's type
+}
+
+func newTableOf(columns []plan.Column, scratch string) Table {
+	var t Table
+	var kinds []types.Type
+	for _, c := range columns {
+		t.Columns = append(t.Columns, Column{Name: c.Name, Type: c.Type, JSON: c.JSONString})
+		kinds = append(kinds, c.Type)
+	}
+	t.Rows = NewRows(kinds, scratch)
+	return t
+}
+
+// Result is the answer to a query. It belongs to the caller, who closes it.
 type Result struct {
-	Columns      []Column
-	Rows         [][]types.Value // one cell a column, of the column's type
+	Table
+	// More are the further tables of queries that answer several, as with fork and facet.
+	More         []Table
 	Stats        Stats
 	Completeness Completeness
 	// Render is the query's render operator as kind and properties, "" for none.
 	Render     string
 	Properties map[string]string
+}
+
+// Close frees the rows.
+func (r *Result) Close() error {
+	var err error
+	if r.Rows != nil {
+		err = r.Rows.Close()
+	}
+	for _, t := range r.More {
+		err = errors.Join(err, t.Rows.Close())
+	}
+	return err
 }
 
 // Stats is what a query took.
@@ -51,6 +92,12 @@ type Stats struct {
 	CPU     time.Duration // of the worker
 	Memory  int64         // peak of the worker in bytes
 	Bytes   int64         // of the rows
+}
+
+func (s *Stats) add(t telemetry.Stats) {
+	s.CPU += t.CPUUser + t.CPUKernel
+	s.Memory = max(s.Memory, t.Memory)
+	s.Bytes += t.Bytes
 }
 
 // Completeness says whether the rows can be trusted to be all there are.

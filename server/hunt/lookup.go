@@ -3,6 +3,7 @@ package hunt
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
-	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
 // part is the name under which lookups are recorded.
@@ -20,11 +20,13 @@ const part = "lookup"
 
 // lookup runs a text of this package as the server itself.
 func (s *Service) lookup(ctx context.Context, tenant ident.TenantID, text string) (*table, error) {
-	q, rows, err := s.run(ctx, access.System(tenant, part), text, s.now())
+	q, rows, err := s.run(ctx, access.System(tenant, part), Request{Query: text}, s.now())
 	if err != nil {
 		return nil, err
 	}
-	return newTable(q, rows), nil
+	defer rows.Close()
+	t, err := newTable(q, rows)
+	return t, errs.Wrap("hunt.lookup", err)
 }
 
 // literal renders a device's id for a query. What is no id would be text of the query's
@@ -112,12 +114,18 @@ type table struct {
 	rows  [][]types.Value
 }
 
-func newTable(q *kql.Query, r *telemetry.Result) *table {
-	t := &table{index: make(map[string]int, len(q.Columns)), rows: r.Rows}
+func newTable(q *kql.Query, r *Result) (*table, error) {
+	t := &table{index: make(map[string]int, len(q.Columns))}
 	for i, c := range q.Columns {
 		t.index[c.Name] = i
 	}
-	return t
+	for row, err := range r.Rows.All() {
+		if err != nil {
+			return nil, err
+		}
+		t.rows = append(t.rows, slices.Clone(row))
+	}
+	return t, nil
 }
 
 // cell returns a cell, null for a column that the result does not have.

@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
@@ -27,52 +28,55 @@ const (
 	maxText    = 1 << 20
 )
 
+// maxTables bounds the tables of one result, as of fork.
+const maxTables = 50
+
 // maxDetail bounds a query's text in its audit record, in bytes.
 const maxDetail = 4000
 
 // Config is what a Service works with.
 type Config struct {
-	Store      telemetry.Querier
-	Audit      audit.Log
-	Clock      func() time.Time // nil for time.Now
-	Concurrent int              // queries running at once; 0 for 8
-	External   Opener           // of the files that queries name by address; nil refuses them
+	Store    telemetry.Querier
+	Audit    audit.Log
+	Devices  Devices          // nil: a caller who does not see every device sees none
+	Clock    func() time.Time // nil for time.Now
+	External Opener           // of the files that queries name by address; nil refuses them
+	Quota    Quota            // of each tenant
+	Scratch  string           // directory for rows that wait to be read; "" for the system's
 	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
 	Unaudited func(audit.Entry, error)
 }
 
 // Service runs queries. It is safe for concurrent use.
 type Service struct {
-	store telemetry.Querier
-	audit audit.Log
-	now   func() time.Time
-	slots chan struct{}
-	files Opener
+	store   telemetry.Querier
+	audit   audit.Log
+	scope   Devices
+	now     func() time.Time
+	files   Opener
+	ledger  *ledger
+	scratch string
 
 	unaudited func(audit.Entry, error)
 }
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, now: c.Clock, files: c.External, unaudited: c.Unaudited}
+	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, files: c.External, scratch: c.Scratch, unaudited: c.Unaudited}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.audit == nil {
 		s.audit = audit.Discard
 	}
-	n := c.Concurrent
-	if n <= 0 {
-		n = 8
-	}
-	s.slots = make(chan struct{}, n)
+	s.ledger = newLedger(c.Quota, s.now)
 	return s
 }
 
 // Run answers one query for the caller of ctx. What is wrong with the text is errs.Invalid
 // with one line for each error, which names line and column; so is, in the published
 // words, a result that is too large or a query that takes too much. One that takes too
-// long is errs.Timeout, a quota that is used up errs.Limited.
+// long is errs.Timeout, a quota that is used up errs.Limited. The caller closes the result.
 func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 	const op = "hunt.Run"
 	caller, err := access.FromContext(ctx)
@@ -83,58 +87,130 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		s.record(ctx, caller, r.Query, audit.Denied)
 		return nil, err
 	}
+	if metered(caller) {
+		if err := s.ledger.check(caller.Tenant); err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+	}
 	start := s.now()
-	q, rows, err := s.runSpan(ctx, caller, r, start)
+	q, out, err := s.run(ctx, caller, r, start)
 	if err != nil {
 		return nil, errs.Wrap(op, err)
-	}
-	out := &Result{Rows: rows.Rows, Stats: Stats{
-		Elapsed: s.now().Sub(start), CPU: rows.Stats.CPUUser + rows.Stats.CPUKernel,
-		Memory: rows.Stats.Memory, Bytes: rows.Stats.Bytes,
-	}}
-	for _, c := range q.Columns {
-		out.Columns = append(out.Columns, Column{Name: c.Name, Type: c.Type, JSON: c.JSONString})
 	}
 	if q.Render != nil {
 		out.Render, out.Properties = q.Render.Kind, q.Render.Props
 	}
-	out.Completeness, err = s.completeness(ctx, caller, window(q.Root))
-	return out, errs.Wrap(op, err)
+	looked := window(q.Root)
+	for _, n := range q.More {
+		w := window(n)
+		looked.Min, looked.Max = min(looked.Min, w.Min), max(looked.Max, w.Max)
+	}
+	if out.Completeness, err = s.completeness(ctx, caller, looked); err != nil {
+		return nil, errors.Join(errs.Wrap(op, err), out.Close())
+	}
+	out.Stats.Elapsed = s.now().Sub(start)
+	return out, nil
 }
+
+// metered reports whether quotas are for a caller: what the server asks of itself must
+// not fail because people hunt.
+func metered(p *access.Principal) bool { return p.Actor.Kind != ident.ActorSystem }
 
 // run compiles and runs text in the tenant of p, whose permission was decided before, and
 // records it once it was worth running.
-func (s *Service) run(ctx context.Context, p *access.Principal, text string, now time.Time) (*kql.Query, *telemetry.Result, error) {
-	return s.runSpan(ctx, p, Request{Query: text}, now)
-}
-
-// runSpan is run over a span of time.
-func (s *Service) runSpan(ctx context.Context, p *access.Principal, r Request, now time.Time) (*kql.Query, *telemetry.Result, error) {
+func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now time.Time) (*kql.Query, *Result, error) {
 	const op = "hunt.run"
-	text := r.Query
-	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: s.probe(ctx, p)})
+	within, err := s.within(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
-	r.restrict(q.Root)
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return nil, nil, errs.Wrap(op, ctx.Err())
+	text := r.Query
+	if !r.At.IsZero() {
+		now = r.At
 	}
-	rows, err := telemetry.Collect(ctx, s.store, &telemetry.Query{
-		Tenant:   p.Tenant,
-		Plan:     q.Root,
-		Limits:   telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed},
-		External: s.external(),
-	})
+	probes := &probes{service: s, principal: p, within: within}
+	q, err := compile(op, text, kql.Options{Now: event.Ticks(now), Principal: p.Name, Probe: func(n plan.Node) ([][]types.Value, error) {
+		return probes.ask(ctx, n)
+	}})
+	if probes.err != nil {
+		// The text is not to blame, whatever the compiler made of it.
+		return nil, nil, tooMuch(op, probes.err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(q.More) >= maxTables {
+		return nil, nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query has %d tables for an answer, at most %d are allowed", len(q.More)+1, maxTables)
+	}
+	within.restrict(q.Root)
+	for _, n := range q.More {
+		within.restrict(n)
+	}
+	r.restrict(q.Root)
+	for _, n := range q.More {
+		r.restrict(n)
+	}
+	if r.Ingested != (Span{}) {
+		r.Ingested.restrict(q.Root)
+		for _, n := range q.More {
+			r.Ingested.restrict(n)
+		}
+	}
+	out, err := s.answer(ctx, p, q)
 	if err != nil {
 		s.record(ctx, p, text, audit.Failed)
 		return nil, nil, tooMuch(op, err)
 	}
 	s.record(ctx, p, text, audit.Done)
-	return q, rows, nil
+	return q, out, nil
+}
+
+// answer runs the parts of a query within the limits of the whole.
+func (s *Service) answer(ctx context.Context, p *access.Principal, q *kql.Query) (out *Result, err error) {
+	out = &Result{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, out.Close())
+		}
+	}()
+	left := telemetry.Limits{Rows: maxRows, Bytes: maxBytes, Time: maxElapsed}
+	for i, root := range append([]plan.Node{q.Root}, q.More...) {
+		columns := root.Columns()
+		if i == 0 {
+			columns = q.Columns
+		}
+		t := newTableOf(columns, s.scratch)
+		if i == 0 {
+			out.Table = t
+		} else {
+			out.More = append(out.More, t)
+		}
+		if left.Rows <= 0 || left.Bytes <= 0 || left.Time <= 0 {
+			return out, errs.New("hunt.answer", errs.Limited, "", "The tables of the query together are more than one query may answer.")
+		}
+		used, err := s.query(ctx, p, root, left, t.Rows.Add)
+		out.Stats.add(used)
+		if err != nil {
+			return out, err
+		}
+		left.Rows -= used.Rows
+		left.Bytes -= used.Bytes
+		left.Time -= used.Elapsed
+	}
+	return out, nil
+}
+
+// query has the store run a plan, and charges the caller with what it took however it ends.
+func (s *Service) query(ctx context.Context, p *access.Principal, root plan.Node, l telemetry.Limits, sink telemetry.Sink) (telemetry.Stats, error) {
+	q := &telemetry.Query{Tenant: p.Tenant, Plan: root, Limits: l, External: s.external()}
+	if metered(p) {
+		q.Caller = string(p.Actor.Kind) + ":" + p.Actor.ID
+	}
+	used, err := s.store.Query(ctx, q, sink)
+	if metered(p) {
+		s.ledger.charge(p.Tenant, used.Running)
+	}
+	return used, err
 }
 
 // restrict keeps every scan of a plan to the request's span. A table without a Timestamp
@@ -143,31 +219,35 @@ func (r *Request) restrict(root plan.Node) {
 	if r.From.IsZero() && r.To.IsZero() {
 		return
 	}
-	plan.RestrictScans(root, func(s *plan.Scan) plan.Expr {
-		t, ok := schema.Lookup(s.Base)
-		if !ok {
+	span := plan.AllTime()
+	if !r.From.IsZero() {
+		span.Min = types.FromTime(r.From)
+	}
+	if !r.To.IsZero() {
+		span.Max = types.FromTime(r.To)
+	}
+	plan.RestrictScans(root, func(scan *plan.Scan) plan.Expr {
+		t, ok := schema.Lookup(scan.Base)
+		if !ok || scan.External != nil {
 			return nil
 		}
-		if _, ok := t.Column("Timestamp"); !ok {
+		if _, ok := t.Column(happened); !ok {
 			return nil
 		}
-		var out plan.Expr
-		add := func(op string, at time.Time) {
-			if at.IsZero() {
-				return
-			}
-			e := plan.NewCall(op, types.Bool, s.Read("Timestamp", types.Datetime), &plan.Const{V: types.NewDatetime(event.Ticks(at))})
-			if out == nil {
-				out = e
-			} else {
-				out = plan.NewCall("and", types.Bool, out, e)
-			}
+		at := scan.Read(happened, types.Datetime)
+		scan.Ranges = append(scan.Ranges, plan.ColumnRange{Source: happened, TimeRange: span})
+		within := plan.NewCall("and", types.Bool,
+			plan.NewCall(">=", types.Bool, at, &plan.Const{V: types.NewDatetime(span.Min)}),
+			plan.NewCall("<=", types.Bool, at, &plan.Const{V: types.NewDatetime(span.Max)}))
+		if scan.Pred == nil {
+			return within
 		}
-		add(">=", r.From)
-		add("<=", r.To)
-		return out
+		return plan.NewCall("and", types.Bool, scan.Pred, within)
 	})
 }
+
+// happened is the column of a table of events that says when they happened.
+const happened = "Timestamp"
 
 // tooMuch turns the store's refusal of one query's size or appetite into the published
 // 400: asking again later helps nobody. A limit that says when to come back is a quota
@@ -203,22 +283,31 @@ const (
 	probeTime = 60 * time.Second
 )
 
-// probe answers what bag_unpack and pivot make columns of, from the caller's own rows.
-func (s *Service) probe(ctx context.Context, p *access.Principal) func(plan.Node) ([][]types.Value, error) {
-	return func(n plan.Node) ([][]types.Value, error) {
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: plan.Optimize(n),
-			Limits: telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime}, External: s.external()})
-		if err != nil {
-			return nil, err
-		}
-		return r.Rows, nil
+// probes answers what bag_unpack and pivot make columns of, from the caller's own rows.
+type probes struct {
+	service   *Service
+	principal *access.Principal
+	within    *within
+	err       error // of the first question that was not answered
+}
+
+func (b *probes) ask(ctx context.Context, n plan.Node) ([][]types.Value, error) {
+	if b.err != nil {
+		return nil, b.err
 	}
+	n = plan.Optimize(n)
+	b.within.restrict(n)
+	var rows [][]types.Value
+	_, err := b.service.query(ctx, b.principal, n, telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime},
+		func(row []types.Value) error {
+			rows = append(rows, append([]types.Value(nil), row...))
+			return nil
+		})
+	if err != nil {
+		b.err = err
+		return nil, err
+	}
+	return rows, nil
 }
 
 func (s *Service) record(ctx context.Context, p *access.Principal, text string, o audit.Outcome) {
@@ -261,6 +350,11 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}
+	within, err := s.within(ctx, p)
+	if err != nil {
+		return Completeness{}, err
+	}
+	within.restrict(q.Root)
 	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: q.Root})
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
@@ -275,3 +369,26 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	}
 	return c, nil
 }
+
+// restrict keeps every scan of a plan to what came in within the span. What else restricts
+// a scan goes on to hold.
+func (s Span) restrict(root plan.Node) {
+	r := plan.TimeRange{Min: types.FromTime(s.From), Max: types.FromTime(s.To) - 1}
+	plan.RestrictScans(root, func(scan *plan.Scan) plan.Expr {
+		if scan.External != nil {
+			return nil
+		}
+		at := scan.Read(ingestion, types.Datetime)
+		scan.Ranges = append(scan.Ranges, plan.ColumnRange{Source: ingestion, TimeRange: r})
+		within := plan.NewCall("and", types.Bool,
+			plan.NewCall(">=", types.Bool, at, &plan.Const{V: types.NewDatetime(r.Min)}),
+			plan.NewCall("<=", types.Bool, at, &plan.Const{V: types.NewDatetime(r.Max)}))
+		if scan.Pred == nil {
+			return within
+		}
+		return plan.NewCall("and", types.Bool, scan.Pred, within)
+	})
+}
+
+// ingestion is the column of every table that says when a row came in.
+const ingestion = "IngestionTime"

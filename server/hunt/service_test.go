@@ -63,7 +63,7 @@ func (f *fixture) records(t *testing.T, tenant ident.TenantID) []audit.Record {
 
 // as returns a context of a caller of the tenant with these roles.
 func as(t *testing.T, tenant ident.TenantID, roles ...access.Permission) context.Context {
-	p := &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "app", Name: "hunter", Tenant: tenant}}
+	p := &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "app", Name: "hunter", Tenant: tenant}, Scope: access.Everything}
 	for _, r := range roles {
 		p.Roles = append(p.Roles, string(r))
 	}
@@ -145,7 +145,7 @@ func TestTooManyRows(t *testing.T) {
 	f := setup(t)
 	ctx := as(t, tenantA, access.AdvancedQueryRead)
 	r, err := f.Run(ctx, hunt.Request{Query: "range x from 1 to 100000 step 1"})
-	if err != nil || len(r.Rows) != 100_000 {
+	if err != nil || r.Rows.Len() != 100_000 {
 		t.Errorf("100,000 rows: %v", err)
 	}
 	if _, err = f.Run(ctx, hunt.Request{Query: "range x from 1 to 100001 step 1"}); !errs.Is(err, errs.Invalid) {

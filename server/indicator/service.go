@@ -2,6 +2,7 @@ package indicator
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,8 +25,16 @@ type Config struct {
 	Indicators  IndicatorStore
 	Feed        Feed
 	Sink        Sink
+	Groups      Groups // nil: groups are kept as they are named
 	Now         func() time.Time
 	Quota       Quota
+}
+
+// Groups is what this package asks of the device groups.
+type Groups interface {
+	// Resolve turns the names and ids by which somebody names device groups into both, in
+	// the same order. One that is not there, or out of the caller's scope, is errs.Invalid.
+	Resolve(ctx context.Context, tenant ident.TenantID, names, ids []string) (outNames, outIDs []string, err error)
 }
 
 // Service is the rules: what is valid, who may see and change what, how many there may
@@ -40,6 +49,7 @@ type Service struct {
 	indicators  IndicatorStore
 	feed        Feed
 	sink        Sink
+	groups      Groups
 	now         func() time.Time
 	quota       Quota
 
@@ -51,7 +61,7 @@ type Service struct {
 func New(c Config) *Service {
 	s := &Service{
 		definitions: c.Definitions, iocs: c.IOCs, indicators: c.Indicators,
-		feed: c.Feed, sink: c.Sink, now: c.Now, quota: c.Quota,
+		feed: c.Feed, sink: c.Sink, groups: c.Groups, now: c.Now, quota: c.Quota,
 		followers: map[ident.TenantID]*follower{},
 	}
 	for _, f := range []struct {
@@ -79,7 +89,8 @@ func (s *Service) quotaNow() Quota {
 // caller is who acts and how much of the tenant they see.
 type caller struct {
 	ident.Actor
-	by string // the only creator whose rows are visible; "" for all
+	by      string       // the only creator whose rows are visible; "" for all
+	devices access.Scope // the device groups that indicators may be for
 }
 
 // caller checks the permission in one place for every method.
@@ -88,15 +99,41 @@ func (s *Service) caller(ctx context.Context, op string) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	c := caller{Actor: p.Actor}
+	c := caller{Actor: p.Actor, devices: p.Scope}
 	switch {
 	case p.Kind == ident.ActorSystem, p.Can(access.TIReadWrite):
 		return c, nil
 	case p.Can(access.TIReadWriteOwn):
-		c.by = p.ID
+		// An application keeps to its own; people share the tenant's, within their groups.
+		if p.Kind != ident.ActorUser {
+			c.by = p.ID
+		}
 		return c, nil
 	}
 	return caller{}, p.Require(op, access.TIReadWrite, access.TIReadWriteOwn)
+}
+
+// reaches reports whether the caller may change an indicator: every device that it is for
+// is in the caller's scope. One for all devices is for those who see all devices.
+func (c caller) reaches(i *Indicator) bool {
+	if c.devices.All {
+		return true
+	}
+	if len(i.Groups)+len(i.GroupIDs) == 0 {
+		return false
+	}
+	for _, text := range i.GroupIDs {
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || !c.devices.Holds(id) {
+			return false
+		}
+	}
+	return len(i.GroupIDs) > 0
+}
+
+func outOfReach(op string) error {
+	return errs.New(op, errs.Denied, errs.Forbidden, "the indicator is for device groups that the caller has no access to; "+
+		"name only groups in rbacGroupNames that are within reach")
 }
 
 func (c caller) sees(st *Stamps) bool { return c.by == "" || st.CreatedBy == c.by }

@@ -3,6 +3,7 @@ package indicator
 import (
 	"context"
 
+	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -48,7 +49,7 @@ func (s *Service) put(ctx context.Context, op string, is []*Indicator) ([]Import
 	var index []int
 	for n, i := range is {
 		out[n].Indicator = i
-		if out[n].Err = errs.Wrap(op, i.Validate()); out[n].Err != nil {
+		if out[n].Err = errs.Wrap(op, s.prepare(ctx, c, i)); out[n].Err != nil {
 			continue
 		}
 		keys = append(keys, Key{ID: i.ID, Value: i.Value})
@@ -68,6 +69,9 @@ func (s *Service) put(ctx context.Context, op string, is []*Indicator) ([]Import
 		case !c.sees(&old.Stamps):
 			r.Err = errs.New(op, errs.Denied, errs.Forbidden, "another application created the indicator %s; Ti.ReadWrite.All is needed to change it", old.Value)
 			return nil, nil
+		case !c.reaches(old):
+			r.Err = outOfReach(op)
+			return nil, nil
 		default:
 			r.Indicator.ID = old.ID
 			r.Indicator.Application, r.Indicator.CreatedBySource = old.Application, old.CreatedBySource
@@ -79,6 +83,23 @@ func (s *Service) put(ctx context.Context, op string, is []*Indicator) ([]Import
 		return nil, errs.Wrap(op, err)
 	}
 	return out, s.carry(ctx, c.Tenant, rev)
+}
+
+// prepare validates what a caller sent, and fills in both names and ids of its groups.
+func (s *Service) prepare(ctx context.Context, c caller, i *Indicator) error {
+	if err := i.Validate(); err != nil {
+		return err
+	}
+	if len(i.Groups)+len(i.GroupIDs) > 0 && s.groups != nil {
+		var err error
+		if i.Groups, i.GroupIDs, err = s.groups.Resolve(ctx, c.Tenant, i.Groups, i.GroupIDs); err != nil {
+			return err
+		}
+	}
+	if !c.reaches(i) {
+		return outOfReach("indicator.Put")
+	}
+	return nil
 }
 
 // Indicator returns one indicator that the caller sees.
@@ -120,6 +141,11 @@ func (s *Service) DeleteIndicators(ctx context.Context, ids []ident.IndicatorID)
 	if err := count(op, "IndicatorIds", len(ids), MaxImport); err != nil {
 		return err
 	}
+	if !c.devices.All {
+		if err := s.reachAll(ctx, op, c, ids); err != nil {
+			return err
+		}
+	}
 	w := Which{IDs: make([]int64, len(ids)), By: c.by}
 	for n, id := range ids {
 		w.IDs[n] = int64(id)
@@ -129,4 +155,21 @@ func (s *Service) DeleteIndicators(ctx context.Context, ids []ident.IndicatorID)
 		return errs.Wrap(op, err)
 	}
 	return s.carry(ctx, c.Tenant, rev)
+}
+
+// reachAll refuses to delete indicators that are out of the caller's reach, as published.
+// The indicators are read as the server reads them: one that is not there is not found,
+// whatever the scope.
+func (s *Service) reachAll(ctx context.Context, op string, c caller, ids []ident.IndicatorID) error {
+	ctx = access.WithPrincipal(ctx, access.System(c.Tenant, "indicator"))
+	for _, id := range ids {
+		i, err := s.indicators.Indicator(ctx, c.Tenant, id)
+		if err != nil {
+			return errs.Wrap(op, err)
+		}
+		if !c.reaches(i) {
+			return outOfReach(op)
+		}
+	}
+	return nil
 }

@@ -105,7 +105,7 @@ func (f *fixture) serve(sink indicator.Sink, q indicator.Quota) *indicator.Servi
 func as(tenant ident.TenantID, app string, role access.Permission) context.Context {
 	return access.WithPrincipal(context.Background(), &access.Principal{
 		Actor: ident.Actor{Kind: ident.ActorApp, ID: app, Name: "App " + app, Tenant: tenant},
-		Roles: []string{string(role)},
+		Roles: []string{string(role)}, Scope: access.Everything,
 	})
 }
 
@@ -318,6 +318,7 @@ func TestOwnScope(t *testing.T) {
 	wantKind(t, "another tenant", second(f.Definition(all(other), da)), errs.NotFound)
 	delegated := access.WithPrincipal(context.Background(), &access.Principal{
 		Actor: ident.Actor{Kind: ident.ActorUser, ID: "u", Name: "user@acme.test", Tenant: acme}, Scopes: []string{"Ti.ReadWrite"},
+		Rights: []access.Right{access.Remediate}, Scope: access.Everything,
 	})
 	must[*indicator.Definition](t)(f.Definition(delegated, da))
 }

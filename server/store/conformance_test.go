@@ -37,3 +37,15 @@ func TestAudit(t *testing.T) {
 func TestAccess(t *testing.T) {
 	storetest.Access(t, func(t testing.TB) storetest.AccessStore { return open(t, t.TempDir()).Access() })
 }
+
+func scopeStores(t testing.TB) storetest.ScopeStores {
+	s := open(t, t.TempDir())
+	return storetest.ScopeStores{Devices: s.Devices(), Groups: s.Groups(), Alerts: s.Alerts(), Actions: s.Actions(), Indicators: s.Threats()}
+}
+
+func TestScope(t *testing.T) { storetest.Scope(t, scopeStores) }
+
+func TestGroups(t *testing.T) { storetest.Groups(t, scopeStores) }
+func TestDetections(t *testing.T) {
+	storetest.Detections(t, func(t testing.TB) storetest.DetectionStore { return open(t, t.TempDir()).Detections() })
+}

@@ -25,8 +25,7 @@ type migration struct {
 	sum     string
 }
 
-// migrations reads NNNN_name.sql in the order of their numbers, each of which is there
-// once. Numbers may be missing: parts of the product are developed side by side.
+// migrations reads NNNN_name.sql in the order of their numbers, which may have gaps.
 func migrations(files fs.FS) ([]migration, error) {
 	entries, err := fs.ReadDir(files, "migrations")
 	if err != nil {
@@ -38,7 +37,7 @@ func migrations(files fs.FS) ([]migration, error) {
 		number, name, ok := strings.Cut(strings.TrimSuffix(e.Name(), ".sql"), "_")
 		v, err := strconv.Atoi(number)
 		if !ok || err != nil || len(number) != 4 || v <= last {
-			return nil, fmt.Errorf("migration %s: want a number of four digits above %04d, and a name", e.Name(), last)
+			return nil, fmt.Errorf("migration %s: want a number of four digits above %04d", e.Name(), last)
 		}
 		last = v
 		text, err := fs.ReadFile(files, "migrations/"+e.Name())
@@ -61,14 +60,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		known := map[int]bool{}
-		for _, m := range steps {
-			known[m.version] = true
-		}
+		newest := steps[len(steps)-1].version
 		for v := range done {
-			if !known[v] {
+			if v > newest {
 				return errs.New("store.migrate", errs.Unavailable, errs.ServiceDegraded,
-					"the data directory was written by a newer release: it has step %d of the schema, which this one does not know", v)
+					"the data directory was written by a newer release: schema %d, this one knows %d", v, newest)
 			}
 		}
 		for _, m := range steps {

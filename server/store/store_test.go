@@ -135,7 +135,7 @@ func TestKeyFile(t *testing.T) {
 func TestMigrations(t *testing.T) {
 	file := &fstest.MapFile{Data: []byte("SELECT 1")}
 	for name, files := range map[string]fstest.MapFS{
-		"twice": {"migrations/0001_a.sql": file, "migrations/0001_b.sql": file}, "no number": {"migrations/a.sql": file},
+		"number twice": {"migrations/0001_a.sql": file, "migrations/0001_b.sql": file}, "no number": {"migrations/a.sql": file},
 	} {
 		if store.CheckMigrations(files) == nil {
 			t.Errorf("%s: accepted", name)

@@ -41,6 +41,7 @@ type Stats struct {
 	Rows      int
 	Bytes     int64
 	Elapsed   time.Duration
+	Running   time.Duration // of Elapsed, what was not spent waiting for others
 	CPUUser   time.Duration
 	CPUKernel time.Duration
 	Memory    int64 // peak resident bytes
@@ -99,6 +100,9 @@ func Collect(ctx context.Context, s Querier, q *Query) (*Result, error) {
 // Query is one question of one tenant.
 type Query struct {
 	Tenant ident.TenantID
+	// Caller is who asks, in any unique spelling; "" is the server itself. Stores share out
+	// what they have among tenants first, and among a tenant's callers then.
+	Caller string
 	// Plan is the bound query; its columns are the result's. It is not changed.
 	Plan   plan.Node
 	Limits Limits

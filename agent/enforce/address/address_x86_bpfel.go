@@ -19,6 +19,14 @@ type bpfAddress struct {
 	Bytes  [16]uint8
 }
 
+type bpfLearned struct {
+	_       structs.HostLayout
+	Until   uint64
+	Id      uint64
+	Verdict uint32
+	Pad     uint32
+}
+
 type bpfRange struct {
 	_       structs.HostLayout
 	Bits    uint32
@@ -32,28 +40,16 @@ type bpfRefusal struct {
 		Time  uint64
 		Type  uint32
 		Flags uint32
-		Who   struct {
-			_           structs.HostLayout
-			Start       uint64
-			ParentStart uint64
-			Cgroup      uint64
-			Caps        uint64
-			Pid         uint32
-			Tid         uint32
-			Ppid        uint32
-			Uid         uint32
-			Euid        uint32
-			Gid         uint32
-			Loginuid    uint32
-			Session     uint32
-			Comm        [16]int8
-		}
+		Who   bpfWho
 	}
-	Id       uint64
-	Repeated uint64
-	Address  bpfAddress
-	Port     uint16
-	Protocol uint16
+	Id        uint64
+	Repeated  uint64
+	Address   bpfAddress
+	Port      uint16
+	Protocol  uint16
+	Local     bpfAddress
+	LocalPort uint16
+	Pad       uint16
 }
 
 type bpfRule struct {
@@ -74,6 +70,23 @@ const (
 	bpfTallyTALLY_END        bpfTally = 5
 )
 
+type bpfWho struct {
+	_           structs.HostLayout
+	Start       uint64
+	ParentStart uint64
+	Cgroup      uint64
+	Caps        uint64
+	Pid         uint32
+	Tid         uint32
+	Ppid        uint32
+	Uid         uint32
+	Euid        uint32
+	Gid         uint32
+	Loginuid    uint32
+	Session     uint32
+	Comm        [16]int8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -82,11 +95,13 @@ const (
 	bpfMapEvents        = "events"
 	bpfMapFloors        = "floors"
 	bpfMapHosts         = "hosts"
+	bpfMapLearneds      = "learneds"
 	bpfMapRanges        = "ranges"
 	bpfMapTallies       = "tallies"
 	bpfMapTolds         = "tolds"
 	bpfProgDenyConnect4 = "deny_connect4"
 	bpfProgDenyConnect6 = "deny_connect6"
+	bpfProgDenyIngress  = "deny_ingress"
 	bpfProgDenySendmsg4 = "deny_sendmsg4"
 	bpfProgDenySendmsg6 = "deny_sendmsg6"
 	bpfVarSelfPid       = "self_pid"
@@ -138,6 +153,7 @@ type bpfSpecs struct {
 type bpfProgramSpecs struct {
 	DenyConnect4 *ebpf.ProgramSpec `ebpf:"deny_connect4"`
 	DenyConnect6 *ebpf.ProgramSpec `ebpf:"deny_connect6"`
+	DenyIngress  *ebpf.ProgramSpec `ebpf:"deny_ingress"`
 	DenySendmsg4 *ebpf.ProgramSpec `ebpf:"deny_sendmsg4"`
 	DenySendmsg6 *ebpf.ProgramSpec `ebpf:"deny_sendmsg6"`
 }
@@ -146,13 +162,14 @@ type bpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
-	Empty   *ebpf.MapSpec `ebpf:"empty"`
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Floors  *ebpf.MapSpec `ebpf:"floors"`
-	Hosts   *ebpf.MapSpec `ebpf:"hosts"`
-	Ranges  *ebpf.MapSpec `ebpf:"ranges"`
-	Tallies *ebpf.MapSpec `ebpf:"tallies"`
-	Tolds   *ebpf.MapSpec `ebpf:"tolds"`
+	Empty    *ebpf.MapSpec `ebpf:"empty"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Floors   *ebpf.MapSpec `ebpf:"floors"`
+	Hosts    *ebpf.MapSpec `ebpf:"hosts"`
+	Learneds *ebpf.MapSpec `ebpf:"learneds"`
+	Ranges   *ebpf.MapSpec `ebpf:"ranges"`
+	Tallies  *ebpf.MapSpec `ebpf:"tallies"`
+	Tolds    *ebpf.MapSpec `ebpf:"tolds"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -184,13 +201,14 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
-	Empty   *ebpf.Map `ebpf:"empty"`
-	Events  *ebpf.Map `ebpf:"events"`
-	Floors  *ebpf.Map `ebpf:"floors"`
-	Hosts   *ebpf.Map `ebpf:"hosts"`
-	Ranges  *ebpf.Map `ebpf:"ranges"`
-	Tallies *ebpf.Map `ebpf:"tallies"`
-	Tolds   *ebpf.Map `ebpf:"tolds"`
+	Empty    *ebpf.Map `ebpf:"empty"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Floors   *ebpf.Map `ebpf:"floors"`
+	Hosts    *ebpf.Map `ebpf:"hosts"`
+	Learneds *ebpf.Map `ebpf:"learneds"`
+	Ranges   *ebpf.Map `ebpf:"ranges"`
+	Tallies  *ebpf.Map `ebpf:"tallies"`
+	Tolds    *ebpf.Map `ebpf:"tolds"`
 }
 
 func (m *bpfMaps) Close() error {
@@ -199,6 +217,7 @@ func (m *bpfMaps) Close() error {
 		m.Events,
 		m.Floors,
 		m.Hosts,
+		m.Learneds,
 		m.Ranges,
 		m.Tallies,
 		m.Tolds,
@@ -220,6 +239,7 @@ type bpfVariables struct {
 type bpfPrograms struct {
 	DenyConnect4 *ebpf.Program `ebpf:"deny_connect4"`
 	DenyConnect6 *ebpf.Program `ebpf:"deny_connect6"`
+	DenyIngress  *ebpf.Program `ebpf:"deny_ingress"`
 	DenySendmsg4 *ebpf.Program `ebpf:"deny_sendmsg4"`
 	DenySendmsg6 *ebpf.Program `ebpf:"deny_sendmsg6"`
 }
@@ -228,6 +248,7 @@ func (p *bpfPrograms) Close() error {
 	return _BpfClose(
 		p.DenyConnect4,
 		p.DenyConnect6,
+		p.DenyIngress,
 		p.DenySendmsg4,
 		p.DenySendmsg6,
 	)

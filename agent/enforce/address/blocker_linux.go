@@ -38,6 +38,9 @@ type Config struct {
 	// Settle is how long an event waits before Find is asked, so that the sensors have
 	// told the table of a process that has only just begun; 0 for 150 ms.
 	Settle time.Duration
+	// Warned is told of what was let through with a warning, once it was reported; it
+	// returns quickly. nil tells nobody.
+	Warned func(*event.Event)
 	Now    func() time.Time // the wall clock; nil for time.Now
 }
 
@@ -54,6 +57,7 @@ type Blocker struct {
 	count   int                   // rules of single addresses
 	rules   map[netip.Prefix]Rule // of ranges, as given
 	made    map[netip.Prefix]Rule // of ranges, as the kernel has them
+	learned map[netip.Addr]Learned
 	ended   uint64
 	trouble error // why sessions could not be ended; nil when they could
 }
@@ -87,7 +91,8 @@ func New(cfg Config) (*Blocker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address: %w", err)
 	}
-	b := &Blocker{cfg: cfg, kernel: k, floor: map[netip.Addr]bool{}, rules: map[netip.Prefix]Rule{}, made: map[netip.Prefix]Rule{}}
+	b := &Blocker{cfg: cfg, kernel: k, floor: map[netip.Addr]bool{}, rules: map[netip.Prefix]Rule{}, made: map[netip.Prefix]Rule{},
+		learned: map[netip.Addr]Learned{}}
 	if b.events, err = ringbuf.NewReader(k.all.Maps[bpfMapEvents]); err != nil {
 		k.close()
 		return nil, fmt.Errorf("address: %w", err)
@@ -183,7 +188,7 @@ func (b *Blocker) Replace(rules iter.Seq[Rule], n int) error {
 	count, blocking := 0, false
 	err := b.kernel.swap(roomFor(n), func(f *filler) error {
 		for r := range rules {
-			blocking = blocking || r.Verdict.blocks()
+			blocking = blocking || r.Verdict.Blocks()
 			if !r.Prefix.IsSingleIP() {
 				if ranges[r.Prefix] = r; len(ranges) > MaxRanges {
 					return errRanges
@@ -235,7 +240,7 @@ func (b *Blocker) Change(rules []Rule) error {
 	touched := false
 	blocked := map[netip.Prefix]bool{}
 	for _, r := range rules {
-		if r.Verdict.blocks() {
+		if r.Verdict.Blocks() {
 			blocked[r.Prefix] = true
 		}
 		if r.Prefix.IsSingleIP() {
@@ -318,7 +323,7 @@ func (b *Blocker) endSessions(candidate func(netip.Addr) bool) {
 		yes, ok := known[a]
 		if !ok {
 			v, err := b.kernel.verdict(a)
-			yes = err == nil && v.blocks()
+			yes = err == nil && v.Blocks()
 			known[a] = yes
 		}
 		return yes

@@ -43,35 +43,27 @@ func contains(outer, inner netip.Prefix) bool {
 // is narrow's unless wide alone has the verdict that decides.
 func Merge(narrow, wide Rule) Rule {
 	all := narrow.Verdict | wide.Verdict
-	if narrow.Verdict.decisive() < wide.Verdict.decisive() {
+	if narrow.Verdict.rank() < wide.Verdict.rank() {
 		narrow.ID = wide.ID
 	}
 	narrow.Verdict = all
 	return narrow
 }
 
-// decisive orders verdicts by what goes before what.
-func (v Verdict) decisive() int {
-	switch {
-	case v&Allow != 0:
-		return 3
-	case v&Block != 0:
-		return 2
-	case v&Audit != 0:
-		return 1
-	}
-	return 0
+// rank orders verdicts by what goes before what.
+func (v Verdict) rank() int {
+	return slices.Index([]Verdict{0, Audit, Block, Warn, Allow}, v.Decisive())
 }
 
 // loosened returns what lies between two sets of ranges: it blocks what both block and
-// allows what either allows. Going from one set to the other by way of it, nothing is ever
+// allows, or warns of, what either does. Going from one set to the other by way of it, nothing is ever
 // refused that both let through.
 func loosened(from, to map[netip.Prefix]Rule) map[netip.Prefix]Rule {
 	out := make(map[netip.Prefix]Rule, len(to))
 	add := func(a, b map[netip.Prefix]Rule) {
 		for p, r := range a {
 			other := b[p].Verdict
-			if r.Verdict = (r.Verdict|other)&Allow | r.Verdict&other; r.Verdict != 0 {
+			if r.Verdict = (r.Verdict|other)&(Allow|Warn) | r.Verdict&other; r.Verdict != 0 {
 				out[p] = r
 			}
 		}

@@ -133,39 +133,72 @@ func (r *reporter) release(now time.Time) {
 	}
 }
 
-// additional is the AdditionalFields of an event; the first two are the published ones.
+// additional is the AdditionalFields of an event. All but the last two are published ones.
 type additional struct {
 	IsAudit          bool
-	ResponseCategory string
+	ResponseCategory string `json:",omitempty"`
+	Experience       string `json:",omitempty"`
+	Uri              string `json:",omitempty"`
+	Direction        string `json:",omitempty"`
 	IndicatorID      int64  `json:"IndicatorId"`
 	Repeated         uint64 `json:",omitempty"` // the same attempts left out before this one
 }
 
+// Flags of bpf/address.bpf.c.
+const (
+	flagIncoming = 1
+	flagLearned  = 2
+)
+
 func (r *reporter) emit(x *bpfRefusal) {
 	boot := bootTime(r.b.cfg.Now)
 	wall := func(ns uint64) time.Time { return boot.Add(time.Duration(ns)).UTC() }
+	remote := addrOf(&x.Address)
 	ev := &event.Event{
 		Table: event.DeviceEvents, Action: "ExploitGuardNetworkProtectionBlocked",
 		Time: wall(x.Header.Time), Boot: int64(x.Header.Time),
-		Network: &event.Network{RemoteIP: addrOf(&x.Address).String(), RemotePort: x.Port, Protocol: protocol(x.Protocol)},
+		Network: &event.Network{RemoteIP: remote.String(), RemotePort: x.Port, Protocol: protocol(x.Protocol)},
 	}
 	more := additional{ResponseCategory: "CustomBlockList", IndicatorID: int64(x.Id), Repeated: x.Repeated}
-	if Verdict(x.Header.Type) == Audit {
+	switch Verdict(x.Header.Type) {
+	case Audit:
 		ev.Action, more.IsAudit = "ExploitGuardNetworkProtectionAudited", true
+	case Warn:
+		ev.Action = "SmartScreenUrlWarning"
+		more.ResponseCategory, more.Experience = "", "CustomBlockList"
+	}
+	if x.Header.Flags&flagLearned != 0 {
+		ev.Network.RemoteURL = r.b.nameOf(remote)
+		more.Uri = ev.Network.RemoteURL
+	}
+	if x.Header.Flags&flagIncoming != 0 {
+		more.Direction = "In"
+		ev.Network.LocalIP, ev.Network.LocalPort = addrOf(&x.Local).String(), x.LocalPort
+		if Verdict(x.Header.Type) == Block {
+			ev.Action = "FirewallInboundConnectionBlocked"
+		}
 	}
 	j, _ := json.Marshal(more) // of plain values: cannot fail
 	ev.Additional = string(j)
-	if w := &x.Header.Who; r.b.cfg.Find != nil && w.Pid != 0 {
-		ref := process.Ref{
-			PID: w.Pid, Start: int64(w.Start), StartTime: wall(w.Start), PPID: w.Ppid, ParentStart: int64(w.ParentStart),
-			UID: w.Euid, Caps: w.Caps, Comm: comm(w.Comm[:]), Old: true,
-		}
-		if w.Session != ^uint32(0) {
-			ref.Session = w.Session
-		}
-		ev.Initiating = r.b.cfg.Find(ref)
-	}
+	ev.Initiating = r.who(&x.Header.Who, wall)
 	r.sink.Emit(ev)
+	if Verdict(x.Header.Type) == Warn && r.b.cfg.Warned != nil {
+		r.b.cfg.Warned(ev)
+	}
+}
+
+func (r *reporter) who(w *bpfWho, wall func(uint64) time.Time) *event.Process {
+	if r.b.cfg.Find == nil || w.Pid == 0 {
+		return nil
+	}
+	ref := process.Ref{
+		PID: w.Pid, Start: int64(w.Start), StartTime: wall(w.Start), PPID: w.Ppid, ParentStart: int64(w.ParentStart),
+		UID: w.Euid, Caps: w.Caps, Comm: comm(w.Comm[:]), Old: true,
+	}
+	if w.Session != ^uint32(0) {
+		ref.Session = w.Session
+	}
+	return r.b.cfg.Find(ref)
 }
 
 func comm(c []int8) string {
@@ -189,14 +222,17 @@ func protocol(p uint16) string {
 	return ""
 }
 
-// bootTime is the wall-clock instant at which boot time was 0.
-func bootTime(now func() time.Time) time.Time {
+// bootNow is the time since boot, 0 where the kernel does not tell.
+func bootNow() int64 {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return now() // no kernel that runs these programs lacks the clock
+		return 0
 	}
-	return now().Add(-time.Duration(ts.Nano()))
+	return ts.Nano()
 }
+
+// bootTime is the wall-clock instant at which boot time was 0.
+func bootTime(now func() time.Time) time.Time { return now().Add(-time.Duration(bootNow())) }
 
 // losses reports the events that the kernel could not hand over since it was last called.
 func (r *reporter) losses() {

@@ -25,7 +25,7 @@ type kernel struct {
 }
 
 // programs are attached in this order.
-var programs = [...]string{"deny_connect4", "deny_connect6", "deny_sendmsg4", "deny_sendmsg6"}
+var programs = [...]string{"deny_connect4", "deny_connect6", "deny_sendmsg4", "deny_sendmsg6", "deny_ingress"}
 
 // minRoom is the room of the smallest table of hosts.
 const minRoom = 256
@@ -87,6 +87,7 @@ func (k *kernel) attach(cgroup string) error {
 	at := map[string]ebpf.AttachType{
 		"deny_connect4": ebpf.AttachCGroupInet4Connect, "deny_connect6": ebpf.AttachCGroupInet6Connect,
 		"deny_sendmsg4": ebpf.AttachCGroupUDP4Sendmsg, "deny_sendmsg6": ebpf.AttachCGroupUDP6Sendmsg,
+		"deny_ingress": ebpf.AttachCGroupInetIngress,
 	}
 	for _, name := range programs {
 		l, err := link.AttachCgroup(link.CgroupOptions{Path: cgroup, Attach: at[name], Program: k.all.Programs[name]})
@@ -238,6 +239,14 @@ func (k *kernel) verdict(a netip.Addr) (Verdict, error) {
 	}
 	if err := k.all.Maps[bpfMapRanges].Lookup(bpfRange{Bits: uint32(32 + a.BitLen()), Address: key}, &r); err == nil {
 		v |= Verdict(r.Verdict)
+	} else if absent(err) != nil {
+		return 0, err
+	}
+	var l bpfLearned
+	if err := k.all.Maps[bpfMapLearneds].Lookup(key, &l); err == nil {
+		if l.Until > uint64(bootNow()) {
+			v |= Verdict(l.Verdict)
+		}
 	} else if absent(err) != nil {
 		return 0, err
 	}

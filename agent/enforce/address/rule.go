@@ -6,8 +6,8 @@ import (
 )
 
 // Verdict is what is wanted of an address: a set, because several rules may cover it. Of
-// what is in it Allow goes before Block, and Block before Audit. The empty Verdict asks
-// for nothing.
+// what is in it Allow goes before Warn, Warn before Block, and Block before Audit: the order
+// that the published product has. The empty Verdict asks for nothing.
 type Verdict uint8
 
 // The verdicts. The kernel's programs know these values.
@@ -15,10 +15,21 @@ const (
 	Allow Verdict = 1 << iota
 	Block         // refuse, and report who tried
 	Audit         // let through, and report who tried
+	Warn          // let through, tell who tried, and report it
 )
 
-// blocks reports whether v refuses connections.
-func (v Verdict) blocks() bool { return v&(Allow|Block) == Block }
+// Blocks reports whether v refuses connections.
+func (v Verdict) Blocks() bool { return v.Decisive() == Block }
+
+// Decisive returns the one verdict of v that goes before the others in it.
+func (v Verdict) Decisive() Verdict {
+	for _, one := range [...]Verdict{Allow, Warn, Block, Audit} {
+		if v&one != 0 {
+			return one
+		}
+	}
+	return 0
+}
 
 // Rule is what is wanted of one address or range.
 type Rule struct {
@@ -33,7 +44,7 @@ const MaxRanges = 65536
 // Stats counts what the kernel's programs decided since New.
 type Stats struct {
 	Blocked    uint64 // calls refused
-	Audited    uint64 // calls let through and reported
+	Audited    uint64 // calls let through and reported, as Audit or Warn
 	Spared     uint64 // calls that a rule would have refused, but the floor holds
 	Suppressed uint64 // events left out as repetitions; the next event of the kind counts them
 	Lost       uint64 // events for which there was no room; also reported as a Gap

@@ -22,19 +22,20 @@ import (
 // behaviours are what a copy of the test binary can be told to do: one thing each, without
 // help from the code under test.
 var behaviours = map[string]func(args []string) error{
-	"again":    func(args []string) error { return syscall.Exec(args[0], args, os.Environ()) },
-	"connect":  dial,
-	"blackout": blackout,
-	"udp":      datagrams,
-	"serve":    serve,
-	"resolve":  resolve,
-	"files":    files,
-	"memfd":    memfd,
-	"ptrace":   trace,
-	"wx":       writableCode,
-	"module":   loadModule,
-	"io_uring": ring,
-	"setuid":   setuid,
+	"again":       func(args []string) error { return syscall.Exec(args[0], args, os.Environ()) },
+	"connect":     dial,
+	"blackout":    blackout,
+	"udp":         datagrams,
+	"serve":       serve,
+	"resolve":     resolve,
+	"files":       files,
+	"held_unlink": heldUnlink,
+	"memfd":       memfd,
+	"ptrace":      trace,
+	"wx":          writableCode,
+	"module":      loadModule,
+	"io_uring":    ring,
+	"setuid":      setuid,
 }
 
 // loopback switches on lo in a fresh network namespace.

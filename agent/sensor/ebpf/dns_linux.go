@@ -56,6 +56,12 @@ func (n *normaliser) dns(b []byte) bool {
 		f.raw("DnsQueryResult", list)
 		if !n.names.learn(q, m.answers, n.cfg.Now()) {
 			f.yes("Unsolicited")
+		} else if n.cfg.Resolved != nil {
+			for _, a := range m.answers {
+				if a.addr.IsValid() {
+					n.cfg.Resolved(m.name, a.addr, a.ttl)
+				}
+			}
 		}
 	}
 	if e.PayloadLen > kept {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -27,16 +28,19 @@ const flagPathCut = 1
 
 // Config of a Sensor. The zero value watches the whole machine.
 type Config struct {
-	Table      *process.Table   // nil makes one
-	Pool       *hash.Pool       // nil makes one; a given one is not closed by the sensor
-	RingBytes  int              // a power of two; 0 means 8 MiB
-	Flush      time.Duration    // how long a record may lie in the ring, 10–50 ms; 0 means 25 ms
-	CgroupPath string           // watch only this cgroup2 directory and below; "" means all
-	Exclude    []Exclusion      // file events that are not reported
-	Disable    []string         // facilities to leave out: bpf:file, tracefs, cgroup2, …
-	OmitExit   bool             // no ProcessTerminated events
-	RunStats   bool             // measure the run time of the programs, at a cost of ~30 ns a run
-	Now        func() time.Time // the wall clock; nil means time.Now
+	Table      *process.Table // nil makes one
+	Pool       *hash.Pool     // nil makes one; a given one is not closed by the sensor
+	RingBytes  int            // a power of two; 0 means 8 MiB
+	Flush      time.Duration  // how long a record may lie in the ring, 10–50 ms; 0 means 25 ms
+	CgroupPath string         // watch only this cgroup2 directory and below; "" means all
+	Exclude    []Exclusion    // file events that are not reported
+	Disable    []string       // facilities to leave out: bpf:file, tracefs, cgroup2, …
+	OmitExit   bool           // no ProcessTerminated events
+	RunStats   bool           // measure the run time of the programs, at a cost of ~30 ns a run
+	// Resolved is told of each address that an answer to a question of this device gives a
+	// name, and for how long it is good. It returns at once. nil tells nobody.
+	Resolved func(name string, addr netip.Addr, ttl time.Duration)
+	Now      func() time.Time // the wall clock; nil means time.Now
 }
 
 // Sensor watches the device with kernel programs. Its methods may be called from any

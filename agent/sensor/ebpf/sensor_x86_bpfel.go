@@ -18,6 +18,7 @@ type bpfCounter struct {
 	Sent       uint64
 	Lost       uint64
 	Suppressed uint64
+	Forgotten  uint64
 }
 
 type bpfDnsEvent struct {

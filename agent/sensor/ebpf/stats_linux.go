@@ -15,6 +15,7 @@ type Count struct {
 	Sent       uint64 // put into the ring
 	Lost       uint64 // not put there, because it was full; also reported as a Gap
 	Suppressed uint64 // left out as repetitions within their window
+	Forgotten  uint64 // calls that ended after their arguments were displaced; also reported as a Gap
 }
 
 // Stats counts what a Sensor did.
@@ -66,6 +67,7 @@ func kernelCount(m *ebpf.Map, t bpfEventType) (Count, error) {
 		c.Sent += p.Sent
 		c.Lost += p.Lost
 		c.Suppressed += p.Suppressed
+		c.Forgotten += p.Forgotten
 	}
 	return c, nil
 }
@@ -74,7 +76,7 @@ func kernelCount(m *ebpf.Map, t bpfEventType) (Count, error) {
 type loss struct {
 	counters *ebpf.Map
 	norm     *normaliser
-	seen     [bpfEventTypeEVENT_END]uint64
+	seen     [bpfEventTypeEVENT_END]Count
 	since    time.Time
 	due      time.Time
 }
@@ -83,20 +85,25 @@ func newLoss(m *ebpf.Map, n *normaliser) *loss {
 	return &loss{counters: m, norm: n, since: n.cfg.Now()}
 }
 
-// report sends one Gap for each kind of record that was lost since the last call.
+// report sends one Gap for each kind of record that was lost since the last call, and for each
+// way of losing it.
 func (l *loss) report(now time.Time) {
 	for t := bpfEventTypeEVENT_EXEC; t < bpfEventTypeEVENT_END; t++ {
 		c, err := kernelCount(l.counters, t)
-		if err != nil || c.Lost <= l.seen[t] {
+		if err != nil {
 			continue
 		}
-		l.norm.sink.Lost(event.Gap{
-			Source: "kernel:" + typeName(t), Reason: "the kernel's ring buffer was full",
-			Count: c.Lost - l.seen[t], From: l.since, To: now,
-		})
-		l.seen[t] = c.Lost
+		l.gap(t, now, c.Lost-l.seen[t].Lost, "the kernel's ring buffer was full")
+		l.gap(t, now, c.Forgotten-l.seen[t].Forgotten, "more calls were in flight than the kernel programs remember")
+		l.seen[t] = c
 	}
 	l.since = now
+}
+
+func (l *loss) gap(t bpfEventType, now time.Time, n uint64, reason string) {
+	if n > 0 {
+		l.norm.sink.Lost(event.Gap{Source: "kernel:" + typeName(t), Reason: reason, Count: n, From: l.since, To: now})
+	}
 }
 
 // tick does what is due by time: events whose patience ended, losses and the clock once a

@@ -1,10 +1,11 @@
 // Package admin is what this server's API has beyond the published one, below
-// /api/vedette: API applications and their permissions, and what a device says of its own
-// health.
+// /api/vedette: API applications with their secrets and permissions, people, roles, user
+// groups, device groups, and what a device says of its own health.
 //
-// It holds no rules and no state; package access knows applications, package device knows
-// devices. The invariants: a client secret is answered once, when it is made, and each
-// change is in the audit record before it is answered. Start at Routes.
+// It holds no rules and no state; package access knows applications and people, package
+// group device groups, package device devices. The invariants: a client secret or password
+// is answered once, when it is made, and each change is in the audit record before it is
+// answered. Start at Routes.
 package admin
 
 import (
@@ -17,15 +18,9 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/ident"
 )
-
-// Applications is what this package needs of access.Directory.
-type Applications interface {
-	NewApplication(ctx context.Context, tenant ident.TenantID, name string, roles []access.Permission) (*access.Application, string, error)
-	ListApplications(ctx context.Context, tenant ident.TenantID) ([]*access.Application, error)
-	Disable(ctx context.Context, tenant ident.TenantID, id ident.AppID) error
-}
 
 // Devices is what this package needs of device.Service.
 type Devices interface {
@@ -35,23 +30,25 @@ type Devices interface {
 
 // Config is what the API is made of.
 type Config struct {
-	Applications Applications
-	Devices      Devices
-	Audit        audit.Log
-	Now          func() time.Time // nil for time.Now
+	Directory *access.Directory
+	Groups    *group.Service
+	Devices   Devices
+	Audit     audit.Log
+	Now       func() time.Time // nil for time.Now
 }
 
 // API is the handlers over the services.
 type API struct {
-	apps    Applications
-	devices Devices
-	audit   audit.Log
-	now     func() time.Time
+	directory *access.Directory
+	groups    *group.Service
+	devices   Devices
+	audit     audit.Log
+	now       func() time.Time
 }
 
 // New returns the API.
 func New(c Config) *API {
-	a := &API{apps: c.Applications, devices: c.Devices, audit: c.Audit, now: c.Now}
+	a := &API{directory: c.Directory, groups: c.Groups, devices: c.Devices, audit: c.Audit, now: c.Now}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -60,86 +57,75 @@ func New(c Config) *API {
 
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
-	administer := []access.Permission{access.ServerAdmin}
 	examine := []access.Permission{access.MachineRead, access.MachineReadWrite, access.ServerHealthDetail}
-	return []api.Route{
-		{Method: http.MethodGet, Pattern: "/api/vedette/applications", Need: administer, Handle: a.list},
-		{Method: http.MethodPost, Pattern: "/api/vedette/applications", Need: administer, Handle: a.create, MaxBody: 64 << 10},
-		{Method: http.MethodPost, Pattern: "/api/vedette/applications/{id}/disable", Need: administer, Handle: a.disable, MaxBody: 64 << 10},
-		{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health},
-	}
+	health := api.Route{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health,
+		Doc: api.Doc{Summary: "Tell how well a device is watched", Answer: health{}}}
+	return slices.Concat(a.applicationRoutes(), a.personRoutes(), a.roleRoutes(), a.groupRoutes(), []api.Route{health})
 }
 
-// application is an API application as it is answered.
-type application struct {
-	ID       string     `json:"id"`
-	Name     string     `json:"name"`
-	Roles    []string   `json:"roles"`
-	Created  time.Time  `json:"createdDateTimeUtc"`
-	Disabled *time.Time `json:"disabledDateTimeUtc"`
-	Secret   string     `json:"clientSecret,omitempty"` // when it is made, never again
+// administer is a route of administrators.
+func administer(method, pattern, summary string, h api.Handler) api.Route {
+	return api.Route{Method: method, Pattern: "/api/vedette" + pattern, Need: []access.Permission{access.ServerAdmin}, Handle: h,
+		MaxBody: 64 << 10, Doc: api.Doc{Summary: summary}}
 }
 
-func show(app *access.Application, secret string) application {
-	out := application{ID: string(app.ID), Name: app.Name, Roles: slices.Concat([]string{}, app.Roles), Created: app.Created, Secret: secret}
-	if !app.Disabled.IsZero() {
-		out.Disabled = &app.Disabled
-	}
-	return out
+func answering(r api.Route, body, answer any, status int) api.Route {
+	r.Doc.Body, r.Doc.Answer, r.Doc.Status = body, answer, status
+	return r
 }
 
-func (a *API) list(w http.ResponseWriter, r *api.Request) error {
-	apps, err := a.apps.ListApplications(r.Context(), r.Caller.Tenant)
-	if err != nil {
-		return err
-	}
-	out := make([]application, len(apps))
-	for i, app := range apps {
-		out[i] = show(app, "")
-	}
-	return api.WriteJSON(w, r, http.StatusOK, map[string]any{"value": out})
-}
-
-func (a *API) create(w http.ResponseWriter, r *api.Request) error {
-	body, err := r.JSON()
-	if err != nil {
-		return err
-	}
-	name, err := body.RequireString("name")
-	if err != nil {
-		return err
-	}
-	names, err := body.Texts("roles")
-	if err != nil {
-		return err
-	}
-	roles := make([]access.Permission, len(names))
-	for i, n := range names {
-		roles[i] = access.Permission(n)
-	}
-	app, secret, err := a.apps.NewApplication(r.Context(), r.Caller.Tenant, name, roles)
-	if err != nil {
-		return err
-	}
-	if err := a.record(r, "application.create", string(app.ID), app.Name); err != nil {
-		return err
-	}
+// write answers something that was made or changed; what is in it is nobody's to cache.
+func write(w http.ResponseWriter, r *api.Request, status int, v any) error {
 	w.Header().Set("Cache-Control", "no-store")
-	return api.WriteJSON(w, r, http.StatusCreated, show(app, secret))
+	return api.WriteJSON(w, r, status, v)
 }
 
-func (a *API) disable(w http.ResponseWriter, r *api.Request) error {
-	id := ident.AppID(r.Var("id"))
-	if err := a.apps.Disable(r.Context(), r.Caller.Tenant, id); err != nil {
-		return err
-	}
-	if err := a.record(r, "application.disable", string(id), ""); err != nil {
-		return err
-	}
-	return api.WriteEmpty(w, http.StatusNoContent)
+// values answers a whole list.
+func values[T any](w http.ResponseWriter, r *api.Request, list []T) error {
+	return api.WriteJSON(w, r, http.StatusOK, map[string]any{"value": append([]T{}, list...)})
 }
 
 func (a *API) record(r *api.Request, verb, object, detail string) error {
 	return a.audit.Record(r.Context(), audit.Entry{Tenant: r.Caller.Tenant, Actor: r.Caller.Actor, Verb: verb,
 		Object: object, Detail: detail, Outcome: audit.Done})
+}
+
+// done records a change and answers that there is nothing more to say.
+func (a *API) done(w http.ResponseWriter, r *api.Request, verb, object, detail string) error {
+	if err := a.record(r, verb, object, detail); err != nil {
+		return err
+	}
+	return api.WriteEmpty(w, http.StatusNoContent)
+}
+
+// ids reads a list of texts as ids.
+func ids[T ~string](body *api.Object, name string) ([]T, error) {
+	texts, err := body.Texts(name)
+	out := make([]T, len(texts))
+	for i, s := range texts {
+		out[i] = T(s)
+	}
+	return out, err
+}
+
+// texts renders ids.
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// life reads a duration in days, 0 for ever.
+func life(body *api.Object, name string) (time.Duration, error) {
+	const most = 3650
+	n, err := body.Int(name)
+	if err != nil {
+		return 0, err
+	}
+	if n < 0 || n > most {
+		return 0, invalid("%s is %d, not between 0 and %d days", name, n, most)
+	}
+	return time.Duration(n) * 24 * time.Hour, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/admin"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/store"
@@ -32,7 +33,7 @@ func (callers) Authenticate(_ context.Context, token, _ string) (*access.Princip
 	if !ok {
 		return nil, errs.New("test", errs.Unauthenticated, errs.Unauthorized, "no such token")
 	}
-	return &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "caller", Tenant: ident.TenantID(tenant)}, Roles: []string{role}}, nil
+	return &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "caller", Tenant: ident.TenantID(tenant)}, Roles: []string{role}, Scope: access.Everything}, nil
 }
 
 type site struct {
@@ -56,9 +57,11 @@ func newSite(t *testing.T) *site {
 	}
 	key := db.Key()
 	a := admin.New(admin.Config{
-		Applications: access.NewDirectory(access.DirectoryConfig{Tenants: db.Access(), Applications: db.Access(), People: db.Access(), SecretKey: key.Derive("s")}),
-		Devices:      device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: key.Derive("t")}),
-		Audit:        audit.New(db.Audit(), key.Derive("a"), time.Now),
+		Directory: access.NewDirectory(access.DirectoryConfig{Tenants: db.Access(), Applications: db.Access(), People: db.Access(),
+			Roles: db.Access(), Groups: db.Access(), SignIns: db.Access(), SecretKey: key.Derive("s")}),
+		Groups:  group.New(group.Config{Store: db.Groups(), Audit: audit.New(db.Audit(), key.Derive("a"), time.Now), Atomic: db.Atomic}),
+		Devices: device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: key.Derive("t")}),
+		Audit:   audit.New(db.Audit(), key.Derive("a"), time.Now),
 	})
 	r, err := api.New(api.Config{Auth: callers{}}, a.Routes())
 	if err != nil {

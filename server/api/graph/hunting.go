@@ -49,6 +49,7 @@ func (a *API) runQuery(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
+	defer result.Close()
 	return writeHunt(w, r, result)
 }
 
@@ -60,7 +61,7 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 		Type string `json:"type"`
 	}
 	columns := []column{}
-	for _, c := range rows.Columns(h) {
+	for _, c := range rows.Columns(h.Columns) {
 		columns = append(columns, column(c))
 	}
 	var head struct {
@@ -81,7 +82,11 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	_, _ = b.Write(raw[:len(raw)-1])
 	_, _ = b.WriteString(`,"results":[`)
-	rows.Write(b, h)
+	if err := rows.Write(b, h.Table); err != nil {
+		// The head is gone, with 200 in it. An answer that breaks off is the only way left to
+		// say that rows are missing.
+		panic(http.ErrAbortHandler)
+	}
 	_, _ = b.WriteString(`]}`)
 	_ = b.Flush()
 	return nil

@@ -3,6 +3,7 @@ package mde
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -17,11 +18,13 @@ import (
 
 func (a *API) huntRoutes() []api.Route {
 	query := []access.Permission{access.AdvancedQueryRead}
+	limit := api.Limit{PerMinute: 45, PerHour: 1500, Tenant: true, Pool: "advanced queries"}
 	return []api.Route{
-		post("/advancedqueries/run", query, a.runQuery),
-		get("/advancedqueries/run", query, a.runKey),
-		get("/advancedqueries", query, a.runKey),
-		post("/advancedhunting/run", []access.Permission{access.AdvancedHuntRead}, a.runQuery),
+		limited(limit, post("/advancedqueries/run", query, a.runQuery)),
+		limited(limit, get("/advancedqueries/run", query, a.runKey)),
+		limited(limit, get("/advancedqueries", query, a.runKey)),
+		limited(api.Limit{PerMinute: 45, PerHour: 1500, Tenant: true},
+			post("/advancedhunting/run", []access.Permission{access.AdvancedHuntRead}, a.runQuery)),
 	}
 }
 
@@ -51,6 +54,7 @@ func (a *API) hunt(w http.ResponseWriter, r *api.Request, query string) error {
 	if err != nil {
 		return err
 	}
+	defer result.Close()
 	return writeHunt(w, r, result)
 }
 
@@ -97,9 +101,13 @@ type huntGap struct {
 // writeHunt streams the published answer. Everything that can fail is encoded before the
 // first byte is sent.
 func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
+	count := h.Rows.Len()
+	for _, t := range h.More {
+		count += t.Rows.Len()
+	}
 	stats := huntStats{
 		ExecutionTime:     h.Stats.Elapsed.Seconds(),
-		DatasetStatistics: []datasetStats{{TableRowCount: len(h.Rows), TableSize: h.Stats.Bytes}},
+		DatasetStatistics: []datasetStats{{TableRowCount: count, TableSize: h.Stats.Bytes}},
 	}
 	stats.ResourceUsage.CPU.Total = types.FormatTimespan(int64(h.Stats.CPU / (100 * time.Nanosecond)))
 	stats.ResourceUsage.Memory.PeakPerNode = h.Stats.Memory
@@ -110,7 +118,7 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	head, err := json.Marshal(struct {
 		Stats  huntStats
 		Schema []rows.Column
-	}{stats, rows.Columns(h)})
+	}{stats, rows.Columns(h.Columns)})
 	if err != nil {
 		return errs.Wrap("mde.writeHunt", err)
 	}
@@ -124,10 +132,41 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	_, _ = b.Write(head[:len(head)-1])
 	_, _ = b.WriteString(`,"Results":[`)
-	rows.Write(b, h)
-	_, _ = b.WriteString(`],"completeness":`)
+	err = rows.Write(b, h.Table)
+	_ = b.WriteByte(']')
+	if len(h.More) > 0 {
+		err = errors.Join(err, writeMore(b, h.More))
+	}
+	_, _ = b.WriteString(`,"completeness":`)
 	_, _ = b.Write(tail)
 	_ = b.WriteByte('}')
+	if err != nil {
+		// The head is gone, with 200 in it. An answer that breaks off is the only way left to
+		// say that rows are missing.
+		panic(http.ErrAbortHandler)
+	}
 	_ = b.Flush()
 	return nil
+}
+
+// writeMore writes the further tables of fork and facet, which the published API leaves out.
+func writeMore(b *bufio.Writer, more []hunt.Table) error {
+	_, _ = b.WriteString(`,"MoreResults":[`)
+	for i, t := range more {
+		schema, err := json.Marshal(rows.Columns(t.Columns))
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			_ = b.WriteByte(',')
+		}
+		_, _ = b.WriteString(`{"Schema":`)
+		_, _ = b.Write(schema)
+		_, _ = b.WriteString(`,"Results":[`)
+		if err := rows.Write(b, t); err != nil {
+			return err
+		}
+		_, _ = b.WriteString("]}")
+	}
+	return b.WriteByte(']')
 }

@@ -17,6 +17,20 @@ func queries() hunts {
 	return hunts{"everything": everyType, "nothing": notANumber, "busy": busy}
 }
 
+func table(columns []hunt.Column, rows ...[]types.Value) hunt.Table {
+	var kinds []types.Type
+	for _, c := range columns {
+		kinds = append(kinds, c.Type)
+	}
+	t := hunt.Table{Columns: columns, Rows: hunt.NewRows(kinds, "")}
+	for _, row := range rows {
+		if err := t.Rows.Add(row); err != nil {
+			panic(err)
+		}
+	}
+	return t
+}
+
 func everyType() (*hunt.Result, error) {
 	at := types.FromTime(time.Date(2024, 5, 1, 2, 3, 4, 123456700, time.UTC))
 	bag := types.ParseDynamic(`{"a":"<b>","n":[1,2.5]}`)
@@ -31,11 +45,10 @@ func everyType() (*hunt.Result, error) {
 		empty[i] = types.Null(c.Type)
 	}
 	return &hunt.Result{
-		Columns: columns,
-		Rows: [][]types.Value{{
+		Table: table(columns, []types.Value{
 			types.NewDatetime(at), types.NewString("a\"b\n"), types.NewLong(1 << 60), types.NewInt(-7), types.NewBool(true),
 			types.NewReal(0.5), types.NewTimespan(36000000000), types.NewGUID("0f0e0d0c-0000-0000-0000-000000000001"), bag, bag,
-		}, empty},
+		}, empty),
 		Stats: hunt.Stats{Elapsed: 1500 * time.Millisecond, CPU: 250 * time.Millisecond, Memory: 1 << 20, Bytes: 99},
 		Completeness: hunt.Completeness{Gaps: []hunt.Gap{{Device: "d", Source: "exec", Reason: "ring full", Lost: 3,
 			From: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2024, 5, 2, 0, 0, 0, 0, time.UTC)}}},
@@ -43,7 +56,7 @@ func everyType() (*hunt.Result, error) {
 }
 
 func notANumber() (*hunt.Result, error) {
-	return &hunt.Result{Columns: []hunt.Column{{Name: "x", Type: types.Real}}, Rows: [][]types.Value{{types.NewReal(math.NaN())}}, Completeness: hunt.Completeness{Complete: true}}, nil
+	return &hunt.Result{Table: table([]hunt.Column{{Name: "x", Type: types.Real}}, []types.Value{types.NewReal(math.NaN())}), Completeness: hunt.Completeness{Complete: true}}, nil
 }
 
 func busy() (*hunt.Result, error) {

@@ -28,8 +28,8 @@ func (a *API) indicatorRoutes() []api.Route {
 		get("/indicators/{id}", need, a.getIndicator),
 		get("/vedette/indicators/coverage", need, a.getCoverage),
 		post("/indicators", need, a.putIndicator),
-		post("/indicators/import", need, a.importIndicators),
-		post("/indicators/BatchDelete", need, a.deleteIndicators),
+		limited(api.Limit{PerMinute: 30}, post("/indicators/import", need, a.importIndicators)),
+		limited(api.Limit{PerMinute: 30}, post("/indicators/BatchDelete", need, a.deleteIndicators)),
 		{Method: http.MethodDelete, Pattern: "/api/indicators/{id}", Need: need, Handle: a.deleteIndicator},
 	}
 }

@@ -123,6 +123,12 @@ var (
 	machineWrite = []access.Permission{access.MachineReadWrite}
 )
 
+// limited sets how often a route may be called, as published.
+func limited(l api.Limit, r api.Route) api.Route {
+	r.Limit = l
+	return r
+}
+
 func get(pattern string, need []access.Permission, h api.Handler) api.Route {
 	return api.Route{Method: http.MethodGet, Pattern: "/api" + pattern, Need: need, Handle: h}
 }

@@ -18,6 +18,9 @@ type configuration struct {
 	Auth          []string `json:"token_endpoint_auth_methods_supported"`
 	Grants        []string `json:"grant_types_supported"`
 	ResponseTypes []string `json:"response_types_supported"`
+	ResponseModes []string `json:"response_modes_supported"`
+	Challenges    []string `json:"code_challenge_methods_supported"`
+	IssuerParam   bool     `json:"authorization_response_iss_parameter_supported"`
 	SubjectTypes  []string `json:"subject_types_supported"`
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 	Scopes        []string `json:"scopes_supported"`
@@ -45,14 +48,13 @@ func (h *Handler) discovery(w http.ResponseWriter, r *http.Request, tenant strin
 	if v == access.V2 {
 		path, keys = "/oauth2/v2.0", "/discovery/v2.0/keys"
 	}
-	// MSAL refuses a document that names no authorization endpoint; there is none, and the
-	// grants say so.
 	answer(w, http.StatusOK, fiveMin, configuration{
 		Issuer: h.authority.Issuer(id, v), Token: base + path + "/token", Authorization: base + path + "/authorize", Keys: base + keys,
-		Auth:          []string{"client_secret_post", "client_secret_basic"},
-		Grants:        []string{"client_credentials", "password"},
-		ResponseTypes: []string{"token"}, SubjectTypes: []string{"pairwise"}, Algorithms: []string{"RS256"},
-		Scopes: []string{"openid"},
+		Auth:          []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
+		Grants:        grantTypes,
+		ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "fragment"}, Challenges: []string{"S256"},
+		SubjectTypes: []string{"public"}, Algorithms: []string{"RS256"},
+		Scopes: []string{"openid", "profile", "email", "offline_access"}, IssuerParam: true,
 		Claims: []string{"aud", "iss", "iat", "nbf", "exp", "sub", "oid", "tid", "appid", "idtyp", "roles", "scp", "ver", "upn", "name"},
 	})
 }

@@ -105,6 +105,23 @@ func credentialFailure(err error, client string) error {
 		return failure{status: http.StatusUnauthorized, err: "invalid_client", code: 7000222,
 			text: "The provided client secret keys for app '" + client + "' are expired."}
 	}
+	switch e.Code {
+	case access.AssertionWrong:
+		return failure{status: http.StatusUnauthorized, err: "invalid_client", code: 700027,
+			text: "Client assertion failed validation: " + e.Detail + "."}
+	case access.SignInUnknown:
+		return failure{status: http.StatusBadRequest, err: "invalid_grant", code: 700082,
+			text: "The code or refresh token is not known or has expired."}
+	case access.SignInReused:
+		return failure{status: http.StatusBadRequest, err: "invalid_grant", code: 54005,
+			text: "The code or refresh token was already redeemed. All that it led to has ended: sign in again."}
+	case access.SignInMismatch:
+		return failure{status: http.StatusBadRequest, err: "invalid_grant", code: 700005,
+			text: "The code or refresh token is for another application or redirect address."}
+	case access.ProofWrong:
+		return failure{status: http.StatusBadRequest, err: "invalid_grant", code: 501481,
+			text: "The code_verifier does not match the code_challenge supplied in the authorization request."}
+	}
 	return failure{status: http.StatusBadRequest, err: "invalid_grant", code: 50126,
 		text: "Error validating credentials due to invalid username or password."}
 }

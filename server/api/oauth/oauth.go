@@ -1,6 +1,7 @@
 // Package oauth is the sign-in side of the server: the OAuth 2.0 token endpoint in the
-// two shapes that clients of the published API use (v1 with resource, v2 with scope), and
-// the documents by which libraries find it.
+// two shapes that clients of the published API use (v1 with resource, v2 with scope), the
+// page on which people sign in for a program, and the documents by which libraries find
+// both.
 //
 // It checks no token and knows no route of the APIs; package access holds credentials and
 // keys. It is tolerant in what it reads, because its clients are scripts that somebody
@@ -99,7 +100,12 @@ func routes() []route {
 	discovery := func(v access.Version) func(*Handler, http.ResponseWriter, *http.Request, string) {
 		return func(h *Handler, w http.ResponseWriter, r *http.Request, tenant string) { h.discovery(w, r, tenant, v) }
 	}
+	authorize := func(v access.Version) func(*Handler, http.ResponseWriter, *http.Request, string) {
+		return func(h *Handler, w http.ResponseWriter, r *http.Request, tenant string) { h.authorize(w, r, tenant, v) }
+	}
 	return []route{
+		{"oauth2/authorize", "GET HEAD POST", authorize(access.V1)},
+		{"oauth2/v2.0/authorize", "GET HEAD POST", authorize(access.V2)},
 		{"oauth2/token", "GET POST", token(access.V1)},
 		{"oauth2/v2.0/token", "GET POST", token(access.V2)},
 		{".well-known/openid-configuration", "GET HEAD", discovery(access.V1)},

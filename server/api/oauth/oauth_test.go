@@ -49,9 +49,10 @@ func install(t testing.TB) *installation {
 	clock := func() time.Time { return i.now }
 	i.dir = access.NewDirectory(access.DirectoryConfig{
 		Tenants: s.Access(), Applications: s.Access(), People: s.Access(), SecretKey: s.Key().Derive("client-secret"), Clock: clock,
+		Roles: s.Access(), Groups: s.Access(), SignIns: s.Access(),
 	})
 	i.authority, err = access.OpenAuthority(ctx, access.AuthorityConfig{
-		Keys: s.Access(), Applications: s.Access(), People: s.Access(), URLs: []string{ownURL + "/"}, Clock: clock,
+		Keys: s.Access(), Applications: s.Access(), People: s.Access(), URLs: []string{ownURL + "/"}, Clock: clock, Roles: s.Access(), Groups: s.Access(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -212,12 +213,22 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestPerson gets a delegated token for the administrator's password, without the
-// application's secret, as native clients do.
+// TestPerson gets a delegated token for the administrator's password, without a secret, as
+// native clients do.
 func TestPerson(t *testing.T) {
 	i := install(t)
-	f := i.form("grant_type", "password", "client_secret", "", "username", "ADMIN", "password", i.password, "scope", ownURL+"/.default openid")
+	f := i.form("grant_type", "password", "client_secret", "", "username", "admin", "password", i.password)
 	status, v, _ := i.post("/common/oauth2/v2.0/token", f)
+	wantFailure(t, status, v, 401, "invalid_client", 7000218)
+	native, _, err := i.dir.RegisterApplication(t.Context(), i.tenant.ID, access.ApplicationRequest{
+		Name: "native", Public: true, Delegated: []access.Permission{access.AlertRead, access.MachineIsolate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, v, _ = i.post("/common/oauth2/v2.0/token", i.form("client_id", string(native.ID), "client_secret", ""))
+	wantFailure(t, status, v, 401, "unauthorized_client", 7000218)
+	f = i.form("grant_type", "password", "client_id", string(native.ID), "client_secret", "", "username", "ADMIN", "password", i.password, "scope", ownURL+"/.default openid")
+	status, v, _ = i.post("/common/oauth2/v2.0/token", f)
 	if status != 200 {
 		t.Fatalf("status %d: %v", status, v)
 	}
@@ -264,7 +275,7 @@ func TestFailures(t *testing.T) {
 	if err := i.dir.Disable(t.Context(), i.tenant.ID, disabled.ID); err != nil {
 		t.Fatal(err)
 	}
-	expiring, err := i.dir.AddSecret(t.Context(), i.tenant.ID, i.app.ID, time.Minute)
+	expiring, _, err := i.dir.AddSecret(t.Context(), i.tenant.ID, i.app.ID, "short", time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +291,8 @@ func TestFailures(t *testing.T) {
 		{"wrong secret", own, i.form("client_secret", "x"), 401, "invalid_client", 7000215},
 		{"no secret", own, i.form("client_secret", ""), 401, "invalid_client", 7000218},
 		{"expired secret", own, i.form("client_secret", expiring), 401, "invalid_client", 7000222},
-		{"assertion", own, i.form("client_secret", "", "client_assertion", "x"), 401, "invalid_client", 700027},
+		{"assertion", own, i.form("client_secret", "", "client_assertion", "x",
+			"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"), 401, "invalid_client", 700027},
 		{"unknown application", own, i.form("client_id", "5f3a"), 400, "unauthorized_client", 700016},
 		{"application of another tenant", "/" + string(other.ID) + "/oauth2/token", i.form(), 400, "unauthorized_client", 700016},
 		{"disabled application", own, i.form("client_id", string(disabled.ID), "client_secret", disabledSecret), 400, "unauthorized_client", 7000112},

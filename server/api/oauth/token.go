@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type tokenV1 struct {
 	NotBefore    string `json:"not_before"`
 	Resource     string `json:"resource"`
 	AccessToken  string `json:"access_token"`
+	tokenMore
 }
 
 // tokenV2 is the answer of the v2 endpoint: numbers are numbers.
@@ -31,6 +33,14 @@ type tokenV2 struct {
 	ExpiresIn    int64  `json:"expires_in"`
 	ExtExpiresIn int64  `json:"ext_expires_in"`
 	AccessToken  string `json:"access_token"`
+	tokenMore
+}
+
+// tokenMore is what an answer holds when a person signed in.
+type tokenMore struct {
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	ClientInfo   string `json:"client_info,omitempty"` // which account it is, for MSAL's cache
 }
 
 // request is one call of the token endpoint as far as it was understood.
@@ -41,6 +51,8 @@ type request struct {
 	app    *access.Application
 	person *access.Person
 	login  string
+	proof  string         // how the application proved itself, as access.Grant says
+	signIn *access.SignIn // what a person agreed to; nil when nobody signed in
 }
 
 func (h *Handler) token(w http.ResponseWriter, r *http.Request, tenant string, v access.Version) {
@@ -52,22 +64,32 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request, tenant string, v
 		h.fail(w, r, f)
 		return
 	}
-	t, err := h.authority.Issue(access.Grant{Application: q.app, Person: q.person, Resource: resource, Version: v})
+	g := access.Grant{Application: q.app, Person: q.person, Resource: resource, Version: v, Proof: q.proof}
+	if q.signIn != nil {
+		g.Scopes = q.signIn.Scopes
+	}
+	t, err := h.authority.Issue(g)
+	var more tokenMore
+	if err == nil {
+		more, err = h.more(r.Context(), q, g)
+	}
 	if err != nil {
 		h.fail(w, r, failureOf(err))
 		return
 	}
 	h.report(r.Context(), q, "")
+	// When it was last used is worth a line, not a token.
+	_ = h.dir.Used(context.WithoutCancel(r.Context()), q.app, q.form["client_secret"])
 	seconds := int64(t.Expires.Sub(t.NotBefore) / time.Second)
 	scope := strings.Join(t.Scopes, " ")
 	if v == access.V2 {
-		answer(w, http.StatusOK, noStore, tokenV2{"Bearer", scope, seconds, seconds, t.Text})
+		answer(w, http.StatusOK, noStore, tokenV2{"Bearer", scope, seconds, seconds, t.Text, more})
 		return
 	}
 	n := strconv.FormatInt(seconds, 10)
 	answer(w, http.StatusOK, noStore, tokenV1{
 		TokenType: "Bearer", Scope: scope, ExpiresIn: n, ExtExpiresIn: n, Resource: access.TrimResource(resource), AccessToken: t.Text,
-		ExpiresOn: strconv.FormatInt(t.Expires.Unix(), 10), NotBefore: strconv.FormatInt(t.NotBefore.Unix(), 10),
+		ExpiresOn: strconv.FormatInt(t.Expires.Unix(), 10), NotBefore: strconv.FormatInt(t.NotBefore.Unix(), 10), tokenMore: more,
 	})
 }
 
@@ -93,20 +115,20 @@ func (h *Handler) grant(r *http.Request, q *request, tenant string, v access.Ver
 		return "", failThrottled(wait)
 	}
 	// What one address gets wrong counts against it, what it gets right does not.
-	resource, err := h.check(r.Context(), q, v)
+	resource, err := h.check(r.Context(), q, tenant, v)
 	if err == nil {
 		give()
 	}
 	return resource, err
 }
 
-func (h *Handler) check(ctx context.Context, q *request, v access.Version) (string, error) {
+func (h *Handler) check(ctx context.Context, q *request, tenant string, v access.Version) (string, error) {
 	f := q.form
 	grant := f["grant_type"]
 	if grant == "" {
 		return "", failMissing("grant_type")
 	}
-	if grant != "client_credentials" && grant != "password" {
+	if !slices.Contains(grantTypes, grant) {
 		return "", failure{status: http.StatusBadRequest, err: "unsupported_grant_type", code: 70003,
 			text: "The app requested an unsupported grant type '" + clip(grant) + "'."}
 	}
@@ -117,10 +139,16 @@ func (h *Handler) check(ctx context.Context, q *request, v access.Version) (stri
 	if q.app, err = h.dir.Client(ctx, q.tenant, f["client_id"]); err != nil {
 		return "", credentialFailure(err, f["client_id"])
 	}
-	if err := h.checkClient(q, grant); err != nil {
+	if err := h.checkClient(q, tenant, grant); err != nil {
 		return "", err
 	}
-	resource, err := h.resource(f, grant, v)
+	switch grant {
+	case "authorization_code":
+		return h.redeem(ctx, q)
+	case "refresh_token":
+		return h.refresh(ctx, q)
+	}
+	resource, err := h.resource(f, grant != "client_credentials")
 	if err != nil {
 		return "", err
 	}
@@ -128,20 +156,36 @@ func (h *Handler) check(ctx context.Context, q *request, v access.Version) (stri
 		if err := h.signIn(ctx, q); err != nil {
 			return "", err
 		}
+		q.signIn = wish(f, q.app, q.person, resource)
+		q.signIn.Offline = q.signIn.Offline || v == access.V1
 	}
 	return resource, nil
 }
 
-// checkClient checks the application's own credentials. With a person's password they may
-// be missing, as for the native applications of the published samples: such a token's
-// rights are the person's, within the application's.
-func (h *Handler) checkClient(q *request, grant string) error {
+// grantTypes is what the token endpoint does.
+var grantTypes = []string{"client_credentials", "password", "authorization_code", "refresh_token"}
+
+// checkClient checks the application's own credentials. A public application, as the
+// native ones of the published samples are, has none and acts for people alone.
+func (h *Handler) checkClient(q *request, tenant, grant string) error {
+	const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	f := q.form
-	if f["client_assertion"] != "" && f["client_secret"] == "" {
-		return failure{status: http.StatusUnauthorized, err: "invalid_client", code: 700027,
-			text: "Client assertions are not accepted by this server: use a client secret."}
-	}
-	if grant == "password" && f["client_secret"] == "" {
+	q.proof = "1"
+	switch {
+	case q.app.Public && grant == "client_credentials":
+		return failure{status: http.StatusUnauthorized, err: "unauthorized_client", code: 7000218,
+			text: "A public application gets no token for itself: a person has to sign in."}
+	case q.app.Public:
+		q.proof = "0"
+		return nil
+	case f["client_assertion"] != "" && f["client_secret"] == "":
+		if f["client_assertion_type"] != jwtBearer {
+			return failMissing("client_assertion_type=" + jwtBearer)
+		}
+		q.proof = "2"
+		if err := h.dir.CheckAssertion(q.app, f["client_assertion"], h.audiences(tenant, q.app)); err != nil {
+			return credentialFailure(err, f["client_id"])
+		}
 		return nil
 	}
 	if err := h.dir.CheckSecret(q.app, f["client_secret"]); err != nil {
@@ -177,7 +221,7 @@ var openID = map[string]bool{"openid": true, "profile": true, "email": true, "of
 
 // resource returns what the token is asked for. v1 says it as resource, v2 as scope;
 // either is understood at both endpoints, and without one it is this server.
-func (h *Handler) resource(f form, grant string, v access.Version) (string, error) {
+func (h *Handler) resource(f form, delegated bool) (string, error) {
 	if f["resource"] != "" {
 		if !h.authority.Accepts(f["resource"]) {
 			return "", failure{status: http.StatusBadRequest, err: "invalid_resource", code: 500011,
@@ -190,7 +234,7 @@ func (h *Handler) resource(f form, grant string, v access.Version) (string, erro
 		if openID[strings.ToLower(s)] {
 			continue
 		}
-		found, ok := h.scopeResource(s, grant)
+		found, ok := h.scopeResource(s, delegated)
 		if !ok || resource != "" && !strings.EqualFold(access.TrimResource(resource), access.TrimResource(found)) {
 			return "", failure{status: http.StatusBadRequest, err: "invalid_scope", code: 70011,
 				text: "The provided value for the input parameter 'scope' is not valid: " + clip(s) + "."}
@@ -205,12 +249,15 @@ func (h *Handler) resource(f form, grant string, v access.Version) (string, erro
 
 // scopeResource splits a scope such as https://host/.default into its resource and the
 // permission; an application asks for .default only. A v1 client's bare resource counts.
-func (h *Handler) scopeResource(s, grant string) (string, bool) {
+func (h *Handler) scopeResource(s string, delegated bool) (string, bool) {
 	if i := strings.LastIndex(s, "/"); i >= 0 {
 		name := s[i+1:]
-		if (name == ".default" || grant == "password" && name != "") && h.authority.Accepts(s[:i]) {
+		if (name == ".default" || delegated && name != "") && h.authority.Accepts(s[:i]) {
 			return s[:i], true
 		}
+	}
+	if _, known := access.PermissionDelegatedAs(s); known && delegated {
+		return h.authority.URL(), true
 	}
 	return s, h.authority.Accepts(s)
 }

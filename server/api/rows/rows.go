@@ -15,10 +15,10 @@ import (
 // Column is a column of a result, its type named as the published APIs do.
 type Column struct{ Name, Type string }
 
-// Columns returns the columns of a result in their order.
-func Columns(h *hunt.Result) []Column {
-	out := make([]Column, len(h.Columns))
-	for i, c := range h.Columns {
+// Columns returns the columns of a table in their order.
+func Columns(list []hunt.Column) []Column {
+	out := make([]Column, len(list))
+	for i, c := range list {
 		out[i] = Column{c.Name, c.Type.APIName()}
 		if c.JSON {
 			out[i].Type = types.String.APIName()
@@ -27,29 +27,37 @@ func Columns(h *hunt.Result) []Column {
 	return out
 }
 
-// Write renders the rows of a result as objects with a comma between them, without the
-// brackets around.
-func Write(b *bufio.Writer, h *hunt.Result) {
-	keys := make([][]byte, len(h.Columns))
-	for i, c := range h.Columns {
+// Write renders the rows of a table as objects with a comma between them, without the
+// brackets around. An error is of reading the rows: what was written lacks some.
+func Write(b *bufio.Writer, t hunt.Table) error {
+	keys := make([][]byte, len(t.Columns))
+	for i, c := range t.Columns {
 		keys[i] = append(appendString(nil, c.Name), ':')
 	}
 	var cell []byte
-	for i, row := range h.Rows {
-		if i > 0 {
+	first := true
+	for row, err := range t.Rows.All() {
+		if err != nil {
+			return err
+		}
+		if !first {
 			_ = b.WriteByte(',')
 		}
+		first = false
 		_ = b.WriteByte('{')
 		for j, v := range row {
 			if j > 0 {
 				_ = b.WriteByte(',')
 			}
 			_, _ = b.Write(keys[j])
-			cell = appendCell(cell[:0], v, h.Columns[j].JSON)
-			_, _ = b.Write(cell)
+			cell = appendCell(cell[:0], v, t.Columns[j].JSON)
+			if _, err := b.Write(cell); err != nil {
+				return nil // the client is gone, nobody misses the rest
+			}
 		}
 		_ = b.WriteByte('}')
 	}
+	return nil
 }
 
 // appendCell renders a value as the published API does: a missing string is "", every

@@ -39,7 +39,7 @@ func (t tokens) Authenticate(_ context.Context, token, _ string) (*access.Princi
 func app(id string, role access.Permission) *access.Principal {
 	return &access.Principal{
 		Actor: ident.Actor{Kind: ident.ActorApp, ID: id, Name: id + "@Company1.contoso.com", Tenant: tenant},
-		Roles: []string{string(role)},
+		Roles: []string{string(role)}, Scope: access.Everything,
 	}
 }
 

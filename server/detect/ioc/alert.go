@@ -75,15 +75,10 @@ func (m *Matcher) describe(ctx context.Context, a *alert.Alert, id ident.Indicat
 	if err != nil || !i.Alerts() {
 		return false, err
 	}
-	if len(i.Groups) > 0 {
-		in, err := m.groups.DeviceGroups(ctx, a.Tenant, a.Device)
-		if err != nil {
+	if len(i.Groups)+len(i.GroupIDs) > 0 {
+		in, err := m.groups.DeviceGroup(ctx, a.Tenant, a.Device)
+		if err != nil || !slices.Contains(i.GroupIDs, in) {
 			return false, err
-		}
-		if !slices.ContainsFunc(in, func(g string) bool {
-			return slices.ContainsFunc(i.Groups, func(want string) bool { return strings.EqualFold(g, want) })
-		}) {
-			return false, nil
 		}
 	}
 	a.Title, a.Description, a.Recommended = i.Title, i.Description, i.Recommended

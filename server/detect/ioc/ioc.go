@@ -41,18 +41,19 @@ type Indicators interface {
 	Indicator(ctx context.Context, tenant ident.TenantID, id ident.IndicatorID) (*indicator.Indicator, error)
 }
 
-// Groups says which device groups a device is in, for indicators that are scoped to some.
+// Groups says which device group a device is in, for indicators that are scoped to some.
 type Groups interface {
-	// DeviceGroups returns the names of the groups.
-	DeviceGroups(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) ([]string, error)
+	// DeviceGroup returns the id of the group, in decimal as indicators name it; "" for a
+	// device that is not known.
+	DeviceGroup(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) (string, error)
 }
 
 // NoGroups is the Groups of an installation that has none.
 type NoGroups struct{}
 
-// DeviceGroups returns no group.
-func (NoGroups) DeviceGroups(context.Context, ident.TenantID, ident.DeviceID) ([]string, error) {
-	return nil, nil
+// DeviceGroup returns no group.
+func (NoGroups) DeviceGroup(context.Context, ident.TenantID, ident.DeviceID) (string, error) {
+	return "", nil
 }
 
 // Config is what a Matcher is made of.

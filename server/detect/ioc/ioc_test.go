@@ -257,20 +257,24 @@ func TestFileIndicatorsByStrongestHash(t *testing.T) {
 func TestScopedIndicatorNeedsTheDevicesGroup(t *testing.T) {
 	r := newRig(t)
 	i := r.indicator(1, indicator.IPAddress, indicator.Block, "192.0.2.1")
-	i.Groups = []string{"Servers"}
+	i.Groups, i.GroupIDs = []string{"Servers"}, []string{"7"}
 	if got := sources(r.match(r.batch(connect("ConnectionSuccess", "192.0.2.1", "", curl(1), start)))); got != "" {
 		t.Errorf("device without group: %q", got)
 	}
-	r.m.groups = groups{"servers"}
+	r.m.groups = inGroup("8")
+	if got := sources(r.match(r.batch(connect("ConnectionSuccess", "192.0.2.1", "", curl(3), start)))); got != "" {
+		t.Errorf("device in another group: %q", got)
+	}
+	r.m.groups = inGroup("7")
 	if got := sources(r.match(r.batch(connect("ConnectionSuccess", "192.0.2.1", "", curl(2), start)))); got != "indicator/1" {
 		t.Errorf("device in the group: %q", got)
 	}
 }
 
-type groups []string
+type inGroup string
 
-func (g groups) DeviceGroups(context.Context, ident.TenantID, ident.DeviceID) ([]string, error) {
-	return g, nil
+func (g inGroup) DeviceGroup(context.Context, ident.TenantID, ident.DeviceID) (string, error) {
+	return string(g), nil
 }
 
 func TestOneAlertForOneProcessAndWindow(t *testing.T) {

@@ -350,6 +350,18 @@ func (s *Service) Preview(ctx context.Context, by *access.Principal, conditions 
 	return out, errs.Wrap(op, err)
 }
 
+// Within implements hunt.Devices: the devices of a tenant in the scope of ctx.
+func (s *Service) Within(ctx context.Context, tenant ident.TenantID) ([]ident.DeviceID, error) {
+	var out []ident.DeviceID
+	err := s.each(ctx, tenant, func(page []Traits) error {
+		for _, t := range page {
+			out = append(out, t.ID)
+		}
+		return nil
+	})
+	return out, errs.Wrap("group.Within", err)
+}
+
 // Resolve turns what somebody names groups by, names and ids, into both. What is not there,
 // or out of the caller's scope, is errs.Invalid and named.
 func (s *Service) Resolve(ctx context.Context, tenant ident.TenantID, names, ids []string) (outNames, outIDs []string, err error) {

@@ -16,6 +16,8 @@ type AccessStore interface {
 	access.ApplicationStore
 	access.PersonStore
 	access.KeyStore
+	access.RoleStore
+	access.UserGroupStore
 }
 
 // Access tests an AccessStore. open returns an empty one.
@@ -90,6 +92,57 @@ func Access(t *testing.T, open func(testing.TB) AccessStore) {
 		check(t, err)
 		_, err = s.PersonByLogin(ctx, tenantA, "max")
 		wantKind(t, "the former login", err, errs.NotFound)
+	})
+	t.Run("people, applications: lists and ends", func(t *testing.T) {
+		s, ctx := open(t), t.Context()
+		for i, login := range []string{"zoe", "Adam"} {
+			check(t, s.CreatePerson(ctx, &access.Person{ID: ident.UserID(guid(i)), Tenant: tenantA, Login: login, Created: base}))
+		}
+		people, err := s.People(ctx, tenantA)
+		check(t, err)
+		if len(people) != 2 || people[0].Login != "Adam" {
+			t.Errorf("people %+v", people)
+		}
+		if people, err = s.People(ctx, tenantB); err != nil || len(people) != 0 {
+			t.Errorf("people of another tenant: %+v, %v", people, err)
+		}
+		a := &access.Application{ID: ident.AppID(guid(1)), Tenant: tenantA, Name: "a", Created: base}
+		check(t, s.CreateApplication(ctx, a))
+		wantKind(t, "delete across tenants", s.DeleteApplication(ctx, tenantB, a.ID), errs.NotFound)
+		check(t, s.DeleteApplication(ctx, tenantA, a.ID))
+		wantKind(t, "deleted twice", s.DeleteApplication(ctx, tenantA, a.ID), errs.NotFound)
+	})
+	t.Run("roles and user groups", func(t *testing.T) {
+		s, ctx := open(t), t.Context()
+		r := &access.Role{ID: "r1", Tenant: tenantA, Name: "Tier 1", Rights: []access.Right{access.ViewOperations}, Created: base}
+		check(t, s.CreateRole(ctx, r))
+		wantKind(t, "a name taken", s.CreateRole(ctx, &access.Role{ID: "r2", Tenant: tenantA, Name: "TIER 1"}), errs.Conflict)
+		check(t, s.CreateRole(ctx, &access.Role{ID: "r2", Tenant: tenantB, Name: "TIER 1"}))
+		all, err := s.Roles(ctx, tenantA)
+		check(t, err)
+		wantEqual(t, "roles", all, []*access.Role{r})
+		_, err = s.UpdateRole(ctx, tenantB, r.ID, func(*access.Role) error { return nil })
+		wantKind(t, "write across tenants", err, errs.NotFound)
+		_, err = s.UpdateRole(ctx, tenantA, r.ID, func(r *access.Role) error { r.Name = "half"; return errChange })
+		wantOwn(t, err)
+		got, err := s.UpdateRole(ctx, tenantA, r.ID, func(r *access.Role) error { r.Name = "Tier 2"; return nil })
+		check(t, err)
+		if got.Name != "Tier 2" {
+			t.Errorf("renamed to %q", got.Name)
+		}
+		wantKind(t, "delete across tenants", s.DeleteRole(ctx, tenantB, r.ID), errs.NotFound)
+		check(t, s.DeleteRole(ctx, tenantA, r.ID))
+		wantKind(t, "deleted twice", s.DeleteRole(ctx, tenantA, r.ID), errs.NotFound)
+		g := &access.UserGroup{ID: "g1", Tenant: tenantA, Name: "SOC", Roles: []ident.RoleID{"r1"}, Created: base}
+		check(t, s.CreateUserGroup(ctx, g))
+		wantKind(t, "a name taken", s.CreateUserGroup(ctx, &access.UserGroup{ID: "g2", Tenant: tenantA, Name: "soc"}), errs.Conflict)
+		groups, err := s.UserGroups(ctx, tenantA)
+		check(t, err)
+		wantEqual(t, "user groups", groups, []*access.UserGroup{g})
+		_, err = s.UpdateUserGroup(ctx, tenantA, g.ID, func(g *access.UserGroup) error { g.Roles = nil; return nil })
+		check(t, err)
+		check(t, s.DeleteUserGroup(ctx, tenantA, g.ID))
+		wantKind(t, "deleted twice", s.DeleteUserGroup(ctx, tenantA, g.ID), errs.NotFound)
 	})
 	t.Run("keys", func(t *testing.T) {
 		s, ctx := open(t), t.Context()

@@ -15,6 +15,10 @@ import (
 	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
+// maxInterpreting is how many queries run at once that SQL cannot say whole: what they
+// work on is in the memory of the serving process.
+const maxInterpreting = 2
+
 // Bounds on the rows that statements hand to the interpreter for one query.
 const (
 	partRows  = 500_000
@@ -41,7 +45,7 @@ func (s *Store) Query(ctx context.Context, q *telemetry.Query, sink telemetry.Si
 
 // statement is a plan that is to be written as one statement.
 func (s *Store) statement(q *telemetry.Query, root plan.Node, files externals) *statement {
-	st := &statement{tenant: q.Tenant, limits: q.Limits}
+	st := &statement{tenant: q.Tenant, caller: q.Caller, limits: q.Limits}
 	for _, c := range root.Columns() {
 		st.columns = append(st.columns, c.Type)
 	}
@@ -63,6 +67,12 @@ func (s *Store) interpret(ctx context.Context, q *telemetry.Query, files externa
 	begin := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, errs.New(op, errs.Timeout, "", textTimeout))
 	defer cancel()
+	who := party{q.Tenant, q.Caller}
+	if err := s.interpreters.enter(ctx, who); err != nil {
+		return telemetry.Stats{}, poolError(op, err)
+	}
+	defer s.interpreters.leave(who)
+	started := time.Now()
 	p := &parts{store: s, query: q, files: files, limits: limits, left: partBytes, snap: s.snapshot(q.Tenant, "")}
 	defer s.release(p.snap)
 	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Places: s.places})
@@ -79,7 +89,8 @@ func (s *Store) interpret(ctx context.Context, q *telemetry.Query, files externa
 			}
 		}
 	}
-	p.stats.Elapsed = time.Since(begin)
+	// What the interpreter itself takes is counted, and what its statements waited is not.
+	p.stats.Elapsed, p.stats.Running = time.Since(begin), time.Since(started)-p.waited
 	return p.stats, interpretError(ctx, err)
 }
 
@@ -109,7 +120,8 @@ type parts struct {
 	files  externals
 	limits telemetry.Limits
 	snap   *snapshot
-	left   int64 // bytes that rows may still take
+	left   int64         // bytes that rows may still take
+	waited time.Duration // of statements, for a worker
 	stats  telemetry.Stats
 }
 
@@ -130,6 +142,7 @@ func (p *parts) Query(ctx context.Context, n plan.Node) (eval.Rows, error) {
 		return nil
 	})
 	p.left -= used.Bytes
+	p.waited += used.Elapsed - used.Running
 	p.stats.CPUUser += used.CPUUser
 	p.stats.CPUKernel += used.CPUKernel
 	p.stats.Memory = max(p.stats.Memory, used.Memory)

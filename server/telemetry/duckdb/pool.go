@@ -20,7 +20,8 @@ type WorkerConfig struct {
 	// Command starts a worker; its setup is added as the last argument. Empty means this
 	// executable with the argument "worker".
 	Command []string
-	// Size is the most queries that run at once; 0 means one per CPU, at least 2.
+	// Size is how many queries run at once; 0 means one per CPU, at least 2. One more may
+	// for a caller who has none running, and another one for such a tenant.
 	Size int
 	// Threads of one query; 0 means one per CPU, at most 4.
 	Threads int
@@ -85,8 +86,8 @@ func atMost[T int | int64 | time.Duration](v, limit T) T {
 type pool struct {
 	cfg  WorkerConfig
 	data func(ident.TenantID) string
-	root string        // empty directory that sandboxes are built on
-	slot chan struct{} // one per query that may run
+	root string // empty directory that sandboxes are built on
+	turn *queue // who may run a query
 
 	mu     sync.Mutex
 	idle   []*process // oldest use first
@@ -108,22 +109,21 @@ func newPool(cfg WorkerConfig, scratch string, data func(ident.TenantID) string)
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return nil, err
 	}
-	return &pool{cfg: cfg, data: data, root: root, slot: make(chan struct{}, cfg.Size)}, nil
+	return &pool{cfg: cfg, data: data, root: root, turn: newQueue(cfg.Size)}, nil
 }
 
 var errPoolClosed = errors.New("the store is closed")
 
 // get returns a worker for a tenant, which the caller gives to put or discard.
-func (p *pool) get(ctx context.Context, t ident.TenantID) (*process, error) {
-	select {
-	case p.slot <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+func (p *pool) get(ctx context.Context, who party) (*process, error) {
+	if err := p.turn.enter(ctx, who); err != nil {
+		return nil, err
 	}
+	t := who.tenant
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		<-p.slot
+		p.turn.leave(who)
 		return nil, errPoolClosed
 	}
 	p.busy++
@@ -131,11 +131,12 @@ func (p *pool) get(ctx context.Context, t ident.TenantID) (*process, error) {
 		if w := p.idle[i]; w.tenant == t {
 			p.idle = append(p.idle[:i:i], p.idle[i+1:]...)
 			p.mu.Unlock()
+			w.party = who
 			return w, nil
 		}
 	}
 	var spare *process
-	if len(p.idle)+p.busy > p.cfg.Size {
+	if len(p.idle) > 0 && len(p.idle)+p.busy > p.cfg.Size {
 		spare, p.idle = p.idle[0], p.idle[1:]
 	}
 	p.mu.Unlock()
@@ -144,21 +145,23 @@ func (p *pool) get(ctx context.Context, t ident.TenantID) (*process, error) {
 	}
 	w, err := p.start(t, "")
 	if err != nil {
-		p.leave()
+		p.leave(who)
 		return nil, err
 	}
+	w.party = who
 	return w, nil
 }
 
-func (p *pool) leave() {
+func (p *pool) leave(who party) {
 	p.mu.Lock()
 	p.busy--
 	p.mu.Unlock()
-	<-p.slot
+	p.turn.leave(who)
 }
 
 // put gives back a worker that is ready for the next query.
 func (p *pool) put(w *process) {
+	who := w.party // w is another one's once it is idle
 	p.mu.Lock()
 	keep := !p.closed
 	if keep {
@@ -169,7 +172,7 @@ func (p *pool) put(w *process) {
 	if !keep {
 		w.kill()
 	}
-	p.leave()
+	p.leave(who)
 }
 
 // retire kills a worker that waited long enough, if it still waits.
@@ -192,7 +195,7 @@ func (p *pool) retire(w *process) {
 // discard kills a worker that must not be used again.
 func (p *pool) discard(w *process) {
 	w.kill()
-	p.leave()
+	p.leave(w.party)
 }
 
 // start starts a worker; out is a directory that it may write to, or "".
@@ -239,7 +242,5 @@ func (p *pool) close() {
 	for _, w := range idle {
 		w.kill()
 	}
-	for range p.cfg.Size {
-		p.slot <- struct{}{}
-	}
+	p.turn.close()
 }

@@ -42,6 +42,7 @@ type process struct {
 	out    *frame.Reader
 	stderr *tail
 	tenant ident.TenantID
+	party  party  // whose query it runs
 	data   string // the segment directory as the worker sees it
 	outDir string // the directory to write to as the worker sees it
 	lacks  string

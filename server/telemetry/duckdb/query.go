@@ -16,6 +16,7 @@ import (
 // statement is a query in SQL, once it is known which files there are.
 type statement struct {
 	tenant  ident.TenantID
+	caller  string
 	limits  telemetry.Limits
 	columns []types.Type
 	sql     func(*snapshot) (string, error)
@@ -47,7 +48,7 @@ func (s *Store) execute(ctx context.Context, st *statement, sink telemetry.Sink)
 // attempt runs a statement in one worker. It is to be tried again when the worker turns
 // out to have died while it waited for work, by the kernel's hand perhaps.
 func (s *Store) attempt(ctx context.Context, st *statement, l telemetry.Limits, stats *telemetry.Stats, sink telemetry.Sink) (again bool, err error) {
-	w, err := s.pool.get(ctx, st.tenant)
+	w, err := s.pool.get(ctx, party{st.tenant, st.caller})
 	if err != nil {
 		return false, poolError("duckdb.Query", err)
 	}
@@ -63,6 +64,7 @@ func (s *Store) attempt(ctx context.Context, st *statement, l telemetry.Limits, 
 		return false, err
 	}
 	q := &frame.Request{SQL: text, Columns: st.columns, Rows: l.Rows, Bytes: l.Bytes}
+	begin := time.Now()
 	used, err := w.run(ctx, q, l, func(row []types.Value) error {
 		stats.Rows++
 		return sink(row)
@@ -72,6 +74,7 @@ func (s *Store) attempt(ctx context.Context, st *statement, l telemetry.Limits, 
 	} else {
 		s.pool.put(w)
 	}
+	stats.Running += time.Since(begin)
 	stats.Tables, stats.Bytes = snap.stats, used.bytes
 	stats.CPUUser, stats.CPUKernel, stats.Memory = used.user, used.kernel, used.memory
 	return idled && stats.Rows == 0 && errors.Is(err, errDied), err
@@ -81,6 +84,8 @@ func poolError(op string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &errs.E{Op: op, Kind: errs.Timeout, Detail: textTimeout, Err: err}
+	case errors.Is(err, errCrowded):
+		return &errs.E{Op: op, Kind: errs.Limited, Code: errs.TooManyRequests, Detail: "Too many of your queries are waiting to be run. Try again when some of them are done.", Retry: 10 * time.Second, Err: err}
 	case errors.Is(err, errPoolClosed):
 		return &errs.E{Op: op, Kind: errs.Unavailable, Detail: "The store is closing.", Err: err}
 	}

@@ -69,8 +69,10 @@ type Store struct {
 	journal  *journal.Journal
 	manifest *manifest // used by the cutter and the merger, under manifestMu
 	pool     *pool
-	places   funcs.Places  // nil for none; stays open, a query that is still running may ask
-	fetching chan struct{} // one for each query that has external files in memory
+	places   funcs.Places // nil for none; stays open, a query that is still running may ask
+	// interpreters bounds the queries that run in this process in part.
+	interpreters *queue
+	fetching     chan struct{} // one for each query that has external files in memory
 
 	manifestMu sync.Mutex
 	nextID     atomic.Int64 // last segment id given out
@@ -125,7 +127,8 @@ func Open(cfg Config) (*Store, error) {
 	cfg.Reserve = cmp.Or(cfg.Reserve, 256<<20)
 	cfg.MaxPending = cmp.Or(cfg.MaxPending, 32<<20)
 	s := &Store{cfg: cfg, clock: cfg.Clock, flight: new(sync.WaitGroup), files: map[place][]*segment{},
-		readers: map[uint64]struct{}{}, trouble: map[string]string{}, kick: make(chan struct{}, 1), fetching: make(chan struct{}, maxFetching)}
+		readers: map[uint64]struct{}{}, trouble: map[string]string{}, kick: make(chan struct{}, 1), fetching: make(chan struct{}, maxFetching),
+		interpreters: newQueue(maxInterpreting)}
 	s.drained = sync.NewCond(&s.mu)
 	var err error
 	if s.tables, err = shapes(cfg.Tables); err != nil {

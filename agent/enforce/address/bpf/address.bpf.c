@@ -23,6 +23,13 @@
 #define VERDICT_ALLOW 1
 #define VERDICT_BLOCK 2
 #define VERDICT_AUDIT 4
+#define VERDICT_WARN 8
+
+#define FLAG_INCOMING 1 /* the other side began */
+#define FLAG_LEARNED 2	/* a blocked name leads to the address */
+
+#define PROTO_TCP 6
+#define PROTO_UDP 17
 
 /* Whose connections are always let through: the agent's own. */
 volatile const u32 self_pid = 0;
@@ -69,6 +76,22 @@ struct {
 	__type(value, struct rule);
 } ranges SEC(".maps");
 
+/* Addresses to which blocked names lead, for as long as the answers that said so are good. */
+struct learned {
+	u64 until; /* boot time ns */
+	u64 id;
+	u32 verdict;
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct address);
+	__type(value, struct learned);
+} learneds SEC(".maps");
+
 /* What is never blocked, whatever the other tables say. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -79,7 +102,7 @@ struct {
 
 enum tally {
 	TALLY_BLOCKED,
-	TALLY_AUDITED,
+	TALLY_AUDITED,    /* let through and reported, a warning too */
 	TALLY_SPARED,     /* would have been blocked, but the floor holds */
 	TALLY_SUPPRESSED, /* events left out as repetitions */
 	TALLY_LOST,       /* events for which the ring had no room */
@@ -125,6 +148,9 @@ struct refusal {
 	struct address address;
 	u16 port;
 	u16 protocol;
+	struct address local; /* of what came in */
+	u16 local_port;
+	u16 pad;
 };
 
 static __always_inline void tally(u32 which)
@@ -180,77 +206,110 @@ static __always_inline bool tell(const struct attempt *a, u64 now, u64 *repeated
 	return true;
 }
 
-static __always_inline void report(struct bpf_sock_addr *ctx, const struct address *to, u32 verdict, u64 id)
-{
-	struct attempt a = { .address = *to, .pid = bpf_get_current_pid_tgid() >> 32, .verdict = verdict };
-	u64 now = bpf_ktime_get_boot_ns(), repeated;
-	struct refusal *e;
+struct decision {
+	u64 id;
+	u32 verdict; /* what is to be done; 0 for nothing */
+	u32 flags;
+};
 
-	a.port = bpf_ntohs((u16)ctx->user_port);
-	if (!tell(&a, now, &repeated)) {
-		tally(TALLY_SUPPRESSED);
-		return;
-	}
-	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e) {
-		tally(TALLY_LOST);
-		return;
-	}
-	e->header.time = now;
-	e->header.type = verdict;
-	e->header.flags = 0;
-	fill_who(&e->header.who);
-	e->id = id;
-	e->repeated = repeated;
-	e->address = *to;
-	e->port = a.port;
-	e->protocol = ctx->protocol;
-	bpf_ringbuf_submit(e, 0);
-}
-
-/* 1 lets the call go on, 0 makes it fail with EPERM. */
-static __always_inline int judge(struct bpf_sock_addr *ctx, const struct address *to)
+/*
+ * What the rules about an address come to. Each verdict goes before those after it: allow,
+ * warn, block, audit.
+ */
+static __always_inline struct decision decide(const struct address *to, bool self)
 {
 	struct range around = { .bits = 8 * sizeof(*to), .address = *to };
+	struct decision d = {};
 	struct rule *host = 0, *range;
+	struct learned *learned;
 	u32 zero = 0, verdict = 0;
-	u64 id = 0;
 	void *inner;
 
 	inner = bpf_map_lookup_elem(&hosts, &zero);
 	if (inner)
 		host = bpf_map_lookup_elem(inner, to);
 	range = bpf_map_lookup_elem(&ranges, &around);
-	if (!host && !range)
-		return 1;
+	learned = bpf_map_lookup_elem(&learneds, to);
+	if (!host && !range && !learned)
+		return d;
 	if (range) {
 		verdict = range->verdict;
-		id = range->id;
+		d.id = range->id;
 	}
 	if (host) {
 		/* The rule that decides names itself; of two that say the same, the narrower. */
 		if ((host->verdict & VERDICT_BLOCK) || !(verdict & VERDICT_BLOCK))
-			id = host->id;
+			d.id = host->id;
 		verdict |= host->verdict;
 	}
-	if (verdict & VERDICT_ALLOW)
-		return 1;
-	if (self_pid && bpf_get_current_pid_tgid() >> 32 == self_pid)
-		return 1;
+	if (learned && learned->until > bpf_ktime_get_boot_ns()) {
+		if (!(verdict & VERDICT_BLOCK)) {
+			d.id = learned->id;
+			d.flags = FLAG_LEARNED;
+		}
+		verdict |= learned->verdict;
+	}
+	if (!verdict || verdict & VERDICT_ALLOW)
+		return d;
+	if (self)
+		return d;
 	if (bpf_map_lookup_elem(&floors, to)) {
 		tally(TALLY_SPARED);
-		return 1;
+		return d;
 	}
-	if (verdict & VERDICT_BLOCK) {
-		tally(TALLY_BLOCKED);
-		report(ctx, to, VERDICT_BLOCK, id);
+	d.verdict = verdict & VERDICT_WARN ? VERDICT_WARN : verdict & VERDICT_BLOCK ? VERDICT_BLOCK : verdict & VERDICT_AUDIT;
+	if (d.verdict)
+		tally(d.verdict == VERDICT_BLOCK ? TALLY_BLOCKED : TALLY_AUDITED);
+	return d;
+}
+
+/* Begins the event of an attempt; NULL when it is not to be told. */
+static __always_inline struct refusal *begin(struct attempt *a, const struct decision *d)
+{
+	u64 now = bpf_ktime_get_boot_ns(), repeated;
+	struct refusal *e;
+
+	a->verdict = d->verdict;
+	if (!tell(a, now, &repeated)) {
+		tally(TALLY_SUPPRESSED);
 		return 0;
 	}
-	if (verdict & VERDICT_AUDIT) {
-		tally(TALLY_AUDITED);
-		report(ctx, to, VERDICT_AUDIT, id);
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		tally(TALLY_LOST);
+		return 0;
 	}
-	return 1;
+	e->header.time = now;
+	e->header.type = d->verdict;
+	e->header.flags = d->flags;
+	e->id = d->id;
+	e->repeated = repeated;
+	e->address = a->address;
+	e->port = a->port;
+	__builtin_memset(&e->local, 0, sizeof(e->local));
+	e->local_port = 0;
+	e->pad = 0;
+	return e;
+}
+
+/* 1 lets the call go on, 0 makes it fail with EPERM. */
+static __always_inline int judge(struct bpf_sock_addr *ctx, const struct address *to)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct decision d = decide(to, self_pid && pid == self_pid);
+	struct attempt a = { .address = *to, .pid = pid };
+	struct refusal *e;
+
+	if (!d.verdict)
+		return 1;
+	a.port = bpf_ntohs((u16)ctx->user_port);
+	e = begin(&a, &d);
+	if (e) {
+		fill_who(&e->header.who);
+		e->protocol = ctx->protocol;
+		bpf_ringbuf_submit(e, 0);
+	}
+	return d.verdict != VERDICT_BLOCK;
 }
 
 static __always_inline int judge4(struct bpf_sock_addr *ctx)
@@ -298,6 +357,73 @@ SEC("cgroup/sendmsg6")
 int deny_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	return judge6(ctx);
+}
+
+/*
+ * What comes in from an address: the first packet of a connection, and datagrams. Later
+ * packets of a connection are not looked at: blocking an address ends its sessions.
+ */
+SEC("cgroup_skb/ingress")
+int deny_ingress(struct __sk_buff *skb)
+{
+	struct address from = {}, local = {};
+	struct attempt a = {};
+	struct decision d;
+	struct refusal *e;
+	u8 version, protocol, bits;
+	u16 ports[2];
+	u32 head;
+
+	if (bpf_skb_load_bytes(skb, 0, &version, 1))
+		return 1;
+	if (version >> 4 == 4) {
+		u16 fragment;
+
+		if (bpf_skb_load_bytes(skb, 9, &protocol, 1))
+			return 1;
+		if (bpf_skb_load_bytes(skb, 6, &fragment, 2) || (bpf_ntohs(fragment) & 0x1fff))
+			return 1;
+		head = (version & 15) * 4;
+	} else if (version >> 4 == 6) {
+		if (bpf_skb_load_bytes(skb, 6, &protocol, 1))
+			return 1;
+		head = 40;
+	} else {
+		return 1;
+	}
+	if (protocol == PROTO_TCP) {
+		if (bpf_skb_load_bytes(skb, head + 13, &bits, 1) || (bits & 0x12) != 0x02) /* SYN without ACK */
+			return 1;
+	} else if (protocol != PROTO_UDP) {
+		return 1;
+	}
+	if (version >> 4 == 4) {
+		from.family = local.family = FAMILY_V4;
+		if (bpf_skb_load_bytes(skb, 12, from.bytes, 4) || bpf_skb_load_bytes(skb, 16, local.bytes, 4))
+			return 1;
+	} else {
+		from.family = local.family = FAMILY_V6;
+		if (bpf_skb_load_bytes(skb, 8, from.bytes, 16) || bpf_skb_load_bytes(skb, 24, local.bytes, 16))
+			return 1;
+	}
+	d = decide(&from, false);
+	if (!d.verdict)
+		return 1;
+	if (bpf_skb_load_bytes(skb, head, ports, sizeof(ports)))
+		return 1;
+	a.address = from;
+	a.port = bpf_ntohs(ports[1]); /* ours: theirs is another each time */
+	e = begin(&a, &d);
+	if (e) {
+		e->header.flags |= FLAG_INCOMING;
+		__builtin_memset(&e->header.who, 0, sizeof(e->header.who));
+		e->protocol = protocol;
+		e->port = bpf_ntohs(ports[0]);
+		e->local = local;
+		e->local_port = a.port;
+		bpf_ringbuf_submit(e, 0);
+	}
+	return d.verdict != VERDICT_BLOCK;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -44,6 +44,7 @@ struct counter {
 	u64 sent;
 	u64 lost;       /* the ring was full */
 	u64 suppressed; /* repeated within its window */
+	u64 forgotten;  /* the call's arguments were displaced by those of others */
 };
 
 struct {
@@ -112,6 +113,14 @@ static __always_inline void suppressed(u32 type)
 
 	if (c)
 		c->suppressed++;
+}
+
+static __always_inline void forgotten(u32 type)
+{
+	struct counter *c = counter(type);
+
+	if (c)
+		c->forgotten++;
 }
 
 /* Whether the current task is outside the cgroup that is watched. */

@@ -22,7 +22,10 @@ struct call {
 	int dir2;
 };
 
-/* Arguments of a call in flight, by thread. */
+/*
+ * Arguments of a call in flight, by thread. Every call that is watched has an entry, so that
+ * one which returns without it is known to have lost it to others.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -125,12 +128,15 @@ static __always_inline int leave(s64 ret, u32 type)
 	struct scratch *s;
 	struct file_event *e;
 
-	if (!c)
+	if (!c) {
+		if (ret >= 0 && !own() && !filtered())
+			forgotten(type);
 		return 0;
+	}
 	call = *c;
 	bpf_map_delete_elem(&calls, &id);
 	s = scratch();
-	if (ret < 0 || !s || !(e = begin(s, type, sizeof(*e))))
+	if (ret < 0 || !call.path || !s || !(e = begin(s, type, sizeof(*e))))
 		return 0;
 	e->ino = 0;
 	e->dev = e->mode = e->detail = e->pad = 0;
@@ -157,8 +163,9 @@ int leave_unlink(struct syscall_exit *ctx)
 SEC("tracepoint/syscalls/sys_enter_unlinkat")
 int enter_unlinkat(struct syscall_enter *ctx)
 {
+	/* A directory: not reported, but told from a call whose entry is gone. */
 	if (ctx->args[2] & AT_REMOVEDIR)
-		return 0;
+		return enter(0, 0, 0, 0);
 	return enter(ctx->args[0], ctx->args[1], 0, 0);
 }
 

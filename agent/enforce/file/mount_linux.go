@@ -1,0 +1,272 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/hash"
+)
+
+// device is a file system by its number, as /proc/PID/mountinfo writes it: MAJOR:MINOR.
+type device string
+
+// Mount is a mounted file system as some mount namespace has it.
+type Mount struct {
+	Device device
+	Type   string
+	Path   string // where it is mounted, in its namespace
+	At     string // where this process finds it
+}
+
+// remote are file systems whose server may not answer, or be anybody's program: asking
+// about their files could hold up whoever runs something else.
+var remote = map[string]bool{
+	"nfs": true, "nfs4": true, "cifs": true, "smb3": true, "9p": true, "ceph": true, "afs": true, "fuse": true, "fuseblk": true,
+	"virtiofs": true, "autofs": true, "glusterfs": true, "lustre": true, "gfs2": true, "ocfs2": true,
+}
+
+// without are file systems that hold no programs, or whose files are the kernel's own.
+var without = map[string]bool{
+	"proc": true, "sysfs": true, "devpts": true, "cgroup": true, "cgroup2": true, "securityfs": true, "debugfs": true, "tracefs": true,
+	"bpf": true, "pstore": true, "mqueue": true, "configfs": true, "efivarfs": true, "binfmt_misc": true, "nsfs": true, "selinuxfs": true,
+	"rpc_pipefs": true, "fusectl": true, "hugetlbfs": true,
+}
+
+// mounts lists the mounts of every mount namespace that a process is in.
+func mounts() []Mount {
+	var out []Mount
+	seen := map[string]bool{}
+	read := func(pid, root string) {
+		ns, err := os.Readlink("/proc/" + pid + "/ns/mnt")
+		if err != nil || seen[ns] {
+			return
+		}
+		raw, err := os.ReadFile("/proc/" + pid + "/mountinfo")
+		if err != nil {
+			return
+		}
+		seen[ns] = true
+		out = append(out, parseMounts(raw, root)...)
+	}
+	read("self", "")
+	pids, _ := filepath.Glob("/proc/[0-9]*") // a malformed pattern is its only error
+	for _, p := range pids {
+		read(filepath.Base(p), p+"/root")
+	}
+	return out
+}
+
+// parseMounts reads the lines of proc_pid_mountinfo(5).
+func parseMounts(raw []byte, root string) (out []Mount) {
+	for line := range bytes.Lines(raw) {
+		f := strings.Fields(string(line))
+		if len(f) < 8 {
+			continue
+		}
+		var kind string
+		for i := 6; i+1 < len(f); i++ {
+			if f[i] == "-" {
+				kind = f[i+1]
+				break
+			}
+		}
+		path := unescape(f[4])
+		m := Mount{Device: device(f[2]), Type: kind, Path: path, At: root + path}
+		if kind != "" && !without[kind] && !remote[kind] && !strings.HasPrefix(kind, "fuse.") {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// unescape undoes the octal escapes of mountinfo.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// mark brings the marks to what is mounted while there are rules, and takes all away while
+// there are none. Only Run calls it.
+func (g *Guard) mark() {
+	if !g.cfg.Active() {
+		g.unmark()
+		return
+	}
+	// Who would let everything go if this process hung comes first.
+	if err := g.watched(); err != nil {
+		g.marks.Lock()
+		g.failure = fmt.Errorf("the watchdog: %w", err)
+		g.marks.Unlock()
+		return
+	}
+	all := mounts()
+	g.marks.Lock()
+	defer g.marks.Unlock()
+	if g.isClosed() {
+		return
+	}
+	there := map[device]bool{}
+	var failed error
+	for _, m := range all {
+		if !g.cfg.Accept(m) {
+			continue
+		}
+		there[m.Device] = true
+		if g.marked[m.Device] {
+			continue
+		}
+		if err := g.markFS(m); err == nil {
+			g.marked[m.Device] = true
+		} else if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, errOther) {
+			failed = errors.Join(failed, fmt.Errorf("%s (%s): %w", m.Path, m.Type, err))
+		}
+	}
+	for d := range g.marked {
+		if !there[d] {
+			delete(g.marked, d) // the kernel forgot the mark with the file system
+		}
+	}
+	g.failure, g.unmarked = nil, failed
+	if len(g.marked) == 0 {
+		g.failure, g.unmarked = errors.Join(failed, errors.New("no file system could be marked")), nil
+	}
+}
+
+func (g *Guard) isClosed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
+}
+
+func (g *Guard) unmark() {
+	g.marks.Lock()
+	if !g.isClosed() && len(g.marked)+len(g.known) > 0 {
+		_ = unix.FanotifyMark(g.fd, unix.FAN_MARK_FLUSH|unix.FAN_MARK_FILESYSTEM, 0, unix.AT_FDCWD, "/")
+		_ = unix.FanotifyMark(g.fd, unix.FAN_MARK_FLUSH, 0, unix.AT_FDCWD, "/")
+	}
+	clear(g.marked)
+	clear(g.known)
+	g.failure, g.unmarked = nil, nil
+	g.marks.Unlock()
+	g.mu.Lock()
+	d := g.dog
+	g.dog = nil
+	g.mu.Unlock()
+	if d != nil {
+		d.close()
+	}
+}
+
+// watched makes sure that there is a watchdog. Its start is itself an execution that the
+// kernel may ask about, and so no lock is held.
+func (g *Guard) watched() error {
+	g.mu.Lock()
+	old := g.dog
+	g.mu.Unlock()
+	if old != nil && !old.ended() {
+		return nil
+	}
+	d, err := unleash(g.cfg.Watchdog())
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	closed := g.closed
+	if !closed {
+		g.dog = d
+	}
+	g.mu.Unlock()
+	if closed {
+		d.close()
+	}
+	if old != nil {
+		old.close()
+	}
+	return nil
+}
+
+var errOther = errors.New("another file system is mounted over it")
+
+func (g *Guard) markFS(m Mount) error {
+	fd, err := unix.Open(m.At, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	// The files of btrfs have other numbers than its mounts.
+	if got := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)); got != string(m.Device) && m.Type != "btrfs" {
+		return errOther
+	}
+	return unix.FanotifyMark(g.fd, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, unix.FAN_OPEN_EXEC_PERM,
+		unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd))
+}
+
+// maxKnown bounds the files that are kept from being opened; the kernel keeps each inode.
+const maxKnown = 4096
+
+// forbid has the kernel ask before anybody opens a file that is blocked.
+func (g *Guard) forbid(id hash.ID, f *os.File) {
+	g.marks.Lock()
+	defer g.marks.Unlock()
+	if g.isClosed() || len(g.known) >= maxKnown || len(g.marked) == 0 {
+		return
+	}
+	if unix.FanotifyMark(g.fd, unix.FAN_MARK_ADD, permission, unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd()))) == nil {
+		g.known[hash.ID{Dev: id.Dev, Ino: id.Ino}] = true
+	}
+}
+
+// release takes back what forbid did: the file is another by now, or allowed.
+func (g *Guard) release(id hash.ID, f *os.File) {
+	g.marks.Lock()
+	defer g.marks.Unlock()
+	if !g.isClosed() {
+		_ = unix.FanotifyMark(g.fd, unix.FAN_MARK_REMOVE, permission, unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())))
+		delete(g.known, hash.ID{Dev: id.Dev, Ino: id.Ino})
+	}
+}
+
+// watchMounts says when something was mounted or unmounted in the agent's own namespace.
+func watchMounts(ctx context.Context, changed chan<- struct{}) {
+	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // they are looked for now and then all the same
+	}
+	defer unix.Close(fd)
+	for ctx.Err() == nil {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}
+		n, err := unix.Poll(p, int(time.Second/time.Millisecond/2))
+		if n > 0 && err == nil && p[0].Revents&(unix.POLLPRI|unix.POLLERR) != 0 {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	}
+}

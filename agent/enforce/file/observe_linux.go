@@ -1,0 +1,200 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/schema/event"
+)
+
+// Observe looks at an event of the sensors: a process that runs what the kernel did not ask
+// about is judged after the fact. It returns at once.
+func (g *Guard) Observe(e *event.Event) {
+	if e.Table != event.ProcessEvents || e.Action != "ProcessCreated" || e.Process == nil || !g.cfg.Active() {
+		return
+	}
+	p := e.Process
+	d := g.cfg.Decide(hash.Sums{SHA1: p.Image.SHA1, SHA256: p.Image.SHA256, MD5: p.Image.MD5})
+	if !d.Action.blocks() && !interprets(p.Image.Name) {
+		return
+	}
+	select {
+	case g.seen <- e:
+	default: // a storm; what is blocked for good is met again
+	}
+}
+
+func (g *Guard) observe(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-g.seen:
+			g.inspect(e.Process.PID)
+		}
+	}
+}
+
+// inspect judges what a process runs, and the script that it was given.
+func (g *Guard) inspect(pid uint32) {
+	g.image(pid, Block)
+	for _, s := range scriptsOf(pid) {
+		g.script(pid, s)
+	}
+}
+
+// image judges what a process executes, if what is wanted is at least least.
+func (g *Guard) image(pid uint32, least Action) {
+	f, err := os.Open("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/exe")
+	if err != nil {
+		return // it has ended, or is a thread of the kernel
+	}
+	defer f.Close()
+	id, sums, err := g.sums(f)
+	if err != nil || g.isOwn(id) {
+		return
+	}
+	d := g.cfg.Decide(sums)
+	if d.Action < least {
+		return
+	}
+	v := viewOf(pid)
+	defer v.close()
+	path := strings.TrimSuffix(pathOf(f), " (deleted)")
+	g.settle(&finding{decision: d, id: id, sums: sums, file: f, path: path, by: pid, view: v, running: true})
+}
+
+func (g *Guard) script(pid uint32, s script) {
+	defer s.file.Close()
+	id, sums, err := g.sums(s.file)
+	if err != nil {
+		return
+	}
+	d := g.cfg.Decide(sums)
+	if d.Action <= Allow {
+		return
+	}
+	v := viewOf(pid)
+	defer v.close()
+	g.settle(&finding{decision: d, id: id, sums: sums, file: s.file, path: s.path, by: pid, view: v, running: d.Action.blocks()})
+}
+
+// review looks through what runs for files that are to be remediated.
+func (g *Guard) review(ctx context.Context) {
+	if !g.cfg.Active() {
+		return
+	}
+	seen := map[hash.ID]bool{}
+	for _, pid := range pids() {
+		if ctx.Err() != nil {
+			return
+		}
+		id, err := hash.Stat("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/exe")
+		if err != nil || seen[id] {
+			continue
+		}
+		seen[id] = true
+		g.image(pid, Remediate)
+	}
+}
+
+// interpreters are programs that run a file which they are given by name.
+var interpreters = map[string]bool{
+	"sh": true, "bash": true, "dash": true, "ash": true, "zsh": true, "ksh": true, "mksh": true, "fish": true, "csh": true, "tcsh": true,
+	"busybox": true, "python": true, "perl": true, "ruby": true, "node": true, "nodejs": true, "php": true, "lua": true, "luajit": true,
+	"tclsh": true, "expect": true, "awk": true, "gawk": true, "mawk": true, "java": true, "deno": true, "bun": true, "pwsh": true, "Rscript": true,
+	"ld": true, "ld-linux": true, "ld-linux-x86-64": true, "ld-linux-aarch64": true, "ld-musl-x86_64": true, "ld-musl-aarch64": true,
+}
+
+// interprets reports whether a program of that name runs what it is given: python3.11 is
+// python, ld-linux-x86-64.so.2 is ld-linux-x86-64.
+func interprets(name string) bool {
+	name, _, _ = strings.Cut(name, ".so")
+	return interpreters[name] || interpreters[strings.TrimRight(name, "0123456789.-")]
+}
+
+// script is a file that a process was given as an argument.
+type script struct {
+	file *os.File
+	id   hash.ID
+	path string // as the process names it, absolute
+}
+
+// Bounds of what is looked at of one process.
+const (
+	maxArguments = 16
+	maxScripts   = 4
+	maxCommand   = 64 << 10
+)
+
+// scriptsOf returns the regular files among the first arguments of an interpreter. The
+// caller closes them.
+func scriptsOf(pid uint32) (out []script) {
+	base := "/proc/" + strconv.FormatUint(uint64(pid), 10)
+	exe, err := os.Readlink(base + "/exe")
+	if err != nil || !interprets(filepath.Base(exe)) {
+		return nil
+	}
+	f, err := os.Open(base + "/cmdline")
+	if err != nil {
+		return nil
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxCommand))
+	f.Close()
+	if err != nil {
+		return nil
+	}
+	args := bytes.Split(bytes.TrimSuffix(raw, []byte{0}), []byte{0})
+	cwd, err := os.Readlink(base + "/cwd")
+	if err != nil {
+		return nil
+	}
+	for i, a := range args {
+		if i == 0 || len(a) == 0 || a[0] == '-' {
+			continue
+		}
+		if i > maxArguments || len(out) == maxScripts {
+			break
+		}
+		path := string(a)
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(cwd, path)
+		}
+		// RESOLVE_IN_ROOT: as the process sees it, links to absolute names too.
+		root, err := unix.Open(base+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return out
+		}
+		at, err := unix.Openat2(root, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+		unix.Close(root)
+		if err != nil {
+			continue
+		}
+		// Opened only when it is a file: opening others may have effects.
+		var st unix.Stat_t
+		if unix.Fstat(at, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+			unix.Close(at)
+			continue
+		}
+		s, err := os.Open("/proc/self/fd/" + strconv.Itoa(at))
+		unix.Close(at)
+		if err != nil {
+			continue
+		}
+		id, err := statFile(s)
+		if err != nil {
+			s.Close()
+			continue
+		}
+		out = append(out, script{s, id, path})
+	}
+	return out
+}

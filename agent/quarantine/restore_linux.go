@@ -1,0 +1,89 @@
+package quarantine
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Restore gives an item back at path, "" for where it was, with its owner, permissions,
+// attributes and times. It never overwrites: something at path is fs.ErrExist. Where the
+// file system takes an attribute no more, the file is given back without it and the error
+// says so beside the path. The vault keeps its copy until Remove.
+func (v *Vault) Restore(ctx context.Context, id, path string) (restored string, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	item := v.items[id]
+	if item == nil {
+		return "", ErrUnknown
+	}
+	if path == "" {
+		path = item.Path
+	}
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("quarantine: restore to %q: an absolute path is needed", path)
+	}
+	src, err := os.Open(v.path(id + sealedSuffix))
+	if err != nil {
+		return "", fmt.Errorf("quarantine: %w", err)
+	}
+	defer src.Close()
+	// Under another name until it is whole, which nobody may open.
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".vedette-restore-")
+	if err != nil {
+		return "", fmt.Errorf("quarantine: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	h := sha256.New()
+	if err := unseal(io.MultiWriter(tmp, h, until{ctx}), bufio.NewReaderSize(src, 1<<20), v.master, id); err != nil {
+		return "", fmt.Errorf("quarantine: %s: %w", item.Path, err)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != item.SHA256 {
+		return "", ErrDamaged
+	}
+	lacking := dress(int(tmp.Fd()), item)
+	if err := tmp.Sync(); err != nil {
+		return "", fmt.Errorf("quarantine: %w", err)
+	}
+	if err := unix.Renameat2(unix.AT_FDCWD, tmp.Name(), unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err != nil {
+		return "", fmt.Errorf("quarantine: %w", &os.LinkError{Op: "restore", Old: item.ID, New: path, Err: err})
+	}
+	item.State, item.RestoredAt, item.RestoredTo = Restored, v.cfg.Now().UTC(), path
+	return path, errors.Join(lacking, v.save(item))
+}
+
+// until ends a copy with ctx.
+type until struct{ ctx context.Context }
+
+func (u until) Write(b []byte) (int, error) { return len(b), u.ctx.Err() }
+
+// dress gives a file what item says of it. The owner comes first: changing it takes
+// capabilities and setuid away.
+func dress(fd int, item *Item) error {
+	var all []error
+	note := func(what string, err error) {
+		if err != nil {
+			all = append(all, fmt.Errorf("quarantine: %s was not restored: %w", what, err))
+		}
+	}
+	note("the owner", unix.Fchown(fd, int(item.UID), int(item.GID)))
+	for name, value := range item.Xattrs {
+		note("the attribute "+name, unix.Fsetxattr(fd, name, value, 0))
+	}
+	note("the mode", unix.Fchmod(fd, item.Mode))
+	tv := []unix.Timeval{timeval(item.Accessed), timeval(item.Modified)}
+	note("the times", unix.Futimes(fd, tv))
+	return errors.Join(all...)
+}
+
+func timeval(t time.Time) unix.Timeval { return unix.NsecToTimeval(t.UnixNano()) }

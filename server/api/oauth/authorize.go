@@ -1,0 +1,291 @@
+package oauth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	_ "embed" // the sign-in page
+	"encoding/base64"
+	"html/template"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/errs"
+)
+
+// signInPage is a plain form: no script, no image, nothing from elsewhere.
+//
+//go:embed signin.html
+var signInPage string
+
+var signInTemplate = template.Must(template.New("signin").Parse(signInPage))
+
+// pageData is what the page shows.
+type pageData struct {
+	Nonce       string
+	Title       string
+	Application string
+	Permissions []string
+	Login       string
+	Error       string
+	Token       string // against forged posts
+	Form        bool   // there is something to fill in
+}
+
+const (
+	tokenField  = "vedette_form"
+	tokenCookie = "vedette-signin"
+)
+
+// authorize serves the sign-in page of an application and takes what people fill in. What
+// is wrong with the application or the address to go back to is told to the person and
+// sent nowhere; everything else goes back to the application.
+func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, tenant string, v access.Version) {
+	f, err := authorizeForm(r)
+	if err != nil {
+		h.page(w, r, http.StatusBadRequest, pageData{Title: "Sign in", Error: err.Error()}, "")
+		return
+	}
+	app, redirect, err := h.application(r.Context(), f, tenant)
+	if err != nil {
+		h.pageFailure(w, r, err)
+		return
+	}
+	to := back{redirect, h.authority.Issuer(app.Tenant, v)}
+	s, err := h.request(f, app)
+	if err != nil {
+		h.sendBack(w, f, to, errorParams(failureOf(err)))
+		return
+	}
+	if v == access.V1 {
+		s.OpenID, s.Offline = true, true // v1 answers both without being asked
+	}
+	data := pageData{Title: "Sign in", Application: app.Name, Permissions: s.Scopes, Login: clip(f["login_hint"]), Form: true}
+	if len(data.Permissions) == 0 {
+		data.Permissions = app.DelegatedNames()
+	}
+	if r.Method == http.MethodPost {
+		h.submit(w, r, submission{form: f, app: app, signIn: s, back: to, page: data})
+		return
+	}
+	if f["prompt"] == "none" {
+		h.sendBack(w, f, to, errorParams(failure{err: "login_required", code: 50058, text: "Nobody is signed in here, and no page was to be shown."}))
+		return
+	}
+	h.page(w, r, http.StatusOK, data, redirect)
+}
+
+// authorizeForm reads the parameters: those of the request in the address, which the page
+// posts back to, and what was filled in from the body. Nothing of the body overrides the
+// address.
+func authorizeForm(r *http.Request) (form, error) {
+	f := form{}
+	if err := f.add(r.URL.RawQuery); err != nil {
+		return nil, err
+	}
+	if r.Method != http.MethodPost {
+		return f, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	if err != nil || len(body) > maxForm {
+		return nil, malformed("The request body could not be read or is too large.")
+	}
+	posted := form{}
+	if err := posted.add(string(body)); err != nil {
+		return nil, err
+	}
+	for _, k := range []string{"username", "password", tokenField} {
+		f[k] = posted[k]
+	}
+	return f, nil
+}
+
+// application finds the application and where its people go back to.
+func (h *Handler) application(ctx context.Context, f form, tenant string) (*access.Application, string, error) {
+	if len(tenant) > maxTenant {
+		return nil, "", failUnknownTenant(tenant)
+	}
+	t, err := h.dir.FindTenant(ctx, tenant)
+	if errs.Is(err, errs.NotFound) {
+		return nil, "", failUnknownTenant(tenant)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if f["client_id"] == "" {
+		return nil, "", failMissing("client_id")
+	}
+	app, err := h.dir.Client(ctx, t, f["client_id"])
+	if err != nil {
+		return nil, "", credentialFailure(err, f["client_id"])
+	}
+	redirect, ok := app.Redirect(f["redirect_uri"])
+	if !ok {
+		return nil, "", failure{status: http.StatusBadRequest, err: "invalid_request", code: 50011,
+			text: "The redirect address of the request is not one that is registered for the application '" + clip(app.Name) + "'."}
+	}
+	return app, redirect, nil
+}
+
+// request reads what the application asks of the sign-in.
+func (h *Handler) request(f form, app *access.Application) (*access.SignIn, error) {
+	if f["response_type"] != "code" {
+		return nil, failure{status: http.StatusBadRequest, err: "unsupported_response_type", code: 700054, text: "response_type is not 'code'."}
+	}
+	if m := f["response_mode"]; m != "" && m != "query" && m != "fragment" {
+		return nil, failure{status: http.StatusBadRequest, err: "invalid_request", code: 9000411, text: "response_mode is neither query nor fragment."}
+	}
+	if len(f["nonce"]) > 512 || len(f["state"]) > 8192 {
+		return nil, failure{status: http.StatusBadRequest, err: "invalid_request", code: 9002313, text: "nonce or state is too long."}
+	}
+	if err := proofed(f, app); err != nil {
+		return nil, err
+	}
+	resource, err := h.resource(f, true)
+	if err != nil {
+		return nil, err
+	}
+	s := wish(f, app, nil, resource)
+	s.Kind, s.Redirect, s.Challenge = access.AuthorizationCode, f["redirect_uri"], f["code_challenge"]
+	return s, nil
+}
+
+// submission is a form that was filled in.
+type submission struct {
+	form   form
+	app    *access.Application
+	signIn *access.SignIn
+	back
+	page pageData
+}
+
+// submit checks the password and sends the person back with a code.
+func (h *Handler) submit(w http.ResponseWriter, r *http.Request, s submission) {
+	c, err := r.Cookie(cookieName(r))
+	if err != nil || c.Value == "" || subtle.ConstantTimeCompare([]byte(c.Value), []byte(s.form[tokenField])) != 1 {
+		s.page.Error = "The form has expired. Please sign in again."
+		h.page(w, r, http.StatusForbidden, s.page, s.redirect)
+		return
+	}
+	q := &request{form: s.form, from: h.clientIP(r), app: s.app}
+	err = h.throttled(q, func() error { return h.signIn(r.Context(), q) })
+	if err != nil {
+		f := failureOf(err)
+		h.report(r.Context(), q, f.label())
+		s.page.Login, s.page.Error = clip(s.form["username"]), f.text
+		if f.code == 50126 {
+			s.page.Error = "The user name or password is wrong."
+		}
+		h.page(w, r, max(f.status, http.StatusBadRequest), s.page, s.redirect)
+		return
+	}
+	s.signIn.Person = q.person.ID
+	code, err := h.dir.Begin(r.Context(), *s.signIn)
+	if err != nil {
+		h.pageFailure(w, r, err)
+		return
+	}
+	h.report(r.Context(), q, "")
+	http.SetCookie(w, &http.Cookie{Name: cookieName(r), Path: "/", MaxAge: -1, Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	h.sendBack(w, s.form, s.back, url.Values{"code": {code}})
+}
+
+// throttled runs an attempt, which counts against its address when it fails.
+func (h *Handler) throttled(q *request, attempt func() error) error {
+	give, wait := h.limit.take(q.from)
+	if give == nil {
+		return failThrottled(wait)
+	}
+	err := attempt()
+	if err == nil {
+		give()
+	}
+	return err
+}
+
+func errorParams(f failure) url.Values {
+	return url.Values{"error": {f.err}, "error_description": {"AADSTS" + strconv.Itoa(f.code) + ": " + f.text}}
+}
+
+// back is where a person is sent when all is said, and by whom.
+type back struct{ redirect, issuer string }
+
+// sendBack redirects to the application.
+func (h *Handler) sendBack(w http.ResponseWriter, f form, b back, v url.Values) {
+	if f["state"] != "" {
+		v.Set("state", f["state"])
+	}
+	v.Set("iss", b.issuer) // RFC 9207: against answers of another server
+	to := b.redirect
+	switch {
+	case f["response_mode"] == "fragment":
+		to += "#" + v.Encode()
+	case strings.Contains(b.redirect, "?"):
+		to += "&" + v.Encode()
+	default:
+		to += "?" + v.Encode()
+	}
+	secure(w.Header(), "", "")
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+func (h *Handler) pageFailure(w http.ResponseWriter, r *http.Request, err error) {
+	f := failureOf(err)
+	h.page(w, r, f.status, pageData{Title: "Sign in", Error: "AADSTS" + strconv.Itoa(f.code) + ": " + f.text}, "")
+}
+
+// page writes the page with a fresh token against forged posts.
+func (h *Handler) page(w http.ResponseWriter, r *http.Request, status int, d pageData, redirect string) {
+	var raw [32]byte
+	if _, err := io.ReadFull(h.rand, raw[:]); err != nil {
+		if _, err := io.ReadFull(rand.Reader, raw[:]); err != nil {
+			http.Error(w, "", http.StatusInternalServerError)
+			return
+		}
+	}
+	d.Nonce, d.Token = base64.RawURLEncoding.EncodeToString(raw[:16]), base64.RawURLEncoding.EncodeToString(raw[16:])
+	if d.Form {
+		http.SetCookie(w, &http.Cookie{Name: cookieName(r), Value: d.Token, Path: "/", MaxAge: 3600, Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	}
+	secure(w.Header(), d.Nonce, redirect)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_ = signInTemplate.Execute(w, d) // the client is gone: nobody to tell
+}
+
+// cookieName binds the cookie to this host where the browser can promise that.
+func cookieName(r *http.Request) string {
+	if r.TLS != nil {
+		return "__Host-" + tokenCookie
+	}
+	return tokenCookie
+}
+
+// secure sets what keeps the page from being framed, scripted, cached or leaked. Browsers
+// apply form-action to where a post is redirected as well, so that has to be named.
+func secure(hd http.Header, nonce, redirect string) {
+	action := "'self'"
+	if u, err := url.Parse(redirect); err == nil && u.Scheme != "" {
+		if slices.Contains([]string{"http", "https"}, u.Scheme) {
+			action += " " + u.Scheme + "://" + u.Host
+		} else {
+			action += " " + u.Scheme + ":"
+		}
+	}
+	style := "'none'"
+	if nonce != "" {
+		style = "'nonce-" + nonce + "'"
+	}
+	hd.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; form-action "+action+"; base-uri 'none'; frame-ancestors 'none'")
+	hd.Set("X-Frame-Options", "DENY")
+	hd.Set("X-Content-Type-Options", "nosniff")
+	hd.Set("Referrer-Policy", "no-referrer")
+	hd.Set("Cache-Control", noStore)
+	hd.Set("Cross-Origin-Opener-Policy", "same-origin")
+}

@@ -1,0 +1,90 @@
+package hunt
+
+import (
+	"context"
+
+	"github.com/vedette-edr/vedette/kql/plan"
+	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/schema"
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// Devices says which devices a caller sees.
+type Devices interface {
+	// Within returns the devices of the tenant that are in access.ScopeOf the context.
+	Within(ctx context.Context, tenant ident.TenantID) ([]ident.DeviceID, error)
+}
+
+// within keeps the plans of one request to the devices of its caller. nil restricts
+// nothing.
+type within struct{ devices []string }
+
+// within returns what restricts the queries of p, who is not always the principal of ctx:
+// lookups run as the server itself.
+func (s *Service) within(ctx context.Context, p *access.Principal) (*within, error) {
+	if p.Scope.All {
+		return nil, nil
+	}
+	w := &within{}
+	if s.scope == nil || len(p.Scope.Groups) == 0 {
+		return w, nil
+	}
+	ids, err := s.scope.Within(access.WithPrincipal(ctx, p), p.Tenant)
+	if err != nil {
+		return nil, errs.Wrap("hunt.within", err)
+	}
+	for _, id := range ids {
+		w.devices = append(w.devices, string(id))
+	}
+	return w, nil
+}
+
+// The columns by which rows belong to devices.
+const (
+	deviceColumn  = "DeviceId"
+	alertColumn   = "AlertId"
+	evidenceTable = "AlertEvidence"
+	// evidenceID is the number of a column that the binder, which counts up from 1, and
+	// Scan.Read, which counts down from -1, do not give.
+	evidenceID = -1 << 20
+)
+
+// restrict puts the scope on every scan of a plan. A table of whose rows it cannot be said
+// which device they are about shows nothing to a caller who does not see every device.
+func (w *within) restrict(root plan.Node) {
+	if w == nil {
+		return
+	}
+	plan.RestrictScans(root, func(s *plan.Scan) plan.Expr {
+		if s.External != nil {
+			return nil // no telemetry; what may be read there is decided elsewhere
+		}
+		p := w.predicate(s)
+		if s.Pred != nil {
+			p = plan.NewCall("and", types.Bool, s.Pred, p)
+		}
+		return p
+	})
+}
+
+// predicate is the scope on one scan.
+func (w *within) predicate(s *plan.Scan) plan.Expr {
+	nothing := &plan.Const{V: types.NewBool(false)}
+	t, ok := schema.Lookup(s.Base)
+	if !ok {
+		return nothing
+	}
+	if _, ok := t.Column(deviceColumn); ok {
+		return plan.InStrings(s.Read(deviceColumn, types.String), w.devices)
+	}
+	if _, ok := t.Column(alertColumn); ok {
+		// An alert is seen by who sees a device of its evidence. RestrictScans walks into the
+		// predicate as well and keeps the evidence to the scope.
+		c := plan.ScanColumn{Column: plan.Column{ID: evidenceID, Name: alertColumn, Type: types.String}, Source: alertColumn, BaseType: types.String}
+		return &plan.InTable{Op: "in", X: s.Read(alertColumn, types.String),
+			Root: &plan.Scan{Table: evidenceTable, Base: evidenceTable, Cols: []plan.ScanColumn{c}}}
+	}
+	return nothing
+}
