@@ -206,7 +206,8 @@ func (into *Alert) join(a *Alert, now time.Time) int {
 	add := fresh(into.Evidence, a.Evidence)
 	into.Evidence = append(into.Evidence, add...)
 	into.User = cmp.Or(into.User, a.User)
-	if severer(a.Severity, into.Severity) {
+	// What somebody reports joins an alert as it stands; a detection may make it worse.
+	if a.Source.Rule != RuleReport && severer(a.Severity, into.Severity) {
 		into.Severity = a.Severity
 	}
 	for _, t := range a.Techniques {

@@ -27,7 +27,7 @@ func cells(a *alert.Alert) row {
 			return a.AssignedTo
 		case "incidentId":
 			if a.Incident != 0 {
-				return a.Incident
+				return int64(a.Incident)
 			}
 		case "firstEventTime":
 			return a.FirstEvent
