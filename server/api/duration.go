@@ -25,7 +25,11 @@ func ParseDuration(s string) (time.Duration, bool) {
 		}
 		n, _ := strconv.Atoi(m[i+1]) // digits, few enough
 		parts++
-		if d += time.Duration(n) * unit; d > 100*365*day || d < 0 {
+		const most = 100 * 365 * day
+		if time.Duration(n) > most/unit {
+			return 0, false
+		}
+		if d += time.Duration(n) * unit; d > most {
 			return 0, false
 		}
 	}
