@@ -28,7 +28,7 @@ build:
 test: setup-test check-fast test-unit test-e2e
 
 test-unit:
-	$(GO) test -p 2 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
+	KQLCOMPARE=1 $(GO) test -p 2 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
 
 test-e2e: build
 	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -p 1 -timeout 20m ./e2e
@@ -71,11 +71,11 @@ fuzz:
 generate:
 	$(GO) run ./tools/schemadoc > docs/schema.md
 	$(GO) run ./tools/kqldoc functions > docs/kql/functions.md
+	$(GO) test ./server -count=1 -run TestOpenAPI -write
 
-## kqlcompare: queries of CORPUS ({"text": …} lines) against Kusto's own parser (needs node)
-kqlcompare: build
-	npm install --no-audit --no-fund --prefix tools/kqlcompare
-	node tools/kqlcompare/compare.js $(CORPUS) bin/vedette
+## kqlcompare: queries of CORPUS ({"text": …} lines) against Kusto's own parser
+kqlcompare: setup-test
+	$(GO) run ./tools/kqlcompare $(CORPUS)
 
 ## conformance: docs/kql/conformance.md from the oracle's cases, on both engines
 conformance: build

@@ -48,8 +48,8 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 		return nil, err
 	}
 	t := &stream{server: s, store: st, files: files}
-	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.control.matcher, Alerts: s.control.alerts,
-		Devices: s.control.devices, Metrics: s.metrics, Clock: clock})
+	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.detect.all(), Alerts: s.control.alerts,
+		Devices: s.control.devices, Groups: s.control.groups, Metrics: s.metrics, Clock: clock})
 	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Devices: s.control.groups, Clock: clock, External: files,
 		Quota: s.cfg.Quota, Scratch: s.cfg.DataDir,
 		Unaudited: func(e audit.Entry, err error) {

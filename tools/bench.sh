@@ -19,6 +19,9 @@ run wire-bytes "$go" test -count=1 -run '^$' -bench '^BenchmarkWireBytes$' ./wir
 run wire-decode "$go" test -count=1 -run '^$' -bench '^BenchmarkDecode$' ./wire
 run ingest-store "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkIngest$' ./server/telemetry/duckdb
 run matcher "$go" test -count=1 -timeout 20m -run '^$' -bench 'Benchmark(Match|Insert)' ./server/detect/ioc
+run kql-compile "$go" test -count=1 -run '^$' -bench 'Benchmark(Compile|Parse)$' ./server/telemetry/duckdb
+run kql-hunts "$go" test -count=1 -timeout 40m -v -run '^$' -bench '^BenchmarkHunts$' -benchtime 1x ./server/telemetry/duckdb
+run rules "$go" test -count=1 -run '^$' -bench 'Benchmark(Match|Raise)' ./server/detect/behavior
 run enforce-apply "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkApply$' -benchtime 20x ./agent/enforce
 run enforce-connect "$go" test -count=1 -run '^$' -bench '^BenchmarkConnect$' ./agent/enforce/address
 run kill-9 env VEDETTE_KILLS=20 "$go" test -count=1 -timeout 30m -v -run 'Kill' ./server/telemetry/duckdb ./e2e

@@ -44,6 +44,9 @@ type commands struct {
 	Rule         ruleCommand         `cmd:"" help:"Detection rules: those of files, and custom detection rules."`
 	Schema       schemaCommand       `cmd:"" help:"The hunting tables and their columns."`
 	App          appCommand          `cmd:"" help:"API applications and their permissions."`
+	User         userCommand         `cmd:"" help:"People with an account, their roles and groups."`
+	Role         roleCommand         `cmd:"" help:"Roles: what people may do."`
+	Group        groupCommand        `cmd:"" help:"Device groups: which devices belong together, and who sees them."`
 	Token        tokenCommand        `cmd:"" help:"Print an access token, for curl and scripts."`
 }
 

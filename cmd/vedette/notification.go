@@ -70,13 +70,13 @@ type notificationEnable struct {
 	ID int64 `arg:"" help:"Rule id."`
 }
 
-func (x *notificationEnable) Run(s *session) error { return turn(s, notifications, x.ID, true) }
+func (x *notificationEnable) Run(s *session) error { return enable(s, notifications, x.ID, true) }
 
 type notificationDisable struct {
 	ID int64 `arg:"" help:"Rule id."`
 }
 
-func (x *notificationDisable) Run(s *session) error { return turn(s, notifications, x.ID, false) }
+func (x *notificationDisable) Run(s *session) error { return enable(s, notifications, x.ID, false) }
 
 type notificationDelete struct {
 	ID int64 `arg:"" help:"Rule id."`

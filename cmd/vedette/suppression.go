@@ -85,16 +85,16 @@ type suppressionSwitch struct {
 	ID int64 `arg:"" help:"Rule id."`
 }
 
-func (x *suppressionSwitch) Run(s *session) error { return turn(s, suppressions, x.ID, true) }
+func (x *suppressionSwitch) Run(s *session) error { return enable(s, suppressions, x.ID, true) }
 
 type suppressionOff struct {
 	ID int64 `arg:"" help:"Rule id."`
 }
 
-func (x *suppressionOff) Run(s *session) error { return turn(s, suppressions, x.ID, false) }
+func (x *suppressionOff) Run(s *session) error { return enable(s, suppressions, x.ID, false) }
 
-// turn puts a rule in force or out of it.
-func turn(s *session, root string, id int64, on bool) error {
+// enable puts a rule in force or out of it.
+func enable(s *session, root string, id int64, on bool) error {
 	c, err := s.client()
 	if err != nil {
 		return err

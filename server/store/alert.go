@@ -14,6 +14,7 @@ import (
 
 var alertTable = table{
 	name: "alert", what: "alert", schema: alert.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
+	clocks: []string{"alertCreationTime", "lastUpdateTime", "lastEventTime", "firstEventTime"}, solid: []string{"created", "updated", "id"},
 	scope: ofDevice("alert", "device"),
 	columns: columns{
 		"id": "fold_id", "incidentId": "incident", "investigationId": "investigation", "assignedTo": "assigned",
@@ -44,15 +45,19 @@ func (a Alerts) CreateAlerts(ctx context.Context, alerts []*alert.Alert) ([]*ale
 			args := append([]any{string(al.Tenant), string(al.ID)}, alertColumns(al, doc)...)
 			r, err := q.ExecContext(ctx, `INSERT INTO alert (tenant, id, fold_id, device, incident, investigation, severity,
 				status, category, source, title, assigned, created, first_event, last_event, updated,
-				classification, determination, suppressed, doc)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, args...)
+				classification, determination, suppressed, open_rank, doc)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, args...)
 			if err != nil {
 				return err
 			}
 			if n, err := r.RowsAffected(); err != nil {
 				return err
-			} else if n == 1 {
-				created = append(created, al)
+			} else if n == 0 {
+				continue
+			}
+			created = append(created, al)
+			if err := assess(ctx, q, al.Tenant, al.Device); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -69,7 +74,7 @@ func alertColumns(a *alert.Alert, doc string) []any {
 		text(string(a.ID)), text(string(a.Device)), number(int64(a.Incident)), number(a.Investigation), text(string(a.Severity)), text(string(a.Status)),
 		text(a.Category), text(a.DetectionSource), text(a.Title), text(a.AssignedTo),
 		stamp(a.Created), stamp(a.FirstEvent), stamp(a.LastEvent), stamp(a.Updated), text(a.Classification), text(a.Determination),
-		flag(a.Suppression != 0), doc,
+		flag(a.Suppression != 0), openRank(a), doc,
 	}
 }
 
@@ -101,10 +106,13 @@ func (a Alerts) UpdateAlert(ctx context.Context, tenant ident.TenantID, id ident
 		}
 		_, err = q.ExecContext(ctx, `UPDATE alert SET fold_id = ?, device = ?, incident = ?, investigation = ?, severity = ?, status = ?,
 			category = ?, source = ?, title = ?, assigned = ?, created = ?, first_event = ?, last_event = ?,
-			updated = ?, classification = ?, determination = ?, suppressed = ?, doc = ? WHERE tenant = ? AND id = ?`,
+			updated = ?, classification = ?, determination = ?, suppressed = ?, open_rank = ?, doc = ? WHERE tenant = ? AND id = ?`,
 			append(alertColumns(al, doc), string(tenant), string(id))...)
+		if err != nil {
+			return err
+		}
 		out = al
-		return err
+		return assess(ctx, q, tenant, al.Device)
 	})
 	if err != nil {
 		return nil, err

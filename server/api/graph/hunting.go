@@ -62,7 +62,7 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	}
 	columns := []column{}
 	for _, c := range rows.Columns(h.Columns) {
-		columns = append(columns, column(c))
+		columns = append(columns, column{c.Name, c.Type})
 	}
 	var head struct {
 		Context string   `json:"@odata.context,omitempty"`

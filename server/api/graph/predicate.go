@@ -68,10 +68,12 @@ func (v *vocabulary) expr(e filter.Expr) (filter.Expr, error) {
 		t, err := v.expr(e.Term)
 		return filter.Not{Term: t}, err
 	case filter.Compare:
-		f, value, err := v.value(e.Field, e.Value)
-		return filter.Compare{Field: f, Op: e.Op, Value: value}, err
+		var err error
+		e.Field, e.Value, err = v.value(e.Field, e.Value)
+		return e, err
 	case filter.In:
-		out := filter.In{}
+		out := e
+		out.Values = nil
 		for _, x := range e.Values {
 			f, value, err := v.value(e.Field, x)
 			if err != nil {
@@ -81,8 +83,8 @@ func (v *vocabulary) expr(e filter.Expr) (filter.Expr, error) {
 		}
 		return out, nil
 	case filter.Any:
-		f, value, err := v.value(e.Field, e.Value)
-		return filter.Any{Field: f, Op: e.Op, Value: value}, err
+		e.Field, _ = v.noun.Find(v.names[e.Field.Name]) // elements have no vocabulary
+		return e, nil
 	}
 	return nil, errs.New("graph.filter", errs.Invalid, errs.ODataError, "$filter: this predicate is not offered here")
 }

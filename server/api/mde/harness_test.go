@@ -50,7 +50,7 @@ type site struct {
 	routes   []api.Route
 	tenants  [2]ident.TenantID
 	token    map[string]string // by the caller's name
-	passed   time.Duration     // since now, for the API alone
+	passed   time.Duration     // since now, for the API and the devices
 	vars     map[string]string // device ids by label, and what scripts save
 }
 
@@ -111,7 +111,8 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 	})
 	log := audit.New(db.Audit(), db.Key().Derive("audit"), clock)
 	s := &site{t: t, log: log, platform: "Linux", token: map[string]string{}, vars: map[string]string{}}
-	s.devices = device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: db.Key().Derive("tokens"), Clock: clock, Rand: rand.NewChaCha8([32]byte{})})
+	s.devices = device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: db.Key().Derive("tokens"),
+		Clock: func() time.Time { return now.Add(s.passed) }, Rand: rand.NewChaCha8([32]byte{})})
 	incidents := incident.New(incident.Config{Store: db.Incidents(), Links: db.Incidents(), History: db.Histories(), Audit: log, Clock: clock, Atomic: db.Atomic})
 	s.alerts = alert.NewService(alert.Config{Store: db.Alerts(), Observers: []alert.Observer{incidents}, Audit: log, Clock: clock, Atomic: db.Atomic})
 	incidents.Use(s.alerts)

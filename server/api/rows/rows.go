@@ -13,7 +13,10 @@ import (
 )
 
 // Column is a column of a result, its type named as the published APIs do.
-type Column struct{ Name, Type string }
+type Column struct {
+	Name string `json:"Name"`
+	Type string `json:"Type"`
+}
 
 // Columns returns the columns of a table in their order.
 func Columns(list []hunt.Column) []Column {

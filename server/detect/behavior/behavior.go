@@ -156,9 +156,10 @@ func records(b *telemetry.Batch) iter.Seq[*detection.Record] {
 			offset = 0
 		}
 		o := event.Origin{DeviceID: string(b.Device), DeviceName: b.DeviceName, Ingested: b.Received}
+		var r detection.Record
 		for i, e := range b.Events {
 			o.ReportID, o.Timestamp = b.FirstReport+int64(i), e.Time.Add(offset)
-			r := detection.FromEvent(o, e)
+			r = detection.FromEvent(o, e)
 			if !yield(&r) {
 				return
 			}

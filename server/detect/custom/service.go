@@ -211,7 +211,8 @@ func (r *Rule) after(at, now time.Time) time.Time {
 	h.Write([]byte(r.DetectorID))
 	spread := time.Duration(h.Sum32()) % (every / 20)
 	next := at.Truncate(every).Add(spread)
-	for !next.After(at) {
+	// The first slot after a run that was out of turn is not right behind it.
+	for next.Sub(at) < every/2 {
 		next = next.Add(every)
 	}
 	// A server that was away makes up for all slots that it missed with one run, which looks

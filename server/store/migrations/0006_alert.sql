@@ -5,13 +5,9 @@ ALTER TABLE alert ADD COLUMN classification TEXT;
 ALTER TABLE alert ADD COLUMN determination TEXT;
 ALTER TABLE alert ADD COLUMN suppressed BIGINT NOT NULL DEFAULT 0;
 
-DROP INDEX alert_device;
-DROP INDEX alert_status;
-CREATE INDEX alert_device ON alert (tenant, device, created, id);
-CREATE INDEX alert_status ON alert (tenant, status, created, id);
-CREATE INDEX alert_severity ON alert (tenant, severity, created, id);
-CREATE INDEX alert_assigned ON alert (tenant, assigned, created, id);
-CREATE INDEX alert_incident ON alert (tenant, incident, created, id);
+CREATE INDEX alert_classification ON alert (tenant, classification, created, id);
+CREATE INDEX alert_determination ON alert (tenant, determination, created, id);
+CREATE INDEX alert_suppressed ON alert (tenant, suppressed, created, id);
 CREATE INDEX alert_open ON alert (tenant, device, title, last_event) WHERE status <> 'resolved';
 
 CREATE TABLE alert_absorbed (
