@@ -122,7 +122,7 @@ type subscriptionCommand struct {
 type subscriptionList struct{}
 
 func (*subscriptionList) Run(s *session) error {
-	return list(s, "/api/subscriptions", client.List{}, []string{"ID", "URL", "RESOURCE", "EXPIRES"}, func(x client.Subscription) []string {
+	return list(s, "/subscriptions", client.List{}, []string{"ID", "URL", "RESOURCE", "EXPIRES"}, func(x client.Subscription) []string {
 		return []string{x.ID, x.URL, x.Resource, when(x.Expires)}
 	})
 }
@@ -140,7 +140,7 @@ func (x *subscriptionCreate) Run(s *session) error {
 		return err
 	}
 	var out client.Subscription
-	if err := c.Do(s.ctx, http.MethodPost, "/api/subscriptions", map[string]any{"notificationUrl": x.URL, "resource": "alerts", "changeType": "created",
+	if err := c.Do(s.ctx, http.MethodPost, "/subscriptions", map[string]any{"notificationUrl": x.URL, "resource": "alerts", "changeType": "created",
 		"clientState": x.ClientState, "secret": x.Secret, "expirationDateTime": time.Now().Add(x.For).UTC().Format(time.RFC3339)}, &out); err != nil {
 		return err
 	}
@@ -152,5 +152,5 @@ type subscriptionDelete struct {
 }
 
 func (x *subscriptionDelete) Run(s *session) error {
-	return drop(s, "/api/subscriptions", url.PathEscape(x.ID))
+	return drop(s, "/subscriptions", url.PathEscape(x.ID))
 }

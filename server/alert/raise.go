@@ -99,7 +99,7 @@ func (s *Service) place(ctx context.Context, a *Alert, window time.Duration, by 
 	if err != nil {
 		return nil, err
 	}
-	if rule == nil && a.Open() && a.Title != "" && a.Device != "" {
+	if rule == nil && a.Open() && a.merges() {
 		open, err := s.openLike(ctx, a, window)
 		if err != nil {
 			return nil, err
@@ -128,6 +128,13 @@ func (s *Service) place(ctx context.Context, a *Alert, window time.Duration, by 
 	}
 	done.created = append(done.created, a)
 	return a, nil
+}
+
+// merges reports whether a may become part of another alert. The alerts of a custom
+// detection rule stay apart: each stands for a row of the rule's result, which is published
+// as up to a hundred alerts a run, and the rule's response actions are done to each.
+func (a *Alert) merges() bool {
+	return a.Title != "" && a.Device != "" && (a.DetectionSource != reportSource || a.Source.Rule == RuleReport)
 }
 
 // openLike returns the open alert that a is merged into, nil for none.

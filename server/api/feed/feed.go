@@ -79,20 +79,18 @@ func (a *API) siem(pattern string) api.Route {
 // Routes returns the route table of the API, the exporter's feed at a path of our own.
 func (a *API) Routes() []api.Route {
 	out := []api.Route{a.siem("/api/vedette/siem/alerts")}
-	for _, root := range []string{"/subscriptions", "/api/subscriptions"} {
-		out = append(out,
-			api.Route{Method: http.MethodGet, Pattern: root, Need: readAlerts, Handle: a.list,
-				Doc: api.Doc{Summary: "List web hook subscriptions", Answer: []subscription{}}},
-			api.Route{Method: http.MethodPost, Pattern: root, Need: readAlerts, Handle: a.subscribe, MaxBody: 64 << 10,
-				Doc: api.Doc{Summary: "Subscribe a web hook to new alerts", Body: subscriptionBody{}, Answer: subscription{}, Status: http.StatusCreated,
-					Errors: []errs.Code{errs.InvalidInput, errs.InvalidURL, errs.MissingRequiredParameter, errs.QuotaExceeded}}},
-			api.Route{Method: http.MethodPatch, Pattern: root + "/{id}", Need: readAlerts, Handle: a.renew, MaxBody: 64 << 10,
-				Doc: api.Doc{Summary: "Let a subscription end at another time", Body: renewalBody{}, Answer: subscription{}, Errors: []errs.Code{errs.ResourceNotFound, errs.InvalidInput}}},
-			api.Route{Method: http.MethodDelete, Pattern: root + "/{id}", Need: readAlerts, Handle: a.unsubscribe,
-				Doc: api.Doc{Summary: "End a subscription", Status: http.StatusNoContent, Errors: []errs.Code{errs.ResourceNotFound}}},
-		)
-	}
-	return out
+	const root = "/subscriptions"
+	return append(out,
+		api.Route{Method: http.MethodGet, Pattern: root, Need: readAlerts, Handle: a.list,
+			Doc: api.Doc{Summary: "List web hook subscriptions", Answer: []subscription{}}},
+		api.Route{Method: http.MethodPost, Pattern: root, Need: readAlerts, Handle: a.subscribe, MaxBody: 64 << 10,
+			Doc: api.Doc{Summary: "Subscribe a web hook to new alerts", Body: subscriptionBody{}, Answer: subscription{}, Status: http.StatusCreated,
+				Errors: []errs.Code{errs.InvalidInput, errs.InvalidURL, errs.MissingRequiredParameter, errs.QuotaExceeded}}},
+		api.Route{Method: http.MethodPatch, Pattern: root + "/{id}", Need: readAlerts, Handle: a.renew, MaxBody: 64 << 10,
+			Doc: api.Doc{Summary: "Let a subscription end at another time", Body: renewalBody{}, Answer: subscription{}, Errors: []errs.Code{errs.ResourceNotFound, errs.InvalidInput}}},
+		api.Route{Method: http.MethodDelete, Pattern: root + "/{id}", Need: readAlerts, Handle: a.unsubscribe,
+			Doc: api.Doc{Summary: "End a subscription", Status: http.StatusNoContent, Errors: []errs.Code{errs.ResourceNotFound}}},
+	)
 }
 
 // record is one part of an alert as the exporter told it: one piece of evidence.

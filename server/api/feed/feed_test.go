@@ -93,7 +93,7 @@ func TestTheConnectorSubscribes(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &s); err != nil || status != 201 || s.ID == "" || s.NotificationURL != "https://flow.example/hook?sig=x" || s.ClientState != "flow" {
 		t.Fatalf("%d %s, %v", status, body, err)
 	}
-	if status, body := call("PATCH", "/api/subscriptions/"+url.PathEscape(s.ID), `{"expirationDateTime":"2027-01-01T00:00:00Z"}`); status != 200 || !strings.Contains(body, "2027-01-01") {
+	if status, body := call("PATCH", "/subscriptions/"+url.PathEscape(s.ID), `{"expirationDateTime":"2027-01-01T00:00:00Z"}`); status != 200 || !strings.Contains(body, "2027-01-01") {
 		t.Errorf("renewed: %d %s", status, body)
 	}
 	if status, body := call("GET", "/subscriptions", ""); status != 200 || !strings.Contains(body, s.ID) {
