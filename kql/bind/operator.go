@@ -30,7 +30,8 @@ func (b *binder) operator(r rel, op syntax.Operator, p *pipe) rel {
 	switch x := op.(type) {
 	case *syntax.WhereOp:
 		ev := b.rowEnv(r, p)
-		pred := b.boolean(x.Pred, ev)
+		_, x0 := named(x.Pred)
+		pred := b.boolean(x0, ev)
 		r = b.windowed(r, ev)
 		r.node = b.node(&plan.Filter{In: r.node, Pred: pred}, x.Pos())
 		return r
@@ -59,7 +60,7 @@ func (b *binder) operator(r rel, op syntax.Operator, p *pipe) rel {
 		agg := &plan.Aggregate{In: r.node, Keys: []plan.Item{{Col: c, Expr: e}}}
 		return rel{node: b.node(&plan.Limit{In: b.node(agg, x.Pos()), N: b.count(x.N, p.sc)}, x.Pos()), cols: []plan.Column{c}}
 	case *syntax.WordOp:
-		return b.word(r, x)
+		return b.word(r, x, p)
 	case *syntax.AsOp:
 		pre := b.prefix(p)
 		for sc := p.sc; sc != nil; sc = sc.parent {
@@ -121,11 +122,11 @@ func (b *binder) windowed(r rel, ev *env) rel {
 }
 
 func (b *binder) count(e syntax.Expr, sc *scope) int64 {
-	c, ok := b.expr(e, &env{sc: sc}).(*plan.Const)
-	if !ok || !c.V.Type.Numeric() || c.V.Null {
+	v, ok := b.known(b.expr(e, &env{sc: sc}))
+	if !ok || !v.Type.Numeric() || v.Null {
 		b.fail(e.Pos(), CodeArguments, "a number of rows is a constant")
 	}
-	return max(types.Convert(c.V, types.Long).I, 0)
+	return max(types.Convert(v, types.Long).I, 0)
 }
 
 // named splits name = expr; an unnamed expression has no names.
@@ -138,10 +139,10 @@ func named(e syntax.Expr) ([]*syntax.Ident, syntax.Expr) {
 
 // firstArg are the functions whose result is called as their first argument is.
 var firstArg = wordSet(`abs acos asin atan atan2 bin bin_at bin_auto binary_and binary_not binary_or binary_shift_left binary_shift_right binary_xor
-	bitset_count_ones ceiling cos erf erfc exp exp10 exp2 floor format_bytes format_datetime gamma log log10 log2 loggamma make_datetime make_timespan
-	parse_csv parse_json parse_xml parsejson parsexml pow rand round series_fill_backward series_fill_const series_fill_forward series_fill_linear
-	series_fir series_outliers sin split sqrt startofday tan tobool toboolean todatetime todecimal todouble todynamic toguid tohex toint tolong
-	toreal tostring totimespan`)
+	bitset_count_ones ceiling cos erf erfc exp exp10 exp2 floor format_bytes format_datetime format_timespan gamma log log10 log2 loggamma
+	make_datetime make_timespan parse_csv parse_json parse_xml parsejson parsexml pow rand round series_fill_backward series_fill_const
+	series_fill_forward series_fill_linear series_fir series_iir series_outliers sin split sqrt startofday tan tobool toboolean todatetime todecimal
+	todouble todynamic toguid tohex toint tolong toobject toreal tostring totime totimespan`)
 
 // namedAfter are the functions whose result is called after them and their first
 // argument; the name begins with Prefix and ends with Suffix.
@@ -150,6 +151,9 @@ var namedAfter = map[string][2]string{
 	"percentile_tdigest": {"percentile_tdigest_", ""}, "percentiles_array_tdigest": {"percentile_tdigest_", ""}, "repeat": {"repeat_", ""},
 	"string_size": {"string_size_", ""}, "strlen": {"strlen_", ""}, "treepath": {"tree_", ""},
 }
+
+// namedSo are the functions whose result has one name whatever their arguments are.
+var namedSo = map[string]string{"hll_merge": "hll_merged_result", "tdigest_merge": "tdigests_merge_result", "merge_tdigest": "tdigests_merge_result", "merge_tdigests": "tdigests_merge_result", "ingestion_time": "$IngestionTime"}
 
 func wordSet(words string) map[string]bool {
 	m := map[string]bool{}
@@ -180,14 +184,22 @@ func (b *binder) autoName(e syntax.Expr, def string) string {
 		if l, ok := x.I.(*syntax.Literal); ok && n != "" {
 			return n + "_" + l.Val.Text()
 		}
+		if u, ok := x.I.(*syntax.Unary); ok && n != "" && u.Op == "-" {
+			return n + "_"
+		}
 	case *syntax.Call:
 		if firstArg[x.Name.Name] && len(x.Args) > 0 {
 			return b.autoName(x.Args[0], def)
 		}
 		if fix, ok := namedAfter[x.Name.Name]; ok && len(x.Args) > 0 {
-			if n := b.autoName(x.Args[0], ""); n != "" {
-				return fix[0] + n + fix[1]
+			n := b.autoName(x.Args[0], "")
+			if n == "" && fix[0] == "" {
+				n = "array0"
 			}
+			return fix[0] + n + fix[1]
+		}
+		if n, ok := namedSo[x.Name.Name]; ok {
+			return n
 		}
 	}
 	return def
@@ -229,6 +241,9 @@ func (b *binder) outputs(e syntax.Expr, ev *env, auto func(syntax.Expr) string) 
 	ids, x := named(e)
 	if f := b.several(x, ev); f != nil {
 		return b.columnsOf(f, x.(*syntax.Call), ids, ev)
+	}
+	if c, ok := x.(*syntax.Call); ok && sortsSeveral(c) {
+		return b.sortedColumns(c, ids, ev)
 	}
 	v := b.expr(x, ev)
 	if len(ids) > 1 {
@@ -300,9 +315,7 @@ func (b *binder) columnsOf(f *funcs.Func, x *syntax.Call, ids []*syntax.Ident, e
 	all := b.callOf(f, x, ev)
 	prefix := f.Name + "_"
 	if len(x.Args) > 0 {
-		if n := b.autoName(x.Args[0], ""); n != "" {
-			prefix += n + "_"
-		}
+		prefix += b.autoName(x.Args[0], "") + "_"
 	}
 	var out []plan.Item
 	for i, o := range f.Outs {
@@ -332,10 +345,10 @@ func (b *binder) sortKeys(r rel, keys []*syntax.SortKey, p *pipe) []plan.SortKey
 	return out
 }
 
-func (b *binder) word(r rel, x *syntax.WordOp) rel {
+func (b *binder) word(r rel, x *syntax.WordOp, p *pipe) rel {
 	switch x.Kw {
 	case "count":
-		return b.countRows(r, x.Pos())
+		return b.countRows(r, x)
 	case "getschema":
 		v := &plan.Values{Cols: []plan.Column{b.column("ColumnName", types.String), b.column("ColumnOrdinal", types.Long), b.column("DataType", types.String), b.column("ColumnType", types.String)}}
 		for i, c := range r.cols {

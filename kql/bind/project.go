@@ -77,6 +77,8 @@ func (b *binder) project(r rel, x *syntax.ProjectOp, p *pipe) rel {
 		return b.projectItems(r, x, p)
 	case "distinct":
 		return b.distinct(r, x, p)
+	case "project-by-names":
+		return b.projectByNames(r, x, p)
 	case "project-rename":
 		out := rel{alias: r.alias, name: r.name, cols: slices.Clone(r.cols), node: r.node, open: r.open}
 		pr := &plan.Project{In: r.node}

@@ -19,6 +19,16 @@ type Data struct {
 	// Rows holds, by physical table, the rows of Physical's columns.
 	Rows     map[string][][]types.Value
 	Physical map[string][]bind.Column
+	// Functions answers the texts of the catalogue's functions; nil means that it has none.
+	Functions func(name string) (string, bool)
+}
+
+// Function implements bind.Library.
+func (d *Data) Function(name string) (string, bool) {
+	if d.Functions == nil {
+		return "", false
+	}
+	return d.Functions(name)
 }
 
 // Table implements bind.Catalog.

@@ -75,6 +75,36 @@ func RunScript[S T[S]](t S, script string, eng Engine, data *Data, now int64) {
 	}
 }
 
+// Queries answers the queries of a script, each with the tables before it written out, so
+// that it stands alone. Those that are expected to fail are left out.
+func Queries(script string) []string {
+	var out []string
+	tables := ""
+	lines := strings.Split(script, "\n")
+	for i := 0; i < len(lines); i++ {
+		line := strings.TrimSpace(lines[i])
+		switch {
+		case strings.HasPrefix(line, "table "):
+			name, cols, _ := strings.Cut(strings.TrimPrefix(line, "table "), " ")
+			var rows []string
+			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != ""; i++ {
+				rows = append(rows, lines[i])
+			}
+			tables += "let " + name + " = datatable" + cols + "[" + strings.Join(rows, ", ") + "];\n"
+		case line == "query":
+			var text []string
+			for i++; i < len(lines) && lines[i] != "----"; i++ {
+				text = append(text, lines[i])
+			}
+			if i+1 < len(lines) && strings.HasPrefix(lines[i+1], "expect error") {
+				continue
+			}
+			out = append(out, tables+strings.Join(text, "\n"))
+		}
+	}
+	return out
+}
+
 // addTable reads the rows as the values of a datatable.
 func addTable(d *Data, head string, rows []string) error {
 	name, cols, ok := strings.Cut(head, " ")

@@ -53,6 +53,12 @@ func (s *Service) Continuous(ctx context.Context, tenant ident.TenantID, failed 
 				failed(r, err)
 				continue
 			}
+			if !r.Sees.All && s.cfg.GroupOf != nil {
+				b.Admits = func(ctx context.Context, id ident.DeviceID) (bool, error) {
+					g, err := s.cfg.GroupOf(ctx, tenant, id)
+					return err == nil && r.Sees.Holds(g), err
+				}
+			}
 			out = append(out, b)
 		}
 		if !p.More {

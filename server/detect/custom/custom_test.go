@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/detect/behavior"
 	"github.com/vedette-edr/vedette/server/detect/custom"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
@@ -25,6 +26,7 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/store"
+	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
 const (
@@ -46,6 +48,7 @@ type fixture struct {
 	asked     []action.Request
 	put       []*indicator.Indicator
 	broken    error // what hunts answer
+	attack    *detection.Attack
 }
 
 func (f *fixture) clock() time.Time { return f.now }
@@ -90,6 +93,7 @@ func setup(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.attack = attack
 	if f.db, err = store.Open(t.Context(), store.Config{Dir: t.TempDir(), Clock: f.clock}); err != nil {
 		t.Fatal(err)
 	}
@@ -368,6 +372,34 @@ func TestResponses(t *testing.T) {
 	}
 	if open, err := f.db.Detections().OpenAnswers(t.Context(), 10); err != nil || len(open) != 0 {
 		t.Errorf("still to be done: %v, %v", open, err)
+	}
+}
+
+// A continuous rule of somebody who sees some devices speaks of those alone.
+func TestContinuousRulesKeepToTheirOwnersScope(t *testing.T) {
+	f := setup(t)
+	groups := custom.NewService(custom.Config{Store: f.db.Detections(), Attack: f.attack, Capabilities: custom.Offered{}, Clock: f.clock,
+		GroupOf: func(_ context.Context, _ ident.TenantID, id ident.DeviceID) (int64, error) {
+			return map[ident.DeviceID]int64{"mine": 1, "theirs": 2}[id], nil
+		}})
+	r := sound()
+	r.Period = custom.Continuous
+	ctx := access.WithPrincipal(t.Context(), &access.Principal{Actor: ident.Actor{ID: "p", Name: "p", Tenant: tenant}, Scope: access.Scope{Groups: []int64{1}}})
+	if _, err := groups.Create(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := groups.Continuous(t.Context(), tenant, func(r *custom.Rule, err error) { t.Error(err) })
+	if err != nil || len(rules) != 1 {
+		t.Fatal(rules, err)
+	}
+	d := behavior.New(behavior.Config{}, nil)
+	d.Replace(tenant, behavior.Custom, rules)
+	for id, want := range map[ident.DeviceID]int{"mine": 1, "theirs": 0} {
+		got, err := d.Match(t.Context(), &telemetry.Batch{Tenant: tenant, Device: id, FirstReport: 1, Received: noon, Events: []*event.Event{
+			{Table: event.ProcessEvents, Action: "ProcessCreated", Time: noon, Process: &event.Process{PID: 3, Image: event.File{Name: "nc"}}}}})
+		if err != nil || len(got) != want {
+			t.Errorf("of %s it raised %d, %v, want %d", id, len(got), err, want)
+		}
 	}
 }
 

@@ -34,6 +34,9 @@ type Config struct {
 	// Atomic runs do in one transaction of Store and Audit, which take part by do's
 	// context; nil runs it as it is.
 	Atomic func(ctx context.Context, do func(context.Context) error) error
+	// GroupOf returns the device group of a device, for rules of people who do not see all
+	// devices; nil when there are no groups.
+	GroupOf func(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (int64, error)
 	// Changed is told of a tenant whose continuous rules changed; nil for nobody.
 	Changed func(ctx context.Context, tenant ident.TenantID) error
 }
