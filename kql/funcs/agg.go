@@ -248,11 +248,11 @@ func (x *varAcc) Result() []types.Value {
 		n--
 	}
 	v := x.m2 / n
-	if n <= 0 {
+	switch {
+	case n <= 0 && x.sample:
+		v = 0 // the published default, of no value and of one
+	case n <= 0:
 		v = math.NaN()
-		if x.n == 1 {
-			v = 0
-		}
 	}
 	if x.root {
 		v = math.Sqrt(v)
@@ -280,6 +280,9 @@ func (x *covAcc) Result() []types.Value {
 	n := x.n
 	if x.sample {
 		n--
+	}
+	if n <= 0 {
+		return one(types.NewReal(math.NaN()))
 	}
 	return one(types.NewReal(x.c / n))
 }

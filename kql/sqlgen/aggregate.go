@@ -142,7 +142,7 @@ func (g *gen) agg(it plan.AggItem, filter string, in rel) string {
 		return it.Fn.Name + "(" + x.s + ")" + filter
 	case "stdev", "variance":
 		fn := map[string]string{"stdev": "stddev_samp", "variance": "var_samp"}[it.Fn.Name]
-		return fmt.Sprintf("CASE count(%s)%s WHEN 0 THEN CAST('nan' AS DOUBLE) WHEN 1 THEN 0 ELSE %s(%s)%s END", x.s, filter, fn, x.s, filter)
+		return fmt.Sprintf("coalesce(%s(%s)%s, 0)", fn, x.s, filter)
 	case "stdevp", "variancep":
 		fn := map[string]string{"stdevp": "stddev_pop", "variancep": "var_pop"}[it.Fn.Name]
 		return fmt.Sprintf("coalesce(%s(%s)%s, CAST('nan' AS DOUBLE))", fn, x.s, filter)
