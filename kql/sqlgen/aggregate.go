@@ -139,6 +139,9 @@ func (g *gen) agg(it plan.AggItem, filter string, in rel) string {
 		if x.t == types.Dynamic {
 			g.unsupported(it.Fn.Name + " of a dynamic")
 		}
+		if x.t == types.String { // an empty text is the least of all
+			x = g.str(x)
+		}
 		return it.Fn.Name + "(" + x.s + ")" + filter
 	case "stdev", "variance":
 		fn := map[string]string{"stdev": "stddev_samp", "variance": "var_samp"}[it.Fn.Name]

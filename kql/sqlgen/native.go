@@ -23,11 +23,7 @@ func (g *gen) native(c *plan.Call, a []sx, pred bool) (sx, bool) {
 		if a[0].t == types.Decimal || a[0].t == types.Dynamic || a[1].t == types.Dynamic {
 			return sx{}, false
 		}
-		l, r := a[0], a[1]
-		if l.t == types.String {
-			l, r = g.str(l), g.str(r)
-		}
-		return out("(%s %s %s)", l.s, name, r.s)
+		return g.order(name, a[0], a[1], pred)
 	case "+", "-", "*", "/", "%", "neg":
 		return g.arithmetic(c, a)
 	case "not":
@@ -150,40 +146,6 @@ func (g *gen) equality(op string, l, r sx, pred bool) (sx, bool) {
 			s = "(NOT " + s + ")"
 		}
 		return sx{s: s}, true
-	}
-	return sx{}, false
-}
-
-func (g *gen) arithmetic(c *plan.Call, a []sx) (sx, bool) {
-	if c.T == types.Decimal {
-		return sx{}, false
-	}
-	out := func(format string, args ...any) (sx, bool) { return sx{s: fmt.Sprintf(format, args...)}, true }
-	if c.Fn.Name == "neg" {
-		return out("(-%s)", a[0].s)
-	}
-	l, r := a[0], a[1]
-	ticks := func(t types.Type) bool { return t == types.Timespan || t == types.Datetime }
-	mixed := ticks(c.T) && (l.t == types.Real || r.t == types.Real)
-	switch c.Fn.Name {
-	case "+", "-":
-		return out("(%s %s %s)", l.s, c.Fn.Name, r.s)
-	case "*":
-		if mixed {
-			return out("TRY_CAST(round(%s * %s) AS BIGINT)", l.s, r.s)
-		}
-		return out("(%s * %s)", l.s, r.s)
-	case "/":
-		switch {
-		case mixed:
-			return out("TRY_CAST(round(%s / %s) AS BIGINT)", l.s, r.s)
-		case c.T == types.Real:
-			return out("(CAST(%s AS DOUBLE) / CAST(%s AS DOUBLE))", l.s, r.s)
-		}
-		return out("(%s // %s)", l.s, r.s)
-	}
-	if k := r.konst; k != nil && !k.Null && k.I > 0 && c.T != types.Real {
-		return out("((%s %% %s + %s) %% %s)", l.s, r.s, r.s, r.s)
 	}
 	return sx{}, false
 }
