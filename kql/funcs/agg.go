@@ -298,7 +298,7 @@ func (x *percentileAcc) Add(a []types.Value) {
 	if x.at == nil {
 		x.at = append(x.at, a[1:]...)
 	}
-	if !a[0].Null {
+	if !a[0].Null && !(a[0].Type == types.Real && math.IsNaN(a[0].F)) {
 		x.vals = append(x.vals, a[0])
 	}
 }

@@ -2,6 +2,7 @@ package sqlgen
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -95,7 +96,7 @@ func (g *gen) native(c *plan.Call, a []sx, pred bool) (sx, bool) {
 			return out("%s", g.json(a[0]))
 		}
 	case "min_of", "max_of":
-		if c.T.Numeric() && c.T != types.Decimal || c.T == types.Datetime || c.T == types.Timespan {
+		if c.T.Integral() || c.T == types.Datetime || c.T == types.Timespan {
 			fn := map[string]string{"min_of": "least", "max_of": "greatest"}[name]
 			return out("%s(%s)", fn, list(a))
 		}
@@ -133,6 +134,13 @@ func (g *gen) equality(op string, l, r sx, pred bool) (sx, bool) {
 		return sx{s: "(" + g.str(l).s + " " + sign + " " + g.str(r).s + ")"}, true
 	}
 	known := r.konst != nil && !r.konst.Null
+	if l.t == types.Real && !(known && !math.IsNaN(r.konst.F)) {
+		// NaN equals nothing, not even itself.
+		if !pred || !l.simple || op == "!=" {
+			return sx{}, false
+		}
+		return sx{s: "(" + l.s + " = " + r.s + " AND NOT isnan(" + l.s + "))"}, true
+	}
 	switch {
 	case op == "==" && pred:
 		return sx{s: "(" + l.s + " = " + r.s + ")"}, true
