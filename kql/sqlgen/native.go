@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/vedette-edr/vedette/kql/funcs"
@@ -113,11 +112,17 @@ func list(a []sx) string {
 }
 
 func (g *gen) equality(op string, l, r sx, pred bool) (sx, bool) {
-	if l.t == types.Dynamic || r.t == types.Dynamic || l.t == types.Decimal {
-		return sx{}, false
-	}
 	if l.konst != nil {
 		l, r = r, l
+	}
+	if l.t == types.Dynamic && l.konst == nil && plainText(r) {
+		l = sx{s: memberText(l), t: types.String, null: true}
+		if op == "==" && !pred {
+			return sx{s: "coalesce(" + l.s + " = " + r.s + ", false)"}, true
+		}
+	}
+	if l.t == types.Dynamic || r.t == types.Dynamic || l.t == types.Decimal {
+		return sx{}, false
 	}
 	if l.t == types.String {
 		// NULL means the empty string: a comparison with a text that is not empty may
@@ -237,35 +242,6 @@ func (g *gen) empty(name string, x sx, pred bool) (sx, bool) {
 		return sx{s: "(" + x.s + " <> '')"}, true
 	}
 	return sx{s: "(" + g.str(x).s + " <> '')"}, true
-}
-
-// get reads a member or element of JSON text.
-func (g *gen) get(x, key sx) (sx, bool) {
-	k := key.konst
-	if k == nil || k.Null {
-		return sx{}, false
-	}
-	path := ""
-	switch {
-	case k.Type == types.String:
-		// A JSON pointer, in which only these two characters are special.
-		path = "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(k.S)
-		if _, err := strconv.Atoi(k.S); err == nil || k.S == "" || strings.ContainsAny(k.S, "\x00") {
-			return sx{}, false
-		}
-	case k.Type.Integral() && k.I >= 0:
-		path = fmt.Sprintf("$[%d]", k.I)
-	case k.Type.Integral():
-		path = fmt.Sprintf("$[#%d]", k.I)
-	default:
-		return sx{}, false
-	}
-	from := x.s
-	if x.raw != "" {
-		// Text that is no JSON has no member, so it need not become a JSON string first.
-		from = "CASE WHEN json_valid(" + x.raw + ") THEN " + x.raw + " END"
-	}
-	return sx{s: "nullif(CAST(json_extract(" + from + ", " + quote(path) + ") AS VARCHAR), 'null')"}, true
 }
 
 func (g *gen) bin(c *plan.Call, a []sx) (sx, bool) {
