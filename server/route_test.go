@@ -49,6 +49,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
+	inMemory(s)
 	table, err := routes(s)
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +223,7 @@ func nowhere(key string) (string, bool) {
 		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid,
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
-		"rules/{id}": guid, "detections/{id}": guid, "backtests/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{filename}": "no-such-file",
+		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{filename}": "no-such-file",
 		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
 		"files/{id}": strings.Repeat("e", 40), "domains/{domain}": "nowhere.example", "ips/{ip}": "192.0.2.77", "users/{name}": "nobody",

@@ -101,7 +101,7 @@ func (f *fleet) fill(b *testing.B) {
 		a := &alert.Alert{ID: alertID(n), Tenant: benchTenant, Device: deviceID(d), DeviceName: fmt.Sprintf("host%06d.example", d),
 			Title: fmt.Sprint("Suspicious thing number ", n%300), Description: strings.Repeat("What was seen. ", 10), Category: pick("Malware", "Execution", "Discovery"),
 			Severity: alert.Severity(pick("Informational", "Low", "Low", "Medium", "High")), Status: alert.Resolved, DetectionSource: pick("CustomerTI", "CustomDetection"),
-			Incident: int64(n / 5), AssignedTo: pick("", "", "ann@example.org", "bob@example.org", fmt.Sprintf("user%d@example.org", n%1000)),
+			Incident: ident.IncidentID(n / 5), AssignedTo: pick("", "", "ann@example.org", "bob@example.org", fmt.Sprintf("user%d@example.org", n%1000)),
 			Created: created, Updated: created.Add(time.Duration(r.IntN(1000)) * time.Minute), FirstEvent: created.Add(-time.Minute), LastEvent: created,
 			Evidence: []alert.Evidence{{Type: "Process", FileName: "curl", CommandLine: "curl http://evil.example/" + fmt.Sprint(n)}, {Type: "Ip", IP: "203.0.113.7"}}}
 		if n%20 == 0 {
