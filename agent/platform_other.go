@@ -30,6 +30,7 @@ func (*platform) ready() bool                                        { return fa
 func (*platform) isolated() bool                                     { return false }
 func (*platform) respond(context.Context, *wire.Command) link.Result { return link.Result{} }
 func (*platform) health(context.Context) link.Health                 { return link.Health{} }
+func (*platform) sections(context.Context) []link.Section            { return nil }
 func (*platform) enforce(string) (link.Indicators, error)            { return nil, errPlatform }
 func (*platform) close()                                             {}
 
