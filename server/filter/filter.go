@@ -23,6 +23,7 @@ const (
 	Time
 	Bool
 	List
+	Float
 )
 
 // Field is one property that may be filtered or ordered by.
@@ -67,6 +68,7 @@ type Value struct {
 	Null bool
 	S    string
 	N    int64
+	F    float64
 	T    time.Time
 	B    bool
 }

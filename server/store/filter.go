@@ -207,6 +207,8 @@ func bind(v filter.Value) any {
 	switch v.Type {
 	case filter.Int:
 		return v.N
+	case filter.Float:
+		return v.F
 	case filter.Time:
 		return nanos(v.T)
 	case filter.Bool:

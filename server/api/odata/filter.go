@@ -1,6 +1,7 @@
 package odata
 
 import (
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -366,6 +367,9 @@ func (p *parser) value(name string, t filter.Type) (filter.Value, error) {
 	case filter.Int:
 		n, err := strconv.ParseInt(lit.text, 10, 64)
 		v.N, ok = n, err == nil
+	case filter.Float:
+		n, err := strconv.ParseFloat(lit.text, 64)
+		v.F, ok = n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0)
 	case filter.Bool:
 		v.B = strings.EqualFold(lit.text, "true")
 		ok = v.B || strings.EqualFold(lit.text, "false")
@@ -384,5 +388,5 @@ func (p *parser) value(name string, t filter.Type) (filter.Value, error) {
 }
 
 var typeNames = map[filter.Type]string{
-	filter.Int: "a number", filter.Bool: "true or false", filter.Time: "a time such as 2020-12-12T00:00:00Z",
+	filter.Int: "a number", filter.Float: "a number", filter.Bool: "true or false", filter.Time: "a time such as 2020-12-12T00:00:00Z",
 }
