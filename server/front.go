@@ -23,6 +23,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/portal"
 	"github.com/vedette-edr/vedette/server/api/ti"
+	"github.com/vedette-edr/vedette/server/api/tvm"
 	"github.com/vedette-edr/vedette/server/audit"
 )
 
@@ -105,9 +106,10 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 func routes(s *Server) []api.Route {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
-		Hunter: s.stream.hunts, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+		Hunter: s.stream.hunts, Exposure: c.vulnerabilities, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes())
+	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes())
 }
 
 func newRouter(s *Server) (*api.Router, error) {

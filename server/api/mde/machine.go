@@ -43,6 +43,7 @@ type machine struct {
 	*device.Device
 	health device.Health
 	risk   string
+	level  string // exposureLevel; "" when the device was not assessed
 }
 
 // noRisk is the published riskScore of a device without unresolved alerts.
@@ -68,6 +69,10 @@ func (m machine) cell(field string) any {
 		return m.FirstSeen
 	case "lastSeen":
 		return m.LastSeen
+	case "exposureLevel":
+		if m.level != "" {
+			return m.level
+		}
 	case "onboardingStatus":
 		return onboarded
 	case "lastIpAddress":
@@ -101,6 +106,7 @@ func (m machine) entity() machineEntity {
 		LastIPAddress: optional(m.LastIP), LastExternalIPAddress: optional(m.ExternalIP),
 		AgentVersion: optional(m.AgentVersion), OSBuild: optional(v.Build), HealthStatus: string(m.health),
 		DeviceValue: string(m.Value), RBACGroupID: m.Group, RiskScore: m.risk, MachineTags: list(m.Tags),
+		ExposureLevel:    optional(m.level),
 		OnboardingStatus: onboarded, OSArchitecture: optional(v.Architecture), IPAddresses: addresses(v.Interfaces),
 	}
 }
@@ -132,9 +138,16 @@ func addresses(interfaces []device.Interface) []ipEntity {
 // queries, only when risk is set.
 func (a *API) derive(ctx context.Context, tenant ident.TenantID, ds []*device.Device, risk bool) ([]machine, error) {
 	now := a.now()
+	var levels map[ident.DeviceID]string
+	if a.exposure != nil {
+		var err error
+		if levels, err = a.exposure.Levels(ctx, tenant); err != nil {
+			return nil, err
+		}
+	}
 	out := make([]machine, len(ds))
 	for i, d := range ds {
-		out[i] = machine{Device: d, health: d.Health(now), risk: noRisk}
+		out[i] = machine{Device: d, health: d.Health(now), risk: noRisk, level: levels[d.ID]}
 	}
 	if risk {
 		return out, a.assess(ctx, tenant, out)

@@ -64,6 +64,12 @@ type Telemetry interface {
 	Logons
 }
 
+// Exposure knows how exposed devices are.
+type Exposure interface {
+	// Levels returns the exposureLevel of the devices that were assessed.
+	Levels(ctx context.Context, tenant ident.TenantID) (map[ident.DeviceID]string, error)
+}
+
 // Config is what the API is made of.
 type Config struct {
 	Alerts     Alerts
@@ -71,6 +77,7 @@ type Config struct {
 	Actions    Actions
 	Indicators Indicators
 	Hunter     Telemetry
+	Exposure   Exposure         // nil: no device is assessed
 	Now        func() time.Time // nil for time.Now
 	// Page is the rows of one page of a list; 0 for the published 10,000.
 	Page int
@@ -88,6 +95,7 @@ type API struct {
 	hunter     Hunter
 	events     Events
 	logons     Logons
+	exposure   Exposure
 	now        func() time.Time
 	page       int
 	retention  time.Duration
@@ -97,7 +105,7 @@ type API struct {
 func New(c Config) *API {
 	a := &API{
 		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
-		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter,
+		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter, exposure: c.Exposure,
 		now: c.Now, page: c.Page, retention: c.Retention,
 	}
 	if a.now == nil {
