@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 ORACLE ?= ../shared/oracle/kql-emulator-cases.json
 RECORDED ?= 2026-08-02T22:00:00Z
 
-.PHONY: conformance kqlcompare run test test-unit test-e2e check check-fast build bench e2e fuzz generate setup setup-test lint clean
+.PHONY: conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
@@ -28,7 +28,7 @@ build:
 test: setup-test check-fast test-unit test-e2e
 
 test-unit:
-	$(GO) test -p 2 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
+	KQLCOMPARE=1 $(GO) test -p 2 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
 
 test-e2e: build
 	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -p 1 -timeout 20m ./e2e
@@ -36,6 +36,10 @@ test-e2e: build
 ## e2e: the end-to-end tests alone, verbose
 e2e: setup-test build
 	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -p 1 -timeout 20m ./e2e
+
+## e2e-graph: Microsoft's own Go SDK for Graph against a server and an agent (its build takes minutes)
+e2e-graph: setup-test build
+	cd e2e/graphclient && VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m .
 
 ## check: everything that a machine can check without running the product
 check: check-fast lint
@@ -67,11 +71,11 @@ fuzz:
 generate:
 	$(GO) run ./tools/schemadoc > docs/schema.md
 	$(GO) run ./tools/kqldoc functions > docs/kql/functions.md
+	$(GO) test ./server -count=1 -run TestOpenAPI -write
 
-## kqlcompare: queries of CORPUS ({"text": …} lines) against Kusto's own parser (needs node)
-kqlcompare: build
-	npm install --no-audit --no-fund --prefix tools/kqlcompare
-	node tools/kqlcompare/compare.js $(CORPUS) bin/vedette
+## kqlcompare: queries of CORPUS ({"text": …} lines) against Kusto's own parser
+kqlcompare: setup-test
+	$(GO) run ./tools/kqlcompare $(CORPUS)
 
 ## conformance: docs/kql/conformance.md from the oracle's cases, on both engines
 conformance: build

@@ -97,8 +97,10 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		}
 	}
 	host := a.platform.host()
+	clock := link.OpenClock(c.StateDir, time.Now)
 	lc := link.Config{
-		Server: c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
+		ServerClock: clock,
+		Server:      c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
 		Name: host.name, Platform: host.platform, Fingerprint: host.fingerprint,
 		Respond: a.platform.respond, Health: a.platform.health, Sections: a.platform.sections,
 		Trouble: func(err error) {
@@ -118,7 +120,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	// Before the server is reached: what was blocked is blocked again.
-	if lc.Indicators, err = a.platform.enforce(id.Device); err != nil {
+	if lc.Indicators, err = a.platform.enforce(id.Device, clock.Now); err != nil {
 		return nil, err
 	}
 	if a.link, err = link.New(lc, id, a.spool); err != nil {

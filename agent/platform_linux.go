@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
+	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,11 +17,16 @@ import (
 
 	"github.com/vedette-edr/vedette/agent/enforce"
 	"github.com/vedette-edr/vedette/agent/enforce/address"
+	"github.com/vedette-edr/vedette/agent/enforce/file"
+	"github.com/vedette-edr/vedette/agent/enforce/name"
+	"github.com/vedette-edr/vedette/agent/enforce/notice"
+	"github.com/vedette-edr/vedette/agent/hash"
 	"github.com/vedette-edr/vedette/agent/inventory"
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/link"
 	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
 	"github.com/vedette-edr/vedette/agent/sensor"
@@ -45,9 +52,14 @@ type platform struct {
 	writers   *writers
 	isolator  *isolate.Isolator
 	responder *responder.Responder
-	blocker   *address.Blocker // nil where addresses cannot be blocked, for the reason in unable
-	unable    error
-	set       *enforce.Set                // nil until the device's identity is known
+	table     *process.Table
+	hashes    *hash.Pool
+	addresses *address.Blocker // nil where addresses cannot be blocked, for the reason in without
+	names     *name.Blocker    // the same of names; nil too until the device's identity is known
+	files     *file.Guard      // the same of files
+	without   enforce.Without
+	resolver  atomic.Pointer[name.Blocker]
+	set       atomic.Pointer[enforce.Set] // nil until the device's identity is known
 	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
@@ -77,33 +89,99 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 		return nil, err
 	}
 	host := p.inventory.Collect().Hostname
-	table := process.New(process.Config{})
-	kernel := ebpf.New(ebpf.Config{Table: table, Exclude: exclude})
+	p.table = process.New(process.Config{})
+	p.hashes = hash.NewPool(hash.Config{})
+	kernel := ebpf.New(ebpf.Config{Table: p.table, Pool: p.hashes, Exclude: exclude, Resolved: p.resolved})
 	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
 		kernel,
 		audit.New(audit.Config{Host: host, Lookup: p.sender, Mark: auditMark}),
 		account.New(account.Config{Host: host, Writer: p.writer}),
 	}
-	p.blocker, p.unable = address.New(address.Config{Instance: c.Instance, Servers: servers, Find: table.Find})
-	if p.unable == nil {
-		p.sensors = append(p.sensors, p.blocker)
+	p.addresses, p.without.Addresses = address.New(address.Config{Instance: c.Instance, Servers: servers, Find: p.table.Find, Warned: p.warned})
+	if p.without.Addresses == nil {
+		p.sensors = append(p.sensors, p.addresses)
+	}
+	if p.files, p.without.Files = p.newGuard(); p.without.Files == nil {
+		p.sensors = append(p.sensors, p.files)
 	}
 	return p, nil
 }
 
+// newGuard returns what keeps files from being run. It works without a quarantine, and
+// says so.
+func (p *platform) newGuard() (*file.Guard, error) {
+	vault, err := quarantine.Open(quarantine.Config{Dir: filepath.Join(p.conf.StateDir, "quarantine")})
+	if err != nil {
+		p.conf.Log.Error("opening the quarantine", "err", err)
+		vault = nil
+	}
+	return file.New(file.Config{
+		Pool: p.hashes, Lookup: p.sender, Vault: vault, Warned: p.warned,
+		Decide: func(s hash.Sums) file.Decision {
+			if set := p.set.Load(); set != nil {
+				return set.File(s)
+			}
+			return file.Decision{}
+		},
+		Active: func() bool {
+			set := p.set.Load()
+			return set != nil && set.HasFiles()
+		},
+	})
+}
+
+// warned tells a user of what an indicator warns of, where there is one.
+func (p *platform) warned(e *event.Event) {
+	if notice.Tell(e) {
+		p.conf.Log.Info("a user was warned", "pid", e.Initiating.PID, "process", e.Initiating.Image.Name)
+	}
+}
+
+// resolved hands on what the sensors learn of names.
+func (p *platform) resolved(host string, addr netip.Addr, ttl time.Duration) {
+	if b := p.resolver.Load(); b != nil {
+		b.Resolved(host, addr, ttl)
+	}
+}
+
 // enforce brings the indicators that the device has kept into force, and takes new ones.
-func (p *platform) enforce(device string) (link.Indicators, error) {
-	c := enforce.Config{StateDir: p.conf.StateDir, Device: device, Without: p.unable}
-	if p.blocker != nil {
-		c.Addresses = p.blocker
+func (p *platform) enforce(device string, now func() time.Time) (link.Indicators, error) {
+	c := enforce.Config{StateDir: p.conf.StateDir, Device: device, Without: p.without, Names: p.openNames, Now: now}
+	if p.addresses != nil {
+		c.Addresses = p.addresses
+	}
+	if p.files != nil {
+		c.Files = p.files
 	}
 	set, err := enforce.Open(c)
 	if err != nil {
 		return nil, err
 	}
-	p.set = set
+	p.set.Store(set)
+	if p.files != nil {
+		p.files.Changed()
+	}
 	return set, nil
+}
+
+// openNames is called by enforce once the seed of the device's keys is known.
+func (p *platform) openNames(seed name.Seed) (enforce.Names, error) {
+	c := name.Config{Instance: p.conf.Instance, Seed: seed, Find: p.table.Find, Warned: p.warned}
+	if u, err := url.Parse(p.conf.Server); err == nil {
+		c.Spare = u.Hostname()
+	}
+	if p.addresses != nil {
+		c.Addresses = p.addresses
+	}
+	b, err := name.New(c)
+	if err != nil {
+		return nil, err
+	}
+	p.names = b
+	p.sensors = append(p.sensors, b)
+	p.resolver.Store(b)
+	return b, nil
 }
 
 // exclusions are those of the configuration, and what the agent itself does in its state
@@ -151,7 +229,11 @@ func (p *platform) writer(path string) *event.Process {
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
 // not the end of the others. It calls watching once, when all have begun or failed.
 func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) error {
-	sink = watched{sink, p.writers}
+	w := watched{Sink: sink, writers: p.writers}
+	if p.files != nil {
+		w.observer = p.files
+	}
+	sink = w
 	p.sink.Store(&sink)
 	var wg sync.WaitGroup
 	for _, s := range p.sensors {
@@ -168,7 +250,7 @@ func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) e
 			}
 		})
 	}
-	wg.Go(func() { p.set.Run(ctx) })
+	wg.Go(func() { p.set.Load().Run(ctx) })
 	wg.Go(func() { p.watchIsolation(ctx) })
 	wg.Go(func() { p.announce(ctx, watching) })
 	wg.Wait()
@@ -220,8 +302,8 @@ func (p *platform) facilities() []sensor.Facility {
 	for _, s := range p.sensors {
 		out = append(out, s.Facilities()...)
 	}
-	if p.set != nil {
-		out = append(out, p.set.Facilities()...)
+	if set := p.set.Load(); set != nil {
+		out = append(out, set.Facilities()...)
 	}
 	if _, err := p.isolator.Status(); err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(),
@@ -312,16 +394,25 @@ func (p *platform) troubled(problems []string) {
 }
 
 func (p *platform) close() {
-	if p.blocker != nil {
-		if err := p.blocker.Close(); err != nil {
-			p.conf.Log.Error("closing the blocker", "err", err)
+	closing := func(what string, err error) {
+		if err != nil {
+			p.conf.Log.Error("closing "+what, "err", err)
 		}
 	}
-	if p.set != nil {
-		if err := p.set.Close(); err != nil {
-			p.conf.Log.Error("closing the indicators", "err", err)
-		}
+	// Closing again does nothing: an agent that ran has closed them.
+	if p.files != nil {
+		closing("the control of files", p.files.Close())
 	}
+	if p.names != nil {
+		closing("the blocker of names", p.names.Close())
+	}
+	if p.addresses != nil {
+		closing("the blocker of addresses", p.addresses.Close())
+	}
+	if set := p.set.Load(); set != nil {
+		closing("the indicators", set.Close())
+	}
+	p.hashes.Close()
 	if err := p.isolator.Close(); err != nil {
 		p.conf.Log.Error("closing isolation", "err", err)
 	}

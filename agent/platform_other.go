@@ -23,18 +23,21 @@ func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPor
 	return nil, errPlatform
 }
 
-func (*platform) host() machine                                      { return machine{} }
-func (*platform) run(context.Context, sensor.Sink, func()) error     { return errPlatform }
-func (*platform) facilities() []sensor.Facility                      { return nil }
-func (*platform) ready() bool                                        { return false }
-func (*platform) isolated() bool                                     { return false }
-func (*platform) respond(context.Context, *wire.Command) link.Result { return link.Result{} }
-func (*platform) health(context.Context) link.Health                 { return link.Health{} }
-func (*platform) sections(context.Context) []link.Section            { return nil }
-func (*platform) enforce(string) (link.Indicators, error)            { return nil, errPlatform }
-func (*platform) close()                                             {}
+func (*platform) host() machine                                             { return machine{} }
+func (*platform) run(context.Context, sensor.Sink, func()) error            { return errPlatform }
+func (*platform) facilities() []sensor.Facility                             { return nil }
+func (*platform) ready() bool                                               { return false }
+func (*platform) isolated() bool                                            { return false }
+func (*platform) respond(context.Context, *wire.Command) link.Result        { return link.Result{} }
+func (*platform) health(context.Context) link.Health                        { return link.Health{} }
+func (*platform) sections(context.Context) []link.Section                   { return nil }
+func (*platform) enforce(string, func() time.Time) (link.Indicators, error) { return nil, errPlatform }
+func (*platform) close()                                                    {}
 
 // lockPatience is not used here.
 const lockPatience = 0
 
 func lock(context.Context, string, time.Duration) (func(), error) { return nil, errPlatform }
+
+// Watchdog is never started here.
+func Watchdog() error { return errPlatform }

@@ -67,11 +67,16 @@ func (w *writers) last(path string) *event.Process {
 	return nil
 }
 
-// watched is a sink whose file events writers learns from.
+// watched is a sink whose file events writers learns from, and whose events an observer
+// looks at once they were handed on.
 type watched struct {
 	sensor.Sink
-	writers *writers
+	writers  *writers
+	observer observer
 }
+
+// observer looks at events; it returns quickly and changes nothing of them.
+type observer interface{ Observe(e *event.Event) }
 
 // Emit implements sensor.Sink.
 func (s watched) Emit(e *event.Event) {
@@ -83,4 +88,7 @@ func (s watched) Emit(e *event.Event) {
 		}
 	}
 	s.Sink.Emit(e)
+	if s.observer != nil {
+		s.observer.Observe(e)
+	}
 }

@@ -40,6 +40,7 @@ type Alert struct {
 	MachineID       string     `json:"machineId"`
 	MachineName     string     `json:"computerDnsName"`
 	AssignedTo      string     `json:"assignedTo"`
+	IncidentID      *int64     `json:"incidentId"`
 	Created         *time.Time `json:"alertCreationTime"`
 	FirstEvent      *time.Time `json:"firstEventTime"`
 	LastEvent       *time.Time `json:"lastEventTime"`
@@ -115,12 +116,80 @@ type IOC struct {
 
 // Application is an API application. Secret is there in the answer to its creation alone.
 type Application struct {
+	ID    string   `json:"id"`
+	Name  string   `json:"name"`
+	Roles []string `json:"roles"`
+	// Delegated is what people may delegate to it, as a token's scp claim names it.
+	Delegated []string   `json:"delegatedPermissions"`
+	Public    bool       `json:"isPublicClient"`
+	Redirects []string   `json:"redirectUris"`
+	Secrets   []Secret   `json:"secrets"`
+	Created   *time.Time `json:"createdDateTimeUtc"`
+	Disabled  *time.Time `json:"disabledDateTimeUtc"`
+	LastUsed  *time.Time `json:"lastUsedDateTimeUtc"`
+	Secret    string     `json:"clientSecret,omitempty"`
+}
+
+// Secret is a client secret of an application; Text is there in the answer to its creation
+// alone.
+type Secret struct {
 	ID       string     `json:"id"`
-	Name     string     `json:"name"`
+	Name     string     `json:"displayName"`
+	Hint     string     `json:"hint"`
+	Created  *time.Time `json:"createdDateTimeUtc"`
+	Expires  *time.Time `json:"expirationDateTimeUtc"`
+	LastUsed *time.Time `json:"lastUsedDateTimeUtc"`
+	Text     string     `json:"clientSecret,omitempty"`
+}
+
+// User is the account of a person. Password is there when it was chosen for them, once.
+type User struct {
+	ID       string     `json:"id"`
+	Login    string     `json:"login"`
+	Name     string     `json:"displayName"`
+	Mail     string     `json:"mail"`
 	Roles    []string   `json:"roles"`
+	Groups   []string   `json:"userGroups"`
 	Created  *time.Time `json:"createdDateTimeUtc"`
 	Disabled *time.Time `json:"disabledDateTimeUtc"`
-	Secret   string     `json:"clientSecret,omitempty"`
+	Password string     `json:"password,omitempty"`
+}
+
+// Role is a set of rights that people are given.
+type Role struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Permissions []string `json:"permissions"`
+	BuiltIn     bool     `json:"isBuiltIn"`
+}
+
+// UserGroup is a group of people.
+type UserGroup struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Roles       []string `json:"roles"`
+}
+
+// DeviceGroup is a group of devices; Rank is nil for the default one.
+type DeviceGroup struct {
+	ID          int64       `json:"rbacGroupId"`
+	Name        string      `json:"rbacGroupName"`
+	Description string      `json:"description"`
+	Automation  string      `json:"automationLevel"`
+	Rules       []GroupRule `json:"rules"`
+	Rank        *int        `json:"rank"`
+	UserGroups  []string    `json:"userGroups"`
+	Roles       []string    `json:"roles"`
+	Devices     int64       `json:"deviceCount"`
+}
+
+// GroupRule is one condition of a device group's rules.
+type GroupRule struct {
+	Property string   `json:"property"` // Name, Domain, Tag, OS
+	Operator string   `json:"operator"` // StartsWith, EndsWith, Contains, Equals, In
+	Values   []string `json:"values"`   // one of them has to fit
 }
 
 // DeviceHealth is how well a device is watched.

@@ -181,6 +181,7 @@ func (c *Compiled) columns(ps *Problems) {
 	}
 	for i := range c.steps {
 		s := &c.steps[i]
+		s.columns = []string{} // nil would be all
 		if s.ents = c.Entities; s.ents.empty() {
 			s.ents = DefaultEntities(s.table)
 		}

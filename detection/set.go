@@ -261,6 +261,10 @@ func (m *matching) remember(p *probe, r *Record, f *Finding, h hit) bool {
 	if used.IsZero() {
 		used = r.At
 	}
+	// A later step of a sequence that did not begin is nothing to remember.
+	if p.step > 0 && !m.state.has(c, f.Key) {
+		return false
+	}
 	e := m.state.use(c, f.Key, used)
 	switch {
 	case c.Threshold != nil:
@@ -271,7 +275,7 @@ func (m *matching) remember(p *probe, r *Record, f *Finding, h hit) bool {
 		f.First, f.Last, f.Events = hits[0].At, hits[len(hits)-1].At, len(hits)
 		f.Entities = st.ents.Of(r)
 	case c.Sequence != nil:
-		ch := e.sequence(c, p.step, h, st.ents.Of(r))
+		ch := e.sequence(c, p.step, h, func() []Entity { return st.ents.Of(r) })
 		if ch == nil {
 			return false
 		}

@@ -85,6 +85,12 @@ func (s *State) Stats() Stats {
 	return Stats{len(s.entries), s.evicted}
 }
 
+// has reports whether there is an entry of a key; s.mu is held.
+func (s *State) has(c *Compiled, key string) bool {
+	el, ok := s.entries[stateKey{c.ID, key}]
+	return ok && el.Value.(*entry).Hash == c.Hash
+}
+
 // use returns the entry of a key, which is new or of another version of the rule when its
 // Hash is not hash; s.mu is held.
 func (s *State) use(c *Compiled, key string, at time.Time) *entry {
@@ -182,7 +188,7 @@ func (e *entry) threshold(c *Compiled, h hit) bool {
 
 // sequence takes an event that met step i and returns the chain that it completes, nil
 // when there is more to come.
-func (e *entry) sequence(c *Compiled, i int, h hit, ents []Entity) *chain {
+func (e *entry) sequence(c *Compiled, i int, h hit, about func() []Entity) *chain {
 	if len(e.Slots) != len(c.steps) {
 		e.Slots = make([]slot, len(c.steps))
 	}
@@ -200,6 +206,7 @@ func (e *entry) sequence(c *Compiled, i int, h hit, ents []Entity) *chain {
 	if !sl.count(h, n, c.within, false) {
 		return nil
 	}
+	ents := about()
 	made := &chain{Start: sl.Hits[0].At, End: sl.Hits[len(sl.Hits)-1].At, Entities: ents, Events: n}
 	if before != nil {
 		made.Start, made.Events = before.Start, before.Events+n

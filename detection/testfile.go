@@ -37,8 +37,11 @@ type TestEvent struct {
 	Columns map[string]any `yaml:"columns"`
 }
 
-// maxTestEvents bounds a case.
-const maxTestEvents = 20_000
+// Bounds of a case, and of all of a file together.
+const (
+	maxTestEvents = 20_000
+	maxTestTotal  = 100_000
+)
 
 // ParseTests reads a test file.
 func ParseTests(text []byte) (*TestFile, error) {
@@ -67,12 +70,23 @@ func (f *TestFile) Run(c *Compiled) []Outcome {
 	if len(f.Silent) == 0 {
 		out = append(out, Outcome{Case: "silent", Why: "there is no case that stays silent"})
 	}
+	total := 0
+	run := func(k *Case, want int) {
+		// Whoever imports a rule has the server run its tests: they are bounded.
+		for _, e := range k.Events {
+			total += max(e.Repeat, 1)
+		}
+		if total > maxTestTotal {
+			out = append(out, Outcome{Case: k.Name, Why: fmt.Sprintf("the cases have more than %d events together", maxTestTotal)})
+			return
+		}
+		out = append(out, k.run(c, want))
+	}
 	for i := range f.Fires {
-		k := &f.Fires[i]
-		out = append(out, k.run(c, max(k.Alerts, 1)))
+		run(&f.Fires[i], max(f.Fires[i].Alerts, 1))
 	}
 	for i := range f.Silent {
-		out = append(out, f.Silent[i].run(c, 0))
+		run(&f.Silent[i], 0)
 	}
 	return out
 }

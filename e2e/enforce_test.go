@@ -59,7 +59,7 @@ func TestBlockedAddressIsRefusedOnTheDevice(t *testing.T) {
 		if err := s.Do(ctx, http.MethodGet, "/api/vedette/indicators/coverage", nil, &c); err != nil {
 			return err
 		}
-		if c.Devices != 1 || c.UpToDate != 1 || c.EnforcingByType["IpAddress"] != 1 || c.EnforcingByType["FileSha256"] != 0 {
+		if c.Devices != 1 || c.UpToDate != 1 || c.EnforcingByType["IpAddress"] != 1 || c.EnforcingByType["FileSha256"] != 1 {
 			return fmt.Errorf("coverage %+v", c)
 		}
 		return nil

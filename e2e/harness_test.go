@@ -223,7 +223,7 @@ func (s *server) launch(t testing.TB) *process {
 	if args == nil {
 		args = []string{bin("vedetted")}
 	}
-	args = slices.Concat(args, []string{"serve", "--data-dir", s.dir, "--listen", s.addr}, s.flags)
+	args = slices.Concat(args, []string{"serve", "--data-dir", s.dir, "--listen", s.addr, "--rate-limit", "off"}, s.flags)
 	return start(t, args[0], args[1:]...)
 }
 

@@ -14,7 +14,7 @@ import (
 func TestIsolationCutsADeviceOffAndBack(t *testing.T) {
 	n := newNetwork(t)
 	s := &server{dir: t.TempDir(), addr: serverV4 + ":8443", ns: n.server}
-	s.process = start(t, "ip", "netns", "exec", n.server, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", ":8443")
+	s.process = start(t, "ip", "netns", "exec", n.server, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", ":8443", "--rate-limit", "off")
 	s.awaitProfile(t)
 	// The command line runs where the server can be reached.
 	cli := func(args ...string) (string, error) {
@@ -148,7 +148,7 @@ func TestIsolationOfTheServersOwnHostIsRefused(t *testing.T) {
 func TestForcedIsolationOfTheServersOwnHost(t *testing.T) {
 	n := newNetwork(t)
 	s := &server{dir: t.TempDir(), addr: "127.0.0.1:8443", ns: n.server}
-	s.process = start(t, "ip", "netns", "exec", n.server, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", ":8443")
+	s.process = start(t, "ip", "netns", "exec", n.server, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", ":8443", "--rate-limit", "off")
 	s.awaitProfile(t)
 	cli := func(args ...string) (string, error) {
 		cmd := exec.Command("ip", append([]string{"netns", "exec", n.server, bin("vedette"), "--profile", s.profilePath(), "-o", "json"}, args...)...)

@@ -19,10 +19,16 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
+	"github.com/vedette-edr/vedette/server/api/detection"
+	"github.com/vedette-edr/vedette/server/api/feed"
+	"github.com/vedette-edr/vedette/server/api/graph"
+	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
+	"github.com/vedette-edr/vedette/server/api/openapi"
 	"github.com/vedette-edr/vedette/server/api/portal"
 	"github.com/vedette-edr/vedette/server/api/ti"
+	"github.com/vedette-edr/vedette/server/api/triage"
 	"github.com/vedette-edr/vedette/server/api/tvm"
 	"github.com/vedette-edr/vedette/server/audit"
 )
@@ -102,32 +108,104 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 	}
 }
 
-// routes is the route table of every API.
-func routes(s *Server) []api.Route {
+// routes is the route table of every API, the document of it included.
+func routes(s *Server) ([]api.Route, error) {
 	c := s.control
-	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
-		Hunter: s.stream.hunts, Exposure: c.vulnerabilities, Now: s.cfg.Clock, Retention: s.cfg.Retention})
-	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
+	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
+		Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	return slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes())
+	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
+	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Now: s.cfg.Clock})
+	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
+	all := slices.Concat(published.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
+		graphdetection.Routes(s.detect.rules),
+		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
+	doc, err := openapi.Route(documented(all))
+	return append(all, doc), err
 }
 
-func newRouter(s *Server) (*api.Router, error) {
-	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
-		Limits: limits(s)}, routes(s))
+// documented adds to the table what is served beside the router.
+func documented(table []api.Route) []api.Route { return slices.Concat(table, oauth.Documented()) }
+
+// hollow is a server of which the route table can be asked and nothing else.
+func hollow() *Server { return &Server{control: &control{}, stream: &stream{}, detect: &detections{}} }
+
+// OpenAPI returns the OpenAPI document of every route that a server has.
+func OpenAPI() ([]byte, error) {
+	// The table is the same whatever the handlers work on.
+	all, err := routes(hollow())
+	if err != nil {
+		return nil, err
+	}
+	return openapi.Document(documented(all))
 }
+
+// newRouter serves the table. What differs by the host that a request was sent to: on
+// Graph's, paths that are the custom TI API's elsewhere are not there; on those of the SIEM
+// alert exporter, /api/alerts is its feed.
+func newRouter(s *Server) (http.Handler, error) {
+	table, err := routes(s)
+	if err != nil {
+		return nil, err
+	}
+	exporter := feeds(s).Exporter()
+	limits, err := limits(s, slices.Concat(table, exporter))
+	if err != nil {
+		return nil, err
+	}
+	router := func(table []api.Route) (*api.Router, error) {
+		return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
+			Limits: limits}, table)
+	}
+	all, err := router(table)
+	if err != nil {
+		return nil, err
+	}
+	var security []api.Route
+	for _, r := range table {
+		if graph.Owns(r.Pattern) {
+			security = append(security, r)
+		}
+	}
+	g, err := router(security)
+	if err != nil {
+		return nil, err
+	}
+	e, err := router(exporter)
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]http.Handler{"graph": g}
+	for _, l := range exporters {
+		labels[l] = e
+	}
+	return api.ByHost(all, labels), nil
+}
+
+func feeds(s *Server) *feed.API {
+	c := s.control
+	return feed.New(feed.Config{Alerts: c.alerts, Devices: c.devices, Subscriptions: c.notices, Now: s.cfg.Clock})
+}
+
+// exporters are the first labels of the hosts of the SIEM alert exporter.
+var exporters = []string{"wdatp-alertexporter-us", "wdatp-alertexporter-eu", "wdatp-alertexporter-uk"}
 
 // limits returns how calls are limited, nil for not at all, with the metric of refusals.
-func limits(s *Server) *api.Limits {
+func limits(s *Server, table []api.Route) (*api.Limits, error) {
 	if s.cfg.RateLimit < 0 {
-		return nil
+		return nil, nil
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vedette_api_limited_total", Help: "API calls refused with 429 because the caller or tenant made too many.",
 	}, []string{"method", "route"})
 	s.metrics.MustRegister(refused)
+	for route := range s.cfg.RouteLimits {
+		if !slices.ContainsFunc(table, func(r api.Route) bool { return r.Method+" "+r.Pattern == route }) {
+			return nil, fmt.Errorf("route-limit: there is no route %q", route)
+		}
+	}
 	return &api.Limits{Factor: s.cfg.RateLimit, Routes: s.cfg.RouteLimits,
-		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}
+		Refused: func(method, pattern string) { refused.WithLabelValues(method, pattern).Inc() }}, nil
 }
 
 // verifier lets the router authenticate by the authority, which knows its own audiences.
@@ -180,11 +258,11 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 	})
 }
 
-// isAPI reports whether a path is below the root of the published API or of the custom
-// TI API, in any case, with or without a doubled slash in front.
+// isAPI reports whether a path is below the root of the published API, of the custom TI
+// API, of Graph or of the web hooks of the flow connector, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0")
+	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions"}, func(root string) bool { return strings.EqualFold(first, root) })
 }
 
 func (f *front) run(ctx context.Context, g *errgroup.Group) {

@@ -31,6 +31,7 @@ type Server struct {
 	health  *health.Registry
 	where   *whereabouts
 	control *control
+	detect  *detections
 	stream  *stream
 	gateway *gateway.Gateway
 	front   *front
@@ -81,9 +82,13 @@ func (s *Server) build(ctx context.Context) error {
 	if s.control, err = newControl(ctx, s); err != nil {
 		return err
 	}
+	if s.detect, err = newDetections(ctx, s); err != nil {
+		return err
+	}
 	if s.stream, err = newStream(ctx, s); err != nil {
 		return err
 	}
+	s.detect.connect(s.stream)
 	s.gateway = gateway.New(gateway.Config{
 		CA: s.control.ca, Devices: s.control.devices, Ingest: s.stream.pipeline,
 		Commands: s.control.dispatch, Indicators: s.control.indicators, Inventory: s.control.vulnerabilities, Metrics: s.metrics, Clock: s.cfg.Clock,
@@ -101,6 +106,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	s.control.run(ctx, g)
 	s.stream.run(ctx, g)
+	s.detect.run(ctx, g)
 	s.front.run(ctx, g)
 	s.cfg.Log.Info("serving", "address", s.listeners.tls.Addr().String(), "url", s.where.url, "data", s.cfg.DataDir, "version", s.cfg.Version)
 	err := g.Wait()
@@ -114,6 +120,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) close() {
 	if s.listeners != nil {
 		s.listeners.close()
+	}
+	if s.detect != nil {
+		s.detect.close()
 	}
 	if s.stream != nil {
 		s.stream.close()

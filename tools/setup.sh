@@ -5,11 +5,11 @@ set -euo pipefail
 declare -A package=(
 	[gcc]=gcc [g++]=g++ [git]=git [curl]=curl
 	[ip]=iproute2 [nft]=nftables [sshd]=openssh-server [ssh]=openssh-client
-	[auditctl]=auditd [tcpdump]=tcpdump [useradd]=passwd [su]=util-linux [script]=bsdutils [pkill]=procps
+	[node]=nodejs [npm]=npm [auditctl]=auditd [tcpdump]=tcpdump [useradd]=passwd [su]=util-linux [script]=bsdutils [pkill]=procps
 )
 case "${1:-}" in
 run) need=(gcc g++ curl) ;;
-test) need=(gcc g++ git curl ip nft ssh sshd auditctl tcpdump useradd su script pkill) ;;
+test) need=(gcc g++ git curl ip nft ssh sshd auditctl tcpdump useradd su script pkill node npm) ;;
 *) echo "usage: $0 run|test" >&2; exit 2 ;;
 esac
 
@@ -22,7 +22,20 @@ missing=()
 for tool in "${need[@]}"; do
 	command -v "$tool" >/dev/null || missing+=("${package[$tool]}")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
+
+# The tests compare queries with Kusto's own parser, an npm package.
+kusto() {
+	[ "$1" = test ] || return 0
+	local dir
+	dir=$(dirname "$0")/kqlcompare
+	[ -e "$dir/node_modules/.package-lock.json" ] && [ ! "$dir/package-lock.json" -nt "$dir/node_modules/.package-lock.json" ] && return 0
+	npm ci --no-audit --no-fund --silent --prefix "$dir"
+}
+
+if [ ${#missing[@]} -eq 0 ]; then
+	kusto "$1"
+	exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
 	echo "Please install these with your package manager: ${missing[*]}" >&2
@@ -43,3 +56,4 @@ if [ ! -e $policy ]; then
 	trap 'rm -f $policy' EXIT
 fi
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+kusto "$1"

@@ -22,7 +22,7 @@ import (
 //
 // Numbers are big-endian.
 const (
-	magic      = "VDENFRC1"
+	magic      = "VDENFRC2"
 	deviceSize = 40
 	headSize   = len(magic) + deviceSize + 8 + 4*int(kinds)
 )

@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vedette-edr/vedette/agent/enforce/name"
 )
 
 // maxFile bounds what is mapped or read of a file.
@@ -24,8 +27,45 @@ const maxFile = 64 << 20
 type disk struct {
 	dir  string
 	gen  uint64
+	seed name.Seed
 	log  *os.File
 	size int64 // of the log, up to its last whole frame
+}
+
+const seedFile = "seed"
+
+// openSeed reads the seed of the keys, or makes one; what was kept under another one says
+// nothing, and is removed, so that it is asked for again.
+func (d *disk) openSeed() error {
+	path := filepath.Join(d.dir, seedFile)
+	raw, err := os.ReadFile(path)
+	if err == nil && len(raw) == len(d.seed) {
+		d.seed = name.Seed(raw)
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	names, err := os.ReadDir(d.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n.Name(), basePrefix) || strings.HasPrefix(n.Name(), logPrefix) {
+			if err := os.Remove(filepath.Join(d.dir, n.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	rand.Read(d.seed[:])
+	tmp := filepath.Join(d.dir, tmpPrefix+seedFile)
+	if err := os.WriteFile(tmp, d.seed[:], 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncDir(d.dir)
 }
 
 const (
@@ -43,11 +83,14 @@ func openDisk(dir string) (d *disk, st state, damage, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, st, nil, err
 	}
+	d = &disk{dir: dir}
+	if err := d.openSeed(); err != nil {
+		return nil, st, nil, err
+	}
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, st, nil, err
 	}
-	d = &disk{dir: dir}
 	var gens []uint64
 	for _, n := range names {
 		if hex, ok := strings.CutPrefix(n.Name(), basePrefix); ok {

@@ -13,8 +13,9 @@ const horizon = 10 * 60
 // maxDue bounds the list, unless more than that expires within one second.
 const maxDue = 100_000
 
-// expiry lists the addresses that expire next, so that nobody has to look through a
-// million entries each second. Times are Unix seconds.
+// expiry lists the addresses and names that expire next, so that nobody has to look through
+// a million entries each second. Files need no list: they are looked up when they are asked
+// about. Times are Unix seconds.
 type expiry struct {
 	from  int64 // what expired until here has been dealt with
 	until int64 // the list is complete to here
@@ -23,9 +24,13 @@ type expiry struct {
 }
 
 type dueKey struct {
-	at  int64
-	key string
+	at   int64
+	kind kind
+	key  string
 }
+
+// pushed are the kinds that are handed out, and so have to be taken back.
+var pushed = [...]kind{kindAddress, kindDomain, kindURL}
 
 // restart begins again at now: what has expired by then is not in force.
 func (x *expiry) restart(now int64) { *x = expiry{from: now, until: now, stale: true} }
@@ -38,16 +43,18 @@ func (x *expiry) list(s *state, now int64) {
 	x.due, x.stale = x.due[:0], false
 	x.until = now + horizon
 	full := 2 * maxDue
-	s.expiring(kindAddress, func(at int64, key []byte) {
-		if at <= x.from || at > x.until {
-			return
-		}
-		x.due = append(x.due, dueKey{at, string(key)})
-		if len(x.due) >= full {
-			x.cut()
-			full = 2 * max(maxDue, len(x.due))
-		}
-	})
+	for _, k := range pushed {
+		s.expiring(k, func(at int64, key []byte) {
+			if at <= x.from || at > x.until {
+				return
+			}
+			x.due = append(x.due, dueKey{at, k, string(key)})
+			if len(x.due) >= full {
+				x.cut()
+				full = 2 * max(maxDue, len(x.due))
+			}
+		})
+	}
 	x.cut()
 }
 
@@ -88,7 +95,7 @@ const look = 30 * time.Second
 func (s *Set) expire() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cfg.Addresses == nil {
+	if s.cfg.Addresses == nil && s.names == nil {
 		return look
 	}
 	wall := s.cfg.Now()
@@ -104,7 +111,7 @@ func (s *Set) expire() time.Duration {
 	var gone []entry
 	n := 0
 	for n < len(x.due) && x.due[n].at <= now {
-		gone = append(gone, entry{kind: kindAddress, key: x.due[n].key})
+		gone = append(gone, entry{kind: x.due[n].kind, key: x.due[n].key})
 		n++
 	}
 	if n > 0 {

@@ -85,6 +85,19 @@ type state struct {
 
 func (s *state) len() int { return s.base.len() - s.overlay.hidden + s.overlay.live }
 
+// has reports whether there is an entry with an id.
+func (s *state) has(id int64) bool {
+	if e, changed := s.overlay.byID[id]; changed {
+		return e.key != ""
+	}
+	for k := range s.base.sections {
+		if _, ok := s.base.sections[k].locate(id); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // matching calls f with every entry of a key.
 func (s *state) matching(k kind, key string, f func(*entry)) {
 	sec := &s.base.sections[k]

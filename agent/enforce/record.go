@@ -1,16 +1,16 @@
 package enforce
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
 	"net/netip"
-	"strings"
 
 	"github.com/vedette-edr/vedette/agent/enforce/address"
+	"github.com/vedette-edr/vedette/agent/enforce/file"
+	"github.com/vedette-edr/vedette/agent/enforce/name"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
 
@@ -27,9 +27,9 @@ const (
 	kinds
 )
 
-// keySize is the length of a kind's key: a hash itself, the beginning of a name's SHA-256,
-// or family, address and prefix length.
-var keySize = [kinds]int{18, 16, 16, 20, 32, 16}
+// keySize is the length of a kind's key: a hash itself, a name.Key, or family, address and
+// prefix length.
+var keySize = [kinds]int{18, name.KeySize, name.KeySize, 20, 32, 16}
 
 // action is what is to be done. Values are in files: never renumber.
 type action uint8
@@ -52,16 +52,32 @@ var actionNames = map[string]action{
 	"Warn": actionWarn, "BlockAndRemediate": actionRemediate,
 }
 
-// verdict is what an action means for an address. Nobody can be asked on a server or in a
-// daemon, so that a warning lets through and reports, as Audit does.
+// verdict is what an action means for an address or a name.
 func (a action) verdict() address.Verdict {
 	switch a {
 	case actionAllow:
 		return address.Allow
 	case actionBlock, actionRemediate:
 		return address.Block
+	case actionWarn:
+		return address.Warn
 	}
 	return address.Audit
+}
+
+// file is what an action means for a file.
+func (a action) file() file.Action {
+	switch a {
+	case actionAllow:
+		return file.Allow
+	case actionBlock:
+		return file.Block
+	case actionRemediate:
+		return file.Remediate
+	case actionWarn:
+		return file.Warn
+	}
+	return file.Audit
 }
 
 // entry is one indicator.
@@ -98,9 +114,29 @@ func recordID(k kind, r []byte) int64 { return int64(binary.BigEndian.Uint64(r[k
 // maxValue bounds the text of an indicator; the server's own bound is 2048.
 const maxValue = 4096
 
-// parse turns what came over the wire into an entry.
-func parse(p *wirepb.Indicator) (entry, error) {
+// parse turns what came over the wire into an entry, or two: an allowed path of a host has
+// another one, whose id is the negative one, by which the host may be resolved although it
+// is blocked.
+func parse(seed name.Seed, p *wirepb.Indicator) ([]entry, error) {
+	e, err := parseOne(seed, p)
+	if err != nil {
+		return nil, err
+	}
+	if e.kind == kindURL && e.action != actionBlock && e.action != actionRemediate {
+		if _, open, bare := seed.URL(p.GetValue()); !bare {
+			also := e
+			also.id, also.key = -e.id, string(open[:])
+			return []entry{e, also}, nil
+		}
+	}
+	return []entry{e}, nil
+}
+
+func parseOne(seed name.Seed, p *wirepb.Indicator) (entry, error) {
 	e := entry{id: p.GetId()}
+	if e.id <= 0 {
+		return e, fmt.Errorf("its id is %d", e.id)
+	}
 	var ok bool
 	if e.kind, ok = kindNames[p.GetType()]; !ok {
 		return e, fmt.Errorf("its type is %.40q", p.GetType())
@@ -119,11 +155,11 @@ func parse(p *wirepb.Indicator) (entry, error) {
 		}
 	}
 	var err error
-	e.key, err = keyOf(e.kind, p.GetValue())
+	e.key, err = keyOf(seed, e.kind, p.GetValue())
 	return e, err
 }
 
-func keyOf(k kind, value string) (string, error) {
+func keyOf(seed name.Seed, k kind, value string) (string, error) {
 	if value == "" || len(value) > maxValue {
 		return "", fmt.Errorf("its value has %d bytes", len(value))
 	}
@@ -146,20 +182,17 @@ func keyOf(k kind, value string) (string, error) {
 		}
 		return prefixKey(p), nil
 	case kindDomain:
-		return nameKey(strings.ToLower(strings.TrimSuffix(value, "."))), nil
+		key := seed.Domain(value)
+		return string(key[:]), nil
 	case kindURL:
-		return nameKey(value), nil
+		key, _, _ := seed.URL(value)
+		return string(key[:]), nil
 	}
 	b, err := hex.DecodeString(value)
 	if err == nil && len(b) != keySize[k] {
 		err = errors.New("its value is no hash of that type")
 	}
 	return string(b), err
-}
-
-func nameKey(s string) string {
-	h := sha256.Sum256([]byte(s))
-	return string(h[:keySize[kindDomain]])
 }
 
 func prefixKey(p netip.Prefix) string {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/enforce/address"
+	"github.com/vedette-edr/vedette/agent/enforce/name"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
@@ -25,15 +26,41 @@ type Addresses interface {
 	Change(rules []address.Rule) error
 }
 
+// Names is what brings rules about domains and URLs into force: name.Blocker.
+type Names interface {
+	// Replace brings the rules into force and no others; there is at most one for each key,
+	// and about n in all.
+	Replace(rules iter.Seq[name.Rule], n int) error
+	// Change brings the rules into force in place of those with the same keys; an empty
+	// verdict takes a rule away.
+	Change(rules []name.Rule) error
+}
+
+// Files is what asks Set.File about files: file.Guard. It is told when answers change.
+type Files interface{ Changed() }
+
 // Config is what a Set needs.
 type Config struct {
 	StateDir string // the set is kept below it
 	Device   string // id: what is kept of another device is enforced, but does not count as this one's
-	// Addresses enforces indicators of addresses; nil when this device cannot, for the
+	// Addresses, Names and Files enforce indicators; nil where this device cannot, for the
 	// reason in Without.
 	Addresses Addresses
-	Without   error
+	Names     func(name.Seed) (Names, error) // called once, by Open; an error is as nil
+	Files     Files
+	Without   Without
 	Now       func() time.Time // the clock that expiry goes by; nil for time.Now
+}
+
+// Without says why a device cannot enforce indicators of some kind.
+type Without struct{ Addresses, Names, Files error }
+
+// of says what cannot be done, and why.
+func (w Without) of(err error, what string) string {
+	if err == nil {
+		return what
+	}
+	return what + ": " + err.Error()
 }
 
 // Stats says how large the set is.
@@ -49,6 +76,12 @@ type Stats struct {
 type Set struct {
 	cfg  Config
 	wake chan struct{} // of capacity 1: something that expires came
+
+	names Names // nil when this device cannot block names
+
+	// reads is held to look into the state without mu, and by who holds mu to change it:
+	// a program that waits to be run does not wait for a disk.
+	reads sync.RWMutex
 
 	mu      sync.Mutex // guards what follows
 	state   state
@@ -84,6 +117,11 @@ func Open(cfg Config) (*Set, error) {
 		return nil, fmt.Errorf("enforce: %w", err)
 	}
 	s.device = s.state.base.device
+	if cfg.Names != nil {
+		if s.names, err = cfg.Names(s.disk.seed); err != nil {
+			s.names, s.cfg.Without.Names = nil, err
+		}
+	}
 	s.dirty = s.enforceAll()
 	s.publish()
 	return s, nil
@@ -93,7 +131,11 @@ func Open(cfg Config) (*Set, error) {
 func (s *Set) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.disk.close(), s.state.base.close())
+	s.reads.Lock()
+	old := s.state.base
+	s.state = state{base: emptyBase(), overlay: newOverlay()}
+	s.reads.Unlock()
+	return errors.Join(s.disk.close(), old.close())
 }
 
 // Revision is the one that is in force; 0 for none, or when some of it is not.
@@ -163,15 +205,17 @@ func (s *Set) replace(parts []*wirepb.IndicatorSet) error {
 			return fmt.Errorf("enforce: a set of more than %d indicators", maxEntries)
 		}
 		for _, w := range p.Put {
-			e, err := parse(w)
+			es, err := parse(s.disk.seed, w)
 			if err != nil {
 				s.ignore(w, err)
 				continue
 			}
-			if e.kind == kindAddress && isRange(e.key) {
-				ranges++
+			for i := range es {
+				if e := &es[i]; e.kind == kindAddress && isRange(e.key) {
+					ranges++
+				}
+				records[es[i].kind] = es[i].append(records[es[i].kind])
 			}
-			records[e.kind] = e.append(records[e.kind])
 		}
 	}
 	if ranges > address.MaxRanges {
@@ -192,8 +236,10 @@ func (s *Set) rebase(device string, revision uint64, records [kinds][]byte, enfo
 			return err
 		}
 	}
+	s.reads.Lock()
 	old := s.state.base
 	s.state, s.device = state{base: b, overlay: newOverlay()}, device
+	s.reads.Unlock()
 	s.dirty = enforce()
 	return errors.Join(s.dirty, old.close())
 }
@@ -213,15 +259,20 @@ func (s *Set) change(parts []*wirepb.IndicatorSet) error {
 		if n += len(p.Put); n > 2*maxEntries || len(p.Remove) > maxEntries {
 			return fmt.Errorf("enforce: a difference of more than %d indicators", maxEntries)
 		}
-		d.remove = append(d.remove, p.Remove...)
+		for _, id := range p.Remove {
+			d.remove = s.withOther(d.remove, id)
+		}
 		for _, w := range p.Put {
-			e, err := parse(w)
+			es, err := parse(s.disk.seed, w)
 			if err != nil {
 				s.ignore(w, err)
-				d.remove = append(d.remove, w.GetId()) // what it was before holds no longer
+				d.remove = s.withOther(d.remove, w.GetId()) // what it was before holds no longer
 				continue
 			}
-			d.put = append(d.put, e)
+			if len(es) == 1 && s.state.has(-w.GetId()) {
+				d.remove = append(d.remove, -w.GetId())
+			}
+			d.put = append(d.put, es...)
 		}
 	}
 	if len(d.put) == 0 && len(d.remove) == 0 {
@@ -231,7 +282,9 @@ func (s *Set) change(parts []*wirepb.IndicatorSet) error {
 	if s.unsaved == nil {
 		s.unsaved = s.disk.append(d)
 	}
+	s.reads.Lock()
 	touched := s.state.overlay.apply(s.state.base, d)
+	s.reads.Unlock()
 	s.state.base.revision = d.revision
 	if s.dirty = s.enforce(touched); s.dirty != nil {
 		return s.dirty
@@ -249,6 +302,16 @@ func (s *Set) compact() error {
 		return nil
 	}
 	return s.rebase(s.device, s.state.base.revision, s.state.records(), func() error { return nil })
+}
+
+// withOther adds an id to those that are removed, and the one of its other entry (see
+// parse), if it has one.
+func (s *Set) withOther(ids []int64, id int64) []int64 {
+	ids = append(ids, id)
+	if s.state.has(-id) {
+		ids = append(ids, -id)
+	}
+	return ids
 }
 
 func (s *Set) ignore(w *wirepb.Indicator, err error) {

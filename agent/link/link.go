@@ -75,6 +75,8 @@ type Config struct {
 	MinBackoff time.Duration    // 0 for 1 s
 	MaxBackoff time.Duration    // 0 for 1 min
 	Clock      func() time.Time // nil for time.Now
+	// ServerClock learns the server's time; nil for one that is not kept.
+	ServerClock *Clock
 
 	// Trouble is told what keeps the device from its server when that changes, and nil
 	// when they are in touch again. It returns quickly; nil tells nobody.
@@ -90,6 +92,9 @@ func (c Config) orDefault() Config {
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.ServerClock == nil {
+		c.ServerClock = OpenClock("", c.Clock)
 	}
 	if c.Trouble == nil {
 		c.Trouble = func(error) {}
@@ -133,7 +138,6 @@ type Link struct {
 	identity *Identity
 	client   *Client
 	status   Status
-	server   serverClock
 	sent     [32]byte           // digest of the inventory that the server has
 	wanted   bool               // the server asks for the inventory
 	revision uint64             // of indicators, that the server says is in force
@@ -215,24 +219,7 @@ func (l *Link) Status() Status {
 }
 
 // ServerTime is the server's clock as far as it is known, else the device's own.
-func (l *Link) ServerTime() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.server.now(l.conf.Clock)
-}
-
-// serverClock carries the server's time on by the monotonic clock.
-type serverClock struct {
-	said time.Time // by the server
-	at   time.Time // when it said so; monotonic
-}
-
-func (s serverClock) now(device func() time.Time) time.Time {
-	if s.said.IsZero() {
-		return device()
-	}
-	return s.said.Add(time.Since(s.at))
-}
+func (l *Link) ServerTime() time.Time { return l.conf.ServerClock.Now() }
 
 // heard notes an answer of the server.
 func (l *Link) heard(serverTime int64) {
@@ -240,7 +227,7 @@ func (l *Link) heard(serverTime int64) {
 	over := l.status.Problem != ""
 	l.status.LastContact, l.status.Problem = l.conf.Clock(), ""
 	if serverTime > 0 {
-		l.server = serverClock{said: time.Unix(0, serverTime), at: time.Now()}
+		l.conf.ServerClock.heard(time.Unix(0, serverTime))
 	}
 	l.mu.Unlock()
 	if over {

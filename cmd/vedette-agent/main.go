@@ -28,6 +28,7 @@ type commands struct {
 	Install   installCommand   `cmd:"" help:"Install the agent as a service of this machine and start it."`
 	Status    statusCommand    `cmd:"" help:"Show what the agent on this machine does and lacks."`
 	Uninstall uninstallCommand `cmd:"" help:"Stop the agent and remove it from this machine."`
+	Watchdog  watchdogCommand  `cmd:"" hidden:"" help:"Started by the agent: ends it if it hangs, so that nothing waits for it."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 
@@ -88,6 +89,10 @@ func (c *runCommand) Run(ctx context.Context) error {
 // memoryGoal is when the collector works harder: what the agent holds is bounded, what it
 // leaves behind in a storm of long command lines need not lie about.
 const memoryGoal = 34 << 20
+
+type watchdogCommand struct{}
+
+func (watchdogCommand) Run() error { return agent.Watchdog() }
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`

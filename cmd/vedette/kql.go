@@ -1,16 +1,22 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vedette-edr/vedette/kql"
+	"github.com/vedette-edr/vedette/kql/geoip"
 	"github.com/vedette-edr/vedette/kql/kqltest"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/sqlgen"
@@ -68,9 +74,14 @@ type kqlRun struct {
 	Engine string `enum:"eval,sql" default:"eval" help:"Engine: ${enum}. The SQL engine is the program vedette-kql beside this one."`
 	Report string `type:"path" help:"File that takes the outcome of each case, as JSON."`
 	Now    string `help:"Instant of now(), as a datetime; the clock's without it."`
+	GeoIP  string `name:"geoip" type:"existingfile" help:"File in MaxMind's format for geo_info_from_ip_address (engine eval)."`
+	Files  string `type:"existingdir" help:"Directory with the files of externaldata, by the last part of their addresses (engine eval)."`
 }
 
 func (c *kqlRun) Run(s *session) error {
+	if c.Engine == "sql" && (c.GeoIP != "" || c.Files != "") {
+		return errors.New("--geoip and --files are for the engine eval")
+	}
 	if c.Engine == "sql" {
 		return c.sql(s)
 	}
@@ -82,16 +93,48 @@ func (c *kqlRun) Run(s *session) error {
 		}
 		now = t
 	}
-	failed, err := kqltest.RunFile(s.ctx, s.out.w, c.Cases, c.Report, kqltest.Eval{}, now)
+	var eng kqltest.Eval
+	if c.GeoIP != "" {
+		places, err := geoip.Open(c.GeoIP)
+		if err != nil {
+			return err
+		}
+		defer places.Close()
+		eng.Places = places
+	}
+	if c.Files != "" {
+		root, err := os.OpenRoot(c.Files)
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		eng.Files = func(_ context.Context, uri string) (io.ReadCloser, error) {
+			if u, err := url.Parse(uri); err == nil {
+				uri = u.Path
+			}
+			return root.Open(path.Base(uri))
+		}
+	}
+	failed, err := kqltest.RunFile(s.ctx, s.out.w, c.Cases, c.Report, eng, now)
 	if err == nil && failed > 0 {
 		err = fmt.Errorf("%d cases failed", failed)
 	}
 	return err
 }
 
-// sql runs the same command in vedette-kql, which links the database that this program
-// does without.
 func (c *kqlRun) sql(s *session) error {
+	args := []string{"-cases", c.Cases}
+	if c.Report != "" {
+		args = append(args, "-report", c.Report)
+	}
+	if c.Now != "" {
+		args = append(args, "-now", c.Now)
+	}
+	return sqlProgram(s, args)
+}
+
+// sqlProgram runs vedette-kql, which links the database that this program does without.
+func sqlProgram(s *session, args []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -102,13 +145,6 @@ func (c *kqlRun) sql(s *session) error {
 			return fmt.Errorf("the SQL engine is the program vedette-kql; it is neither beside this one nor in PATH")
 		}
 	}
-	args := []string{"-cases", c.Cases}
-	if c.Report != "" {
-		args = append(args, "-report", c.Report)
-	}
-	if c.Now != "" {
-		args = append(args, "-now", c.Now)
-	}
 	cmd := exec.CommandContext(s.ctx, path, args...)
 	cmd.Stdout, cmd.Stderr = s.out.w, s.errs
 	return cmd.Run()
@@ -117,44 +153,37 @@ func (c *kqlRun) sql(s *session) error {
 type kqlCorpus struct {
 	File   string `arg:"" type:"existingfile" help:"File with one {\"text\": …} a line."`
 	Report string `type:"path" help:"File that takes how far each query came, one JSON object a line."`
+	Engine string `enum:"eval,sql" default:"eval" help:"Engine: ${enum}. With sql both run and their answers are compared."`
+	Rows   int    `default:"0" help:"Made rows in each table; 0 is an empty store."`
 }
 
 func (c *kqlCorpus) Run(s *session) error {
+	if c.Engine == "sql" {
+		args := []string{"-corpus", c.File, "-rows", strconv.Itoa(c.Rows)}
+		if c.Report != "" {
+			args = append(args, "-report", c.Report)
+		}
+		return sqlProgram(s, args)
+	}
 	f, err := os.Open(c.File)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	list, err := kqltest.Corpus(s.ctx, f, catalog.Tables(), nowTicks())
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
-	}
-	var parsed, bound, compiled, executed, whole int
-	var report strings.Builder
-	for _, q := range list {
-		count := func(n *int, ok bool) {
-			if ok {
-				*n++
-			}
-		}
-		count(&parsed, q.Parsed)
-		count(&bound, q.Bound)
-		count(&compiled, q.Compiled)
-		count(&executed, q.Executed)
-		count(&whole, q.SQL)
-		b, err := json.Marshal(q)
+	var report io.Writer
+	if c.Report != "" {
+		out, err := os.Create(c.Report)
 		if err != nil {
 			return err
 		}
-		report.Write(append(b, '\n'))
+		defer out.Close()
+		report = out
 	}
-	if c.Report != "" {
-		if err := os.WriteFile(c.Report, []byte(report.String()), 0o644); err != nil {
-			return err
-		}
+	run := kqltest.Corpus{Catalog: catalog.Tables(), Now: nowTicks(), Rows: c.Rows, Engines: []kqltest.Engine{kqltest.Eval{}}}
+	if err := kqltest.RunCorpus(s.ctx, s.out.w, run, f, report); err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	_, err = fmt.Fprintf(s.out.w, "%d queries: %d parse, %d bind, %d compile (%d to SQL alone), %d execute on an empty store\n", len(list), parsed, bound, compiled, whole, executed)
-	return err
+	return nil
 }
 
 type kqlSchema struct {

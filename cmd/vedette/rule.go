@@ -13,8 +13,17 @@ import (
 )
 
 type ruleCommand struct {
-	Lint ruleLint `cmd:"" help:"Check rule files: keys, queries, ATT&CK ids. Needs no server."`
-	Test ruleTest `cmd:"" help:"Run the tests beside rule files. Needs no server."`
+	List     ruleList     `cmd:"" help:"List custom detection rules and rule files."`
+	Get      ruleGet      `cmd:"" help:"Show one rule."`
+	Create   ruleCreate   `cmd:"" help:"Create a custom detection rule."`
+	Update   ruleUpdate   `cmd:"" help:"Change a custom detection rule."`
+	Delete   ruleDelete   `cmd:"" help:"Delete a custom detection rule or an imported rule file."`
+	Enable   ruleEnable   `cmd:"" help:"Enable a rule."`
+	Disable  ruleDisable  `cmd:"" help:"Disable a rule."`
+	Import   ruleImport   `cmd:"" help:"Import rule files with their tests into the server."`
+	Backtest ruleBacktest `cmd:"" help:"Say what a rule or an indicator would have raised."`
+	Lint     ruleLint     `cmd:"" help:"Check rule files: keys, queries, ATT&CK ids. Needs no server."`
+	Test     ruleTest     `cmd:"" help:"Run the tests beside rule files. Needs no server."`
 }
 
 // ruleFiles are the rules that a command is about.

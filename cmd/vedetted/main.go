@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vedette-edr/vedette/server"
+	"github.com/vedette-edr/vedette/server/connector/mail"
 	"github.com/vedette-edr/vedette/server/external"
 	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb/worker"
@@ -26,6 +29,7 @@ var version = "dev"
 type commands struct {
 	Serve   serveCommand     `cmd:"" help:"Run the server."`
 	Worker  workerCommand    `cmd:"" hidden:"" help:"Run queries for the server that started this process."`
+	OpenAPI openapiCommand   `cmd:"" name:"openapi" help:"Print the OpenAPI document of the server's API."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
@@ -38,13 +42,20 @@ type serveCommand struct {
 	ListenHTTP string          `help:"Loopback address that serves the API without TLS." name:"listen-http"`
 	Name       []string        `help:"Further DNS names and IP addresses of this server, for its certificate and addresses shown."`
 	Retention  time.Duration   `help:"How long telemetry is kept." default:"720h"`
+	Content    string          `help:"Directory of rule files, besides those shipped; without it content/detections of the data directory." type:"existingdir"`
 	Reserve    int64           `help:"MiB that stay free on the disk: below that, devices keep their telemetry." name:"disk-reserve" default:"256"`
 	Hosts      []string        `help:"Hosts that queries may read files from with externaldata, over HTTPS: lists.example.com, *.example.com. None without it." name:"external-host"`
+	SMTP       string          `help:"Mail server for notifications: smtps://user:password@host:465, smtp://…:587 (STARTTLS), smtp+plain://…:25." name:"smtp"`
+	SMTPFrom   string          `help:"Sender of mails." name:"smtp-from" default:"vedette@localhost"`
+	HookNets   []netip.Prefix  `help:"Private networks in which web hooks may be." name:"webhook-network"`
+	HookCA     string          `help:"PEM file of authorities that web hooks' certificates may be of, beside the system's." name:"webhook-ca" type:"path"`
 	Networks   []netip.Prefix  `help:"Private networks in which such hosts may be all the same." name:"external-network"`
 	Files      string          `help:"Directory whose files queries may read with externaldata. None without it." name:"external-dir" type:"path"`
 	GeoIP      string          `help:"File in MaxMind's format (MMDB) for geo_info_from_ip_address in queries. Without it the function is empty." name:"geoip" type:"existingfile"`
 	QuotaHour  time.Duration   `help:"How long the queries of one tenant may run in an hour, 10m as published; negative for no quota." name:"hunt-quota-hour" default:"10m"`
 	QuotaDay   time.Duration   `help:"The same in a day." name:"hunt-quota-day" default:"3h"`
+	RateLimit  string          `help:"Limits of API calls: published, off, or a factor of the published ones such as 2.5." name:"rate-limit" default:"published"`
+	RouteLimit []string        `help:"Limit of one route, such as \"GET /api/alerts=200/3000\": calls a minute and an hour, 0 for none." name:"route-limit"`
 	LogLevel   string          `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat  string          `help:"${enum}." enum:"text,json" default:"text"`
 }
@@ -61,17 +72,58 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if c.Retention < minRetention {
 		return fmt.Errorf("retention %v: it is a duration of at least %v, such as 720h", c.Retention, minRetention)
 	}
+	hookTLS, err := trust(c.HookCA)
+	if err != nil {
+		return err
+	}
 	log := logger(os.Stderr, c.LogLevel, c.LogFormat)
+	rate, routes, err := c.limits()
+	if err != nil {
+		return err
+	}
 	s, err := server.New(ctx, server.Config{
+		RateLimit: rate, RouteLimits: routes,
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
-		Retention: c.Retention, DiskReserve: c.Reserve << 20, Version: version, Log: log,
+		Retention: c.Retention, DiskReserve: c.Reserve << 20, Content: c.Content, Version: version, Log: log,
 		GeoIP: c.GeoIP, Quota: hunt.Quota{Hour: c.QuotaHour, Day: c.QuotaDay},
+		Mail: mail.Config{URL: c.SMTP, From: c.SMTPFrom}, HookNetworks: c.HookNets, HookTLS: hookTLS,
 		External: external.Config{Hosts: c.Hosts, Networks: c.Networks, Dir: c.Files},
 	})
 	if err != nil {
 		return err
 	}
 	return s.Run(ctx)
+}
+
+// trust returns a configuration that trusts a file's authorities beside the system's, nil
+// for "".
+func trust(path string) (*tls.Config, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("webhook-ca: %s holds no certificate", path)
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
+
+type openapiCommand struct{}
+
+// Run prints the document.
+func (openapiCommand) Run(context.Context) error {
+	doc, err := server.OpenAPI()
+	if err == nil {
+		_, err = os.Stdout.Write(doc)
+	}
+	return err
 }
 
 // workerCommand is started by the telemetry store alone.

@@ -57,8 +57,8 @@ func TestEventsOfManyDevicesArriveOnceEach(t *testing.T) {
 		d := s.device(id)
 		return d.LastIP == "10.0.0.3" && d.Inventory.Distribution == "Debian" && !d.LastData.IsZero() && len(d.Facilities) == 1
 	})
-	found, err := s.devices.FindByIP(t.Context(), tenant, "10.0.0.3", time.Now())
-	if err != nil || len(found) != 1 || string(found[0].ID) != id {
+	found, err := s.devices.FindByIP(t.Context(), tenant, "10.0.0.3", time.Now(), filter.Query{})
+	if err != nil || len(found.Items) != 1 || string(found.Items[0].ID) != id {
 		t.Errorf("found by address: %v, %v", found, err)
 	}
 	s.memory.mu.Lock()

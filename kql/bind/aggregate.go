@@ -11,11 +11,15 @@ import (
 	"github.com/vedette-edr/vedette/kql/types"
 )
 
-func (b *binder) countRows(r rel, at syntax.Span) rel {
+func (b *binder) countRows(r rel, x *syntax.WordOp) rel {
 	agg, _, _ := funcs.LookupAgg("count")
-	c := b.column("Count", types.Long)
+	name := "Count"
+	if x.As != nil {
+		name = x.As.Name
+	}
+	c := b.column(name, types.Long)
 	n := &plan.Aggregate{In: r.node, Aggs: []plan.AggItem{{Cols: []plan.Column{c}, Fn: agg}}}
-	return rel{node: b.node(n, at), cols: []plan.Column{c}}
+	return rel{node: b.node(n, x.Pos()), cols: []plan.Column{c}}
 }
 
 func (b *binder) summarize(r rel, x *syntax.SummarizeOp, p *pipe) rel {
@@ -95,7 +99,7 @@ func (b *binder) aggOutput(e syntax.Expr, ev *env, r rel, n *plan.Aggregate, nex
 		if agg, withIf, ok := funcs.LookupAgg(call.Name.Name); ok && agg.Multi {
 			return b.multi(call, agg, withIf, ids, ev, r, n, used)
 		}
-		if call.Name.Name == "percentiles" {
+		if call.Name.Name == "percentiles" || call.Name.Name == "percentilesw" {
 			return b.percentiles(call, ids, ev, used)
 		}
 	}
@@ -153,6 +157,9 @@ func hasAgg(e plan.Expr, n *plan.Aggregate) bool {
 
 // aggName is the column name of an unnamed aggregate, or "" for an expression.
 func (b *binder) aggName(x syntax.Expr) string {
+	if n, ok := x.(*syntax.Named); ok {
+		return n.Names[0].Name
+	}
 	c, ok := x.(*syntax.Call)
 	if !ok {
 		return ""
@@ -160,32 +167,41 @@ func (b *binder) aggName(x syntax.Expr) string {
 	if firstArg[c.Name.Name] && len(c.Args) > 0 {
 		return b.aggName(c.Args[0])
 	}
-	agg, withIf, ok := funcs.LookupAgg(c.Name.Name)
+	agg, _, ok := funcs.LookupAgg(c.Name.Name)
 	if !ok {
 		return ""
 	}
 	prefix := agg.Prefix
 	if prefix == "" {
 		prefix = c.Name.Name
-		switch prefix {
-		case "count_distinct":
-		case "argmax", "argmin":
-			prefix = agg.Name
+		if prefix == "tdigest_merge" || prefix == "merge_tdigest" {
+			prefix = "merge_tdigests"
 		}
 	}
 	arg := ""
-	if len(c.Args) > 0 && !(withIf && agg.Name == "count") {
+	if len(c.Args) > 0 {
 		arg = b.autoName(c.Args[0], "")
 	}
-	if agg.Name == "percentile" && len(c.Args) > 1 {
-		if l, ok := c.Args[1].(*syntax.Literal); ok {
-			return fmt.Sprintf("percentile_%s_%s", arg, l.Val.Text())
-		}
+	if at, ok := map[string]int{"percentile": 1, "percentilew": 2}[agg.Name]; ok && len(c.Args) > at {
+		return percentileName(arg, c.Args[at])
 	}
-	if strings.HasPrefix(agg.Name, "covariance") && len(c.Args) > 1 {
+	switch {
+	case strings.HasPrefix(agg.Name, "binary_all_"):
+		return arg
+	case strings.HasPrefix(agg.Name, "covariance") && len(c.Args) > 1:
 		arg += "_" + b.autoName(c.Args[1], "")
 	}
 	return prefix + "_" + arg
+}
+
+// percentileName is the name of a column of percentiles: its number with the decimal
+// point as a line, nothing where it is no literal.
+func percentileName(arg string, at syntax.Expr) string {
+	n := ""
+	if l, ok := at.(*syntax.Literal); ok {
+		n = strings.ReplaceAll(l.Val.Text(), ".", "_")
+	}
+	return "percentile_" + arg + "_" + n
 }
 
 // aggregate binds a call of an aggregate inside an expression of summarize.
@@ -222,7 +238,8 @@ func (b *binder) aggArgs(x *syntax.Call, withIf bool, ev *env, item *plan.AggIte
 		if at < 0 {
 			b.fail(x.Pos(), CodeArguments, "%s needs a predicate", x.Name.Name)
 		}
-		item.Filter = b.boolean(list[at], &inner)
+		_, pred := named(list[at])
+		item.Filter = b.boolean(pred, &inner)
 		list = append(append([]syntax.Expr{}, list[:at]...), list[at+1:]...)
 	}
 	var args []plan.Expr
@@ -270,7 +287,7 @@ func (b *binder) aggType(x *syntax.Call, agg *funcs.Agg, args []plan.Expr) types
 			return types.Long
 		}
 		return t
-	case "min", "max", "percentile":
+	case "min", "max", "percentile", "percentilew":
 		return args[0].Type()
 	}
 	return agg.Result
@@ -293,7 +310,8 @@ func (b *binder) multi(x *syntax.Call, agg *funcs.Agg, withIf bool, ids []*synta
 		item.Args = append(item.Args, e)
 		item.Cols = append(item.Cols, carry(b.column(name, e.Type()), e))
 	}
-	legacyAny := x.Name.Name == "any"
+	legacy := map[string]string{"any": "any_", "anyif": "any_", "argmax": "max_", "argmin": "min_"}[x.Name.Name]
+	first := legacy
 	for i, a := range list {
 		if _, star := a.(*syntax.Star); star {
 			for _, c := range r.cols {
@@ -307,20 +325,38 @@ func (b *binder) multi(x *syntax.Call, agg *funcs.Agg, withIf bool, ids []*synta
 					}
 				}
 				if !taken {
-					add(c.Name, c.Ref())
+					switch {
+					case legacy == "" || agg.Name == "take_any":
+						add(legacy+c.Name, c.Ref())
+					default:
+						add(first+"_"+c.Name, c.Ref())
+					}
 				}
 			}
 			continue
 		}
 		name := b.autoName(a, "")
-		if name == "" {
-			name = fmt.Sprintf("%s_%d", agg.Name, i)
-			if i == 0 {
-				name = agg.Name + "_"
+		named := name != ""
+		switch {
+		case agg.Name == "take_any":
+			if !named {
+				name = fmt.Sprintf("any_arg%d", i)
+				if len(list) == 1 && legacy != "" {
+					name = "any_"
+				}
+			} else {
+				name = legacy + name
 			}
-		}
-		if legacyAny {
-			name = "any_" + name
+		case i == 0 && (!named || legacy != ""):
+			// The legacy names carry what was looked for.
+			name = agg.Name[4:] + "_" + name
+			first = name
+		case i == 0:
+			first = agg.Name[4:] + "_" + name
+		case !named:
+			name = fmt.Sprintf("%s_arg%d", first, i)
+		case legacy != "":
+			name = first + "_" + name
 		}
 		add(name, b.expr(a, &inner))
 	}
@@ -338,25 +374,32 @@ func (b *binder) multi(x *syntax.Call, agg *funcs.Agg, withIf bool, ids []*synta
 	return out
 }
 
-// percentiles is several percentile aggregates in one call.
+// percentiles is several percentile aggregates in one call, percentilesw with a weight.
 func (b *binder) percentiles(x *syntax.Call, ids []*syntax.Ident, ev *env, used names) []plan.Item {
-	if len(x.Args) < 2 {
-		b.fail(x.Pos(), CodeArguments, "percentiles needs a value and percentiles")
+	fn, fixed := "percentile", 1
+	if x.Name.Name == "percentilesw" {
+		fn, fixed = "percentilew", 2
 	}
-	agg, _, _ := funcs.LookupAgg("percentile")
+	if len(x.Args) <= fixed {
+		b.fail(x.Pos(), CodeArguments, "%s needs a value and percentiles", x.Name.Name)
+	}
+	agg, _, _ := funcs.LookupAgg(fn)
 	inner := *ev
 	inner.inAgg = true
 	arg := b.autoName(x.Args[0], "")
 	var out []plan.Item
-	for i, a := range x.Args[1:] {
-		v := b.expr(x.Args[0], &inner)
+	for i, a := range x.Args[fixed:] {
+		var args []plan.Expr
+		for _, y := range x.Args[:fixed] {
+			args = append(args, b.expr(y, &inner))
+		}
 		pc := b.coerce(b.expr(a, &inner), types.Real, "percentiles", a.Pos())
-		name := fmt.Sprintf("percentile_%s_%s", arg, syntax.Print(a))
+		name := percentileName(arg, a)
 		if i < len(ids) {
 			name = ids[i].Name
 		}
-		c := b.column(used.unique(name), v.Type())
-		*ev.aggs = append(*ev.aggs, plan.AggItem{Cols: []plan.Column{c}, Fn: agg, Args: []plan.Expr{v, pc}})
+		c := b.column(used.unique(name), args[0].Type())
+		*ev.aggs = append(*ev.aggs, plan.AggItem{Cols: []plan.Column{c}, Fn: agg, Args: append(args, pc)})
 		out = append(out, plan.Item{Col: c, Expr: c.Ref()})
 	}
 	return out

@@ -11,6 +11,7 @@
 package bind
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/vedette-edr/vedette/kql/plan"
@@ -111,6 +112,7 @@ func Bind(text string, script *syntax.Script, cat Catalog, opt Options) (*Result
 	res := &Result{}
 	ok := b.guard(func() {
 		r := b.statements(script.Statements, newScope(nil), true)
+		b.release()
 		if r == nil && len(b.errs) > 0 {
 			panic(bail{})
 		}
@@ -141,11 +143,50 @@ type binder struct {
 	library map[string]*symbol
 	// at is the call of such a function while its body is bound: errors stand there.
 	at *syntax.Span
+	// held are the errors of lets whose table does not exist, until it is known whether
+	// only fuzzy unions use them; broken is the last of them that was used.
+	held   []*held
+	broken *held
 	// settings are the constants of set statements.
 	settings map[string]types.Value
 }
 
 type bail struct{}
+
+// held are the errors of a let that named a table which does not exist. A fuzzy union
+// that leaves it out forgives them, and those of the let that it failed for.
+type held struct {
+	errs     syntax.Errors
+	cause    *held
+	forgiven bool
+}
+
+func (h *held) forgive() {
+	for ; h != nil; h = h.cause {
+		h.forgiven = true
+	}
+}
+
+// release reports what no fuzzy union has forgiven, in the order of the text.
+func (b *binder) release() {
+	for _, h := range b.held {
+		if !h.forgiven {
+			b.errs = append(b.errs, h.errs...)
+		}
+	}
+	b.held = nil
+	slices.SortStableFunc(b.errs, func(x, y *syntax.Error) int { return x.Offset - y.Offset })
+}
+
+// missing reports whether all errors say that there is no such table or function.
+func missing(errs syntax.Errors) bool {
+	for _, e := range errs {
+		if e.Code != CodeTable && e.Code != CodeFunction {
+			return false
+		}
+	}
+	return true
+}
 
 func (b *binder) report(sp syntax.Span, code, format string, args ...any) *syntax.Error {
 	sp = b.place(sp)
@@ -424,16 +465,26 @@ func (b *binder) let(x *syntax.Let, sc *scope) {
 		return
 	}
 	inner := sc.snapshot()
-	if b.isTable(x.Value, sc) {
+	id, plain := x.Value.(*syntax.Ident)
+	// A name that says nothing is taken for a table's: a fuzzy union may leave it out.
+	if b.isTable(x.Value, sc) || plain && sc.lookup(id.Name) == nil {
 		value := x.Value
 		// Bound once here for its errors; the nodes of this copy do not count.
-		before := b.nodes
+		before, known := b.nodes, len(b.errs)
+		b.broken = nil
 		var first *rel
 		ok := b.guard(func() { r := b.table(value, inner); first = &r })
 		b.nodes = before
 		if !ok {
-			// Its errors are reported; what uses it has none of its own.
-			sc.names[name] = &symbol{table: func() rel { panic(bail{}) }}
+			// Its errors are reported, here or when they are released; what uses it has none
+			// of its own.
+			h := &held{cause: b.broken}
+			if found := b.errs[known:]; missing(found) {
+				h.errs = slices.Clone(found)
+				b.errs = b.errs[:known]
+				b.held = append(b.held, h)
+			}
+			sc.names[name] = &symbol{table: func() rel { b.broken = h; panic(bail{}) }}
 			return
 		}
 		sc.names[name] = &symbol{table: func() rel {

@@ -101,7 +101,7 @@ func (b *binder) apply(f *funcs.Func, args []plan.Expr, x *syntax.Call) plan.Exp
 	if strings.Contains(f.Name, "regex") || f.Name == "extract" || f.Name == "extract_all" || strings.HasPrefix(f.Name, "trim") {
 		for i, p := range f.Params {
 			if (p.Name == "regex" || p.Name == "lookup") && i < len(args) {
-				b.pattern(args[i], x.Pos())
+				args[i] = b.pattern(args[i], x.Pos())
 			}
 		}
 	}
@@ -152,8 +152,18 @@ func (b *binder) resultType(f *funcs.Func, args []plan.Expr, x *syntax.Call) typ
 		}
 		return args[0].Type()
 	case "abs":
-		if args[0].Type() == types.Dynamic {
+		if t := args[0].Type(); t == types.Dynamic {
 			args[0] = b.convert(args[0], types.Real, x.Pos())
+		} else if t == types.Int {
+			args[0] = b.convert(args[0], types.Long, x.Pos())
+		}
+		return args[0].Type()
+	case "round", "ceiling":
+		switch t := args[0].Type(); {
+		case t == types.Dynamic, t == types.Bool:
+			args[0] = b.convert(args[0], types.Real, x.Pos())
+		case !t.Numeric():
+			b.fail(argPos(x, 0), CodeType, "%s takes a number, not a %s", x.Name.Name, t)
 		}
 		return args[0].Type()
 	case "datetime_diff":
@@ -163,9 +173,6 @@ func (b *binder) resultType(f *funcs.Func, args []plan.Expr, x *syntax.Call) typ
 		}
 		return types.Long
 	case "rand":
-		if len(args) > 0 {
-			return types.Long
-		}
 		return types.Real
 	}
 	return types.Unknown
@@ -174,9 +181,10 @@ func (b *binder) resultType(f *funcs.Func, args []plan.Expr, x *syntax.Call) typ
 // common is the type to which the Same and Number arguments widen.
 func (b *binder) common(f *funcs.Func, args []plan.Expr, x *syntax.Call) types.Type {
 	t := types.Unknown
+	mixed := false // values of several types are a dynamic, whatever follows
 	for i, a := range args {
 		p, _ := f.Param(i)
-		if p.Kind != funcs.Same && p.Kind != funcs.Number || f.Name == "case" && i%2 == 0 && i < len(args)-1 {
+		if mixed || p.Kind != funcs.Same && p.Kind != funcs.Number || f.Name == "case" && i%2 == 0 && i < len(args)-1 {
 			continue
 		}
 		at := a.Type()
@@ -188,6 +196,8 @@ func (b *binder) common(f *funcs.Func, args []plan.Expr, x *syntax.Call) types.T
 		case t == types.Dynamic && i > 0 && f.Name != "coalesce":
 			t = at
 		case at == types.Dynamic:
+		case f.Name == "iff" || f.Name == "case":
+			t, mixed = types.Dynamic, true
 		default:
 			b.fail(x.Pos(), CodeType, "%s needs values of one type, not %s and %s", x.Name.Name, t, at)
 		}
@@ -205,7 +215,8 @@ func (b *binder) coerce(e plan.Expr, want types.Type, fn string, at syntax.Span)
 		return b.dynamic(e)
 	case have == types.Dynamic, want.Numeric() && have.Numeric(), want == types.Bool && have.Numeric():
 		return b.convert(e, want, at)
-	case want == types.String && have == types.GUID:
+	case want == types.String:
+		// Functions of texts take the text of any other value.
 		return b.convert(e, want, at)
 	}
 	if c, ok := e.(*plan.Const); ok && have == types.String {
@@ -257,6 +268,14 @@ func (b *binder) special(x *syntax.Call, ev *env) (plan.Expr, bool) {
 			b.fail(x.Pos(), CodeType, "the table has no column")
 		}
 		return &plan.Scalar{Root: b.trim(r)}, true
+	case "iscolumnexists":
+		b.arity(x, 1, 1)
+		c, ok := b.expr(x.Args[0], ev).(*plan.Const)
+		if !ok || c.V.Type != types.String {
+			b.fail(x.Args[0].Pos(), CodeArguments, "the name of a column is a constant text")
+		}
+		_, found := ev.in.find(c.V.S)
+		return constant(types.NewBool(found)), true
 	case "column_ifexists", "columnifexists":
 		b.arity(x, 2, 2)
 		n := b.expr(x.Args[0], ev)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/syntax"
 	"github.com/vedette-edr/vedette/kql/types"
@@ -54,15 +55,15 @@ func (b *binder) mvExpand(r rel, x *syntax.MvOp, p *pipe) rel {
 	}
 	mv := &plan.MvExpand{In: r.node, Items: items, Index: index, Limit: limit, AsArray: bag == "array"}
 	out := rel{name: r.name, alias: r.alias, cols: slices.Clone(r.cols), open: r.open}
-	if index != nil {
-		out.cols = append([]plan.Column{*index}, out.cols...)
-	}
 	for _, it := range items {
 		if i := slices.IndexFunc(out.cols, func(c plan.Column) bool { return c.Name == it.Col.Name }); i >= 0 {
 			out.cols[i] = it.Col
 		} else {
 			out.cols = append(out.cols, it.Col)
 		}
+	}
+	if index != nil {
+		out.cols = append(out.cols, *index)
 	}
 	out.node = b.node(mv, x.Pos())
 	return out
@@ -144,7 +145,7 @@ func (b *binder) parse(r rel, x *syntax.ParseOp, p *pipe) rel {
 				b.fail(x.Pos(), CodeArguments, "a pattern is a constant text")
 			}
 			if kind == "regex" {
-				sub, err := regexp.Compile(c.V.S)
+				sub, err := regexp.Compile(funcs.Pattern(c.V.S))
 				if err != nil {
 					b.fail(part.Text.Pos(), CodeArguments, "bad regular expression: %v", err)
 				}
@@ -195,11 +196,25 @@ func (b *binder) parse(r rel, x *syntax.ParseOp, p *pipe) rel {
 
 func (b *binder) parseKV(r rel, x *syntax.ParseKVOp, p *pipe) rel {
 	src := b.asText(b.expr(x.X, &env{sc: p.sc, in: r}))
-	opt := func(name string) plan.Expr {
-		s, _ := propText(x.Props, name)
-		return constant(types.NewString(s))
+	opt := types.NewBag()
+	for _, pr := range x.Props {
+		v, ok := b.expr(pr.Value, &env{sc: p.sc}).(*plan.Const)
+		if !ok || !slices.Contains([]string{"pair_delimiter", "kv_delimiter", "quote", "escape", "greedy", "regex"}, pr.Name) {
+			b.fail(x.Pos(), CodeArguments, "parse-kv takes constants for pair_delimiter, kv_delimiter, quote, escape, greedy and regex")
+		}
+		if pr.Name == "regex" {
+			v = b.pattern(v, x.Pos()).(*plan.Const)
+		}
+		list, _ := opt.Get(pr.Name)
+		old, _ := list.([]any)
+		opt.Set(pr.Name, append(old, v.V.Text()))
 	}
-	bag := call("parse_kv", types.Dynamic, src, opt("pair_delimiter"), opt("kv_delimiter"), opt("quote"))
+	keys := []any{}
+	for _, c := range x.Cols {
+		keys = append(keys, c.Name.Name)
+	}
+	opt.Set("keys", keys)
+	bag := call("parse_kv", types.Dynamic, src, constant(types.NewDynamic(opt)))
 	var items []plan.Item
 	for _, c := range x.Cols {
 		v := call("get", types.Dynamic, bag, constant(types.NewString(c.Name.Name)))

@@ -163,7 +163,8 @@ func (b *binder) expr(e syntax.Expr, ev *env) plan.Expr {
 	case *syntax.TypeOf:
 		return constant(types.NewString(x.Types[0].String()))
 	case *syntax.Named:
-		b.fail(x.Pos(), CodeArguments, "a named argument has no place here")
+		// A name before an argument means nothing to what takes it by its place.
+		return b.expr(x.X, ev)
 	case *syntax.Star:
 		b.fail(x.Pos(), CodeQuery, "* has no place here")
 	}
@@ -287,7 +288,7 @@ func (b *binder) compare(op string, l, r plan.Expr, at syntax.Span) plan.Expr {
 		return call("not", types.Bool, call("=~", types.Bool, l, r))
 	}
 	if op == "matches regex" {
-		b.pattern(r, at)
+		r = b.pattern(r, at)
 	}
 	if strings.HasPrefix(op, "!") {
 		return call("not", types.Bool, call(op[1:], types.Bool, l, r))
@@ -295,16 +296,20 @@ func (b *binder) compare(op string, l, r plan.Expr, at syntax.Span) plan.Expr {
 	return call(op, types.Bool, l, r)
 }
 
-// pattern checks a constant regular expression.
-func (b *binder) pattern(e plan.Expr, at syntax.Span) {
-	if c, ok := e.(*plan.Const); ok {
-		if len(c.V.S) > 10000 {
-			b.fail(at, CodeLimit, "regular expression is longer than 10000 bytes")
-		}
-		if _, err := regexp.Compile(c.V.S); err != nil {
-			b.fail(at, CodeArguments, "bad regular expression: %v", err)
-		}
+// pattern checks a constant regular expression and writes it as both engines read it.
+func (b *binder) pattern(e plan.Expr, at syntax.Span) plan.Expr {
+	c, ok := e.(*plan.Const)
+	if !ok || c.V.Type != types.String {
+		return e
 	}
+	if len(c.V.S) > 10000 {
+		b.fail(at, CodeLimit, "regular expression is longer than 10000 bytes")
+	}
+	p := funcs.Pattern(c.V.S)
+	if _, err := regexp.Compile(p); err != nil {
+		b.fail(at, CodeArguments, "bad regular expression: %v", err)
+	}
+	return constant(types.NewString(p))
 }
 
 // operands brings the sides of a comparison to one type.
@@ -346,7 +351,8 @@ func (b *binder) operands(op string, l, r plan.Expr, at syntax.Span) (plan.Expr,
 			return b.asText(l), b.asText(r)
 		}
 	}
-	if lt == types.GUID && rt == types.String || lt == types.String && rt == types.GUID {
+	// Equality is defined between any two types, order is not.
+	if op == "==" || op == "!=" || lt == types.GUID && rt == types.String || lt == types.String && rt == types.GUID {
 		return b.asText(l), b.asText(r)
 	}
 	b.fail(at, CodeType, "cannot compare a %s with a %s", lt, rt)
@@ -375,7 +381,10 @@ func (b *binder) arith(x *syntax.Binary, l, r plan.Expr) plan.Expr {
 	t := types.Unknown
 	switch {
 	case lt.Numeric() && rt.Numeric():
-		t, _ = types.Common(lt, rt)
+		// Integers of either width make a long.
+		if t, _ = types.Common(lt, rt); t == types.Int {
+			t = types.Long
+		}
 		l, r = b.convert(l, t, x.Pos()), b.convert(r, t, x.Pos())
 	case lt == types.Timespan && rt == types.Timespan:
 		switch x.Op {

@@ -198,15 +198,23 @@ func (b *binder) union(r rel, x *syntax.UnionOp, sc *scope) rel {
 		}
 		if strings.EqualFold(fuzzy, "true") {
 			before := len(b.errs)
-			if !b.guard(func() { ins = append(ins, b.table(t, sc)) }) && len(b.errs) > before {
+			b.broken = nil
+			if !b.guard(func() { ins = append(ins, b.table(t, sc)) }) {
 				// A fuzzy union leaves out what does not exist, and only that.
-				if c := b.errs[len(b.errs)-1].Code; c == CodeTable || c == CodeFunction {
+				switch found := b.errs[before:]; {
+				case len(found) == 0:
+					b.broken.forgive()
+				case missing(found[len(found)-1:]):
 					b.errs = b.errs[:before]
 				}
 			}
 			continue
 		}
-		ins = append(ins, b.table(t, sc))
+		in := b.table(t, sc)
+		if id, ok := t.(*syntax.Ident); ok && in.name == "" {
+			in.name = id.Name
+		}
+		ins = append(ins, in)
 	}
 	if len(ins) == 0 {
 		b.fail(x.Pos(), CodeTable, "the union has no table")
@@ -281,13 +289,17 @@ func (b *binder) unionOf(ins []rel, inner bool, with string, at syntax.Span) rel
 		u.Cols = append(u.Cols, b.column(with, types.String))
 	}
 	var kept []key
+	used := names{}
+	for n, types := range kinds {
+		used[n] = len(types) == 1
+	}
 	for _, k := range keys {
 		if inner && count[k] > 0 && count[k] < len(ins) {
 			continue
 		}
 		name := k.name
 		if len(kinds[k.name]) > 1 {
-			name += "_" + k.t.String()
+			name = used.unique(name + "_" + k.t.String())
 		}
 		c := b.column(name, k.t)
 		c.JSONString = jsonText[k]

@@ -7,7 +7,7 @@ import (
 )
 
 // windowFuncs are the functions over the rows in their order.
-var windowFuncs = map[string]bool{"row_number": true, "prev": true, "next": true, "row_cumsum": true, "row_rank_dense": true, "row_rank_min": true, "row_window_session": true}
+var windowFuncs = map[string]bool{"row_number": true, "prev": true, "next": true, "row_cumsum": true, "row_rank_dense": true, "row_rank": true, "row_rank_min": true, "row_window_session": true}
 
 func (b *binder) window(x *syntax.Call, ev *env) plan.Expr {
 	name := x.Name.Name
@@ -23,6 +23,9 @@ func (b *binder) window(x *syntax.Call, ev *env) plan.Expr {
 		if len(args) > i {
 			args[i] = b.convert(args[i], types.Bool, x.Pos())
 		}
+	}
+	if name == "row_rank" {
+		name = "row_rank_dense" // its former name
 	}
 	switch name {
 	case "row_number":
@@ -44,9 +47,7 @@ func (b *binder) window(x *syntax.Call, ev *env) plan.Expr {
 		}
 	case "row_cumsum":
 		b.arity(x, 1, 2)
-		if t = args[0].Type(); t == types.Int {
-			t = types.Long
-		}
+		t = args[0].Type()
 		if !t.Numeric() && t != types.Timespan {
 			b.fail(x.Pos(), CodeType, "row_cumsum takes numbers or timespans, not a %s", t)
 		}

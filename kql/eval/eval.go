@@ -71,6 +71,7 @@ func All(r Rows) ([][]types.Value, error) {
 // may ask.
 type Limits struct {
 	Rows   int          // of one operator's result, default 2,000,000
+	Cells  int          // rows times columns of one operator's result, no limit without it
 	Places funcs.Places // for geo_info_from_ip_address; nil for none
 }
 
@@ -116,6 +117,9 @@ func (x *exec) run(n plan.Node) (rows, error) {
 		}
 	}
 	out, err := x.node(n)
+	if n := len(n.Columns()); err == nil && x.lim.Cells > 0 && n > 0 && len(out) > x.lim.Cells/n {
+		return nil, tooMuch("a step of the query makes more than %d rows of %d columns", x.lim.Cells/n, n)
+	}
 	if err == nil && len(out) > x.lim.Rows {
 		return nil, tooMuch("a step of the query makes more than %d rows", x.lim.Rows)
 	}

@@ -21,7 +21,7 @@ func (e aggEntry) build() *Agg {
 
 func aggTable() []aggEntry {
 	return []aggEntry{
-		{sig: "count(value:any?) long", withIf: "countif", doc: "Number of rows.", make: func(*Ctx) Acc { return &countAcc{} }},
+		{sig: "count(value:any?) long", alias: []string{"cnt"}, withIf: "countif", doc: "Number of rows.", make: func(*Ctx) Acc { return &countAcc{} }},
 		{sig: "dcount(value:any, accuracy:long?) long", withIf: "dcountif", alias: []string{"count_distinct"}, doc: "Number of distinct values.", make: func(*Ctx) Acc { return &dcountAcc{seen: map[string]bool{}} }},
 		{sig: "sum(value:any)", withIf: "sumif", doc: "Sum.", make: func(c *Ctx) Acc { return &sumAcc{c: c} }},
 		{sig: "avg(value:any)", withIf: "avgif", doc: "Average.", make: func(c *Ctx) Acc { return &sumAcc{c: c, avg: true} }},

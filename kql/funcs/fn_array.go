@@ -1,6 +1,7 @@
 package funcs
 
 import (
+	"math"
 	"slices"
 	"sort"
 
@@ -327,6 +328,15 @@ func rangeArray(c *Ctx, a []types.Value) types.Value {
 	}
 	if len(a) > 2 {
 		step = a[2]
+	}
+	// A longer array ends early.
+	if steps := (a[1].Float() - a[0].Float()) / step.Float(); steps >= MaxArray && !math.IsInf(steps, 0) {
+		switch {
+		case a[1].Type == types.Real || step.Type == types.Real:
+			a[1] = types.NewReal(a[0].Float() + (MaxArray-1)*step.Float())
+		default:
+			a[1].I = a[0].I + (MaxArray-1)*step.I
+		}
 	}
 	vals, ok := Sequence(a[0], a[1], step, MaxArray)
 	if !ok {

@@ -2,6 +2,7 @@ package funcs
 
 import (
 	"math"
+	"math/big"
 	"math/bits"
 
 	"github.com/vedette-edr/vedette/kql/types"
@@ -33,16 +34,19 @@ func mathFuncs() []entry {
 			}
 			return c.integer(max(a[0].I, -a[0].I))
 		}},
-		{sig: "sign(x:real) long", doc: "-1, 0 or 1.", eval: func(_ *Ctx, a []types.Value) types.Value {
+		{sig: "sign(x:real) real", doc: "-1, 0 or 1.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			switch {
 			case a[0].F > 0:
-				return long(1)
+				return types.NewReal(1)
 			case a[0].F < 0:
-				return long(-1)
+				return types.NewReal(-1)
 			}
-			return long(0)
+			return types.NewReal(0)
 		}},
-		{sig: "round(x:real, precision:long?) real", doc: "Rounded to a number of decimals.", eval: func(_ *Ctx, a []types.Value) types.Value {
+		{sig: "round(x:number, precision:long?)", doc: "Rounded to a number of decimals; of the type of x.", eval: func(c *Ctx, a []types.Value) types.Value {
+			if a[0].Type != types.Real {
+				return roundExact(c, a)
+			}
 			p := 0.0
 			if len(a) > 1 {
 				p = float64(min(max(a[1].I, -300), 300))
@@ -59,7 +63,7 @@ func mathFuncs() []entry {
 		}},
 		{sig: "floor(value:any, roundTo:any?)", alias: []string{"bin"}, doc: "Rounded down to a multiple of roundTo.", eval: binEval},
 		{sig: "bin_at(value:any, size:any, fixed:any)", doc: "Rounded down to a multiple of size counted from a fixed point.", eval: binAt},
-		{sig: "ceiling(x:real) real", doc: "Rounded up.", eval: real1(math.Ceil)},
+		{sig: "ceiling(x:number)", doc: "Rounded up; of the type of x.", eval: ceiling},
 		{sig: "pow(base:real, exponent:real) real", doc: "Power.", eval: func(_ *Ctx, a []types.Value) types.Value { return types.NewReal(math.Pow(a[0].F, a[1].F)) }},
 		{sig: "atan2(y:real, x:real) real", doc: "Angle of a point in radians.", eval: func(_ *Ctx, a []types.Value) types.Value { return types.NewReal(math.Atan2(a[0].F, a[1].F)) }},
 		{sig: "pi() real", doc: "π.", eval: func(*Ctx, []types.Value) types.Value { return types.NewReal(math.Pi) }},
@@ -70,9 +74,9 @@ func mathFuncs() []entry {
 		{sig: "isfinite(x:real) bool", nulls: true, doc: "Whether a number is neither NaN nor infinite.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			return boolean(!a[0].Null && !math.IsInf(a[0].F, 0) && !math.IsNaN(a[0].F))
 		}},
-		{sig: "rand(n:long?)", vol: true, doc: "Random number in [0, 1), or below n.", eval: func(c *Ctx, a []types.Value) types.Value {
+		{sig: "rand(n:long?)", vol: true, doc: "Random number in [0, 1), or a whole one below n.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			if len(a) > 0 && a[0].I > 0 {
-				return c.integer(int64(randomFloat() * float64(a[0].I)))
+				return types.NewReal(math.Floor(randomFloat() * float64(a[0].I)))
 			}
 			return types.NewReal(randomFloat())
 		}},
@@ -125,4 +129,51 @@ func binFrom(c *Ctx, v, size types.Value, at int64, atReal float64) types.Value 
 		m += size.I
 	}
 	return c.integer(v.I - m)
+}
+
+// roundExact rounds integers and decimals, half away from zero, without passing through
+// a real: a negative precision rounds to tens, hundreds and so on.
+func roundExact(c *Ctx, a []types.Value) types.Value {
+	p := int64(0)
+	if len(a) > 1 {
+		p = min(max(a[1].I, -30), 30)
+	}
+	if a[0].Type != types.Decimal && p >= 0 {
+		return a[0]
+	}
+	unit := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(max(p, -p)), nil))
+	if p > 0 {
+		unit.Inv(unit)
+	}
+	r := new(big.Rat).SetInt64(a[0].I)
+	if a[0].Type == types.Decimal {
+		r = a[0].Rat()
+	}
+	n := new(big.Rat).Quo(r, unit)
+	half := big.NewRat(int64(n.Sign()), 2)
+	n.Add(n, half)
+	n.SetInt(new(big.Int).Quo(n.Num(), n.Denom())) // Quo cuts towards zero
+	n.Mul(n, unit)
+	if a[0].Type == types.Decimal {
+		return types.DecimalFromRat(n)
+	}
+	if !n.Num().IsInt64() {
+		return c.null()
+	}
+	return c.integer(n.Num().Int64())
+}
+
+func ceiling(_ *Ctx, a []types.Value) types.Value {
+	switch a[0].Type {
+	case types.Real:
+		return types.NewReal(math.Ceil(a[0].F))
+	case types.Decimal:
+		r := a[0].Rat()
+		n := new(big.Int).Div(r.Num(), r.Denom()) // Div goes down, the denominator being positive
+		if !r.IsInt() {
+			n.Add(n, big.NewInt(1))
+		}
+		return types.DecimalFromRat(new(big.Rat).SetInt(n))
+	}
+	return a[0]
 }

@@ -11,8 +11,8 @@ import (
 
 func parseFuncs() []entry {
 	return []entry{
-		{sig: "parse_url(url:string) dynamic", doc: "Parts of a URL: Scheme, Host, Port, Path, Username, Password, Query Parameters, Fragment.", eval: parseURL},
-		{sig: "parse_urlquery(query:string) dynamic", doc: "Parameters of a URL's query.", eval: func(_ *Ctx, a []types.Value) types.Value {
+		{sig: "parse_url(url:string) dynamic", alias: []string{"parseurl"}, doc: "Parts of a URL: Scheme, Host, Port, Path, Username, Password, Query Parameters, Fragment.", eval: parseURL},
+		{sig: "parse_urlquery(query:string) dynamic", alias: []string{"parseurlquery"}, doc: "Parameters of a URL's query.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			b := types.NewBag()
 			b.Set("Query Parameters", queryBag(strings.TrimPrefix(a[0].S, "?")))
 			return dyn(b)
@@ -47,9 +47,7 @@ func parseFuncs() []entry {
 			}
 			return types.NewLong(int64(u))
 		}},
-		{sig: "parse_kv(text:string, pair:string, kv:string, quote:string) dynamic", in: true, doc: "Key-value pairs of a text.", eval: func(_ *Ctx, a []types.Value) types.Value {
-			return dyn(parseKV(a[0].S, a[1].S, a[2].S, a[3].S))
-		}},
+		{sig: "parse_kv(text:string, options:dynamic) dynamic", in: true, doc: "Key-value pairs of a text.", eval: parseKVCall},
 	}
 }
 
@@ -196,32 +194,4 @@ func commandLine(s string) []any {
 		out = append(out, b.String())
 	}
 	return out
-}
-
-func parseKV(s, pair, kv, quote string) *types.Bag {
-	b := types.NewBag()
-	if kv == "" {
-		kv = "="
-	}
-	if pair == "" {
-		pair = " "
-	}
-	for s != "" {
-		k, rest, ok := strings.Cut(s, kv)
-		if !ok {
-			break
-		}
-		if i := strings.LastIndex(k, pair); i >= 0 {
-			k = k[i+len(pair):]
-		}
-		v := ""
-		if quote != "" && strings.HasPrefix(rest, quote[:1]) {
-			v, rest, _ = strings.Cut(rest[1:], quote[len(quote)-1:])
-			_, s, _ = strings.Cut(rest, pair)
-		} else {
-			v, s, _ = strings.Cut(rest, pair)
-		}
-		b.Set(strings.TrimSpace(k), v)
-	}
-	return b
 }

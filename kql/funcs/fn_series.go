@@ -2,6 +2,7 @@ package funcs
 
 import (
 	"math"
+	"slices"
 
 	"github.com/vedette-edr/vedette/kql/types"
 )
@@ -153,6 +154,10 @@ func dot(cosine bool) Impl {
 	return func(c *Ctx, a []types.Value) types.Value {
 		x, okX := numbers(a[0].D)
 		y, okY := numbers(a[1].D)
+		if n := types.Convert(a[1], types.Real); !okY && okX && !n.Null {
+			// A number stands for a vector of it.
+			y, okY = slices.Repeat([]float64{n.F}, len(x)), true
+		}
 		if !okX || !okY || len(x) != len(y) {
 			return c.null()
 		}

@@ -274,13 +274,13 @@ func decompose(x []float64, seasonality int, trend string, test int, threshold f
 		}
 	}
 	if seasonality > 1 && seasonality <= learn/2 {
-		sum, count := make([]float64, seasonality), make([]float64, seasonality)
+		// The season is the median of each of its places: an outlier does not shift it.
+		places := make([][]float64, seasonality)
 		for i := 0; i < learn; i++ {
-			sum[i%seasonality] += y[i] - p.trend[i]
-			count[i%seasonality]++
+			places[i%seasonality] = append(places[i%seasonality], y[i]-p.trend[i])
 		}
 		for i := range p.seasonal {
-			p.seasonal[i] = sum[i%seasonality] / count[i%seasonality]
+			p.seasonal[i] = median(places[i%seasonality])
 		}
 	}
 	for i := range x {
@@ -472,4 +472,17 @@ func fillLinear(c *Ctx, a []types.Value) types.Value {
 		last = i
 	}
 	return series(x)
+}
+
+// median of a list, which it sorts; 0 of none.
+func median(x []float64) float64 {
+	sort.Float64s(x)
+	n := len(x)
+	switch {
+	case n == 0:
+		return 0
+	case n%2 == 1:
+		return x[n/2]
+	}
+	return (x[n/2-1] + x[n/2]) / 2
 }

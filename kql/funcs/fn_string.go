@@ -24,7 +24,7 @@ func stringFuncs() []entry {
 		{sig: "toupper(source:string) string", doc: "Upper case.", eval: text(strings.ToUpper)},
 		{sig: "strcat(value:any...) string", nulls: true, doc: "Texts joined.", eval: func(c *Ctx, a []types.Value) types.Value { return join("", a) }},
 		{sig: "strcat_delim(delimiter:string, value:any...) string", nulls: true, doc: "Texts joined by a delimiter.", eval: func(c *Ctx, a []types.Value) types.Value { return join(a[0].S, a[1:]) }},
-		{sig: "strcat_array(array:dynamic, delimiter:string) string", nulls: true, doc: "Elements of an array joined by a delimiter.", eval: func(_ *Ctx, a []types.Value) types.Value {
+		{sig: "strcat_array(array:dynamic, delimiter:string) string", nulls: true, alias: []string{"array_strcat"}, doc: "Elements of an array joined by a delimiter.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			arr, _ := a[0].D.([]any)
 			vals := make([]types.Value, len(arr))
 			for i, e := range arr {
@@ -76,7 +76,7 @@ func stringFuncs() []entry {
 		{sig: "trim_end(regex:string, source:string) string", doc: "Trailing matches removed.", eval: trim(false, true)},
 		{sig: "split(source:string, delimiter:string, index:long?) dynamic", doc: "Array of the parts between delimiters; with an index, an array of that part.", eval: split},
 		{sig: "extract(regex:string, group:long, source:string, type:typeof?)", doc: "Group of the first match, as the given type.", nulls: true, eval: extract},
-		{sig: "extract_all(regex:string, groups:any, source:string?) dynamic", doc: "Array of all matches; of arrays when there are several groups.", eval: extractAll},
+		{sig: "extract_all(regex:string, groups:any, source:string?) dynamic", alias: []string{"extractall"}, doc: "Array of all matches; of arrays when there are several groups.", eval: extractAll},
 		{sig: "regex_quote(text:string) string", doc: "Text with the special characters of patterns escaped.", eval: text(regexp.QuoteMeta)},
 		{sig: "isempty(value:any) bool", nulls: true, doc: "Whether a text is empty or a value null.", eval: func(_ *Ctx, a []types.Value) types.Value { return boolean(empty(a[0])) }},
 		{sig: "isnotempty(value:any) bool", alias: []string{"notempty"}, nulls: true, doc: "Whether a text is not empty and a value not null.", eval: func(_ *Ctx, a []types.Value) types.Value { return boolean(!empty(a[0])) }},

@@ -40,7 +40,7 @@ func (c *Ctx) Regexp(pattern string) *regexp.Regexp {
 	if c.regs == nil || len(c.regs) > 1000 {
 		c.regs = map[string]*regexp.Regexp{}
 	}
-	re, err := regexp.Compile(pattern)
+	re, err := regexp.Compile(Pattern(pattern))
 	if err != nil {
 		re = nil
 	}
@@ -167,6 +167,13 @@ func Lookup(name string) (*Func, bool) { f, ok := scalars()[name]; return f, ok 
 func LookupAgg(name string) (agg *Agg, withIf, ok bool) {
 	if a, ok := aggs()[name]; ok {
 		return a, false, true
+	}
+	// The predicates of what is an alias itself.
+	switch name {
+	case "anyif":
+		name = "take_anyif"
+	case "count_distinctif":
+		name = "dcountif"
 	}
 	for _, a := range aggs() {
 		if a.If == name {

@@ -7,6 +7,8 @@ import (
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/bind"
 	"github.com/vedette-edr/vedette/kql/eval"
+	"github.com/vedette-edr/vedette/kql/external"
+	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
 )
@@ -17,6 +19,16 @@ type Data struct {
 	// Rows holds, by physical table, the rows of Physical's columns.
 	Rows     map[string][][]types.Value
 	Physical map[string][]bind.Column
+	// Functions answers the texts of the catalogue's functions; nil means that it has none.
+	Functions func(name string) (string, bool)
+}
+
+// Function implements bind.Library.
+func (d *Data) Function(name string) (string, bool) {
+	if d.Functions == nil {
+		return "", false
+	}
+	return d.Functions(name)
 }
 
 // Table implements bind.Catalog.
@@ -43,11 +55,36 @@ func (d *Data) Add(name string, cols []bind.Column, rows [][]types.Value) {
 }
 
 // Eval is the Engine of package eval.
-type Eval struct{}
+type Eval struct {
+	Places funcs.Places  // for geo_info_from_ip_address; nil for none
+	Files  external.Open // of externaldata; nil for files without rows
+}
 
 // Run implements Engine.
-func (Eval) Run(ctx context.Context, q *kql.Query, d *Data) ([][]types.Value, error) {
-	return eval.Run(ctx, q.Root, d, eval.Limits{})
+func (e Eval) Run(ctx context.Context, q *kql.Query, d *Data) ([][]types.Value, error) {
+	return eval.Run(ctx, q.Root, files{d, e.Files}, eval.Limits{Places: e.Places})
+}
+
+// files answers externaldata, and tables from Data.
+type files struct {
+	*Data
+	open external.Open
+}
+
+// Open implements eval.RowSource.
+func (f files) Open(ctx context.Context, s *plan.Scan) (eval.Rows, error) {
+	if s.External == nil {
+		return f.Data.Open(ctx, s)
+	}
+	if f.open == nil {
+		return eval.Slice(nil), nil
+	}
+	var out [][]types.Value
+	err := external.Read(ctx, s.External, f.open, external.Limits{}, func(row []types.Value) error {
+		out = append(out, s.ExternalRow(row))
+		return nil
+	})
+	return eval.Slice(out), err
 }
 
 // Open implements eval.RowSource.

@@ -6,12 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"testing"
 
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/bind"
 	"github.com/vedette-edr/vedette/kql/types"
 )
+
+// T is what scripts use of a *testing.T. Naming it would link package testing, with its
+// flags, into the programs that run recorded cases.
+type T[S any] interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Run(name string, f func(S)) bool
+}
 
 // RunScript runs a script on an engine, one subtest per query. data may bring tables;
 // the script adds its own. A script is a list of blocks, each ended by an empty line:
@@ -32,7 +41,7 @@ import (
 // Rows are JSON as the hunting API writes values. Without "expect ordered" their order
 // does not count. "expect error KQL0101 1:11" takes the place of columns and rows. The
 // text of a query may hold empty lines.
-func RunScript(t *testing.T, script string, eng Engine, data *Data, now int64) {
+func RunScript[S T[S]](t S, script string, eng Engine, data *Data, now int64) {
 	t.Helper()
 	lines := strings.Split(script, "\n")
 	for i := 0; i < len(lines); i++ {
@@ -57,13 +66,43 @@ func RunScript(t *testing.T, script string, eng Engine, data *Data, now int64) {
 			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != ""; i++ {
 				want = append(want, lines[i])
 			}
-			t.Run(fmt.Sprintf("line_%d", at), func(t *testing.T) {
+			t.Run(fmt.Sprintf("line_%d", at), func(t S) {
 				query(t, strings.Join(text, "\n"), want, eng, data, now)
 			})
 		default:
 			t.Fatalf("line %d: %q begins no block", i+1, line)
 		}
 	}
+}
+
+// Queries answers the queries of a script, each with the tables before it written out, so
+// that it stands alone. Those that are expected to fail are left out.
+func Queries(script string) []string {
+	var out []string
+	tables := ""
+	lines := strings.Split(script, "\n")
+	for i := 0; i < len(lines); i++ {
+		line := strings.TrimSpace(lines[i])
+		switch {
+		case strings.HasPrefix(line, "table "):
+			name, cols, _ := strings.Cut(strings.TrimPrefix(line, "table "), " ")
+			var rows []string
+			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != ""; i++ {
+				rows = append(rows, lines[i])
+			}
+			tables += "let " + name + " = datatable" + cols + "[" + strings.Join(rows, ", ") + "];\n"
+		case line == "query":
+			var text []string
+			for i++; i < len(lines) && lines[i] != "----"; i++ {
+				text = append(text, lines[i])
+			}
+			if i+1 < len(lines) && strings.HasPrefix(lines[i+1], "expect error") {
+				continue
+			}
+			out = append(out, tables+strings.Join(text, "\n"))
+		}
+	}
+	return out
 }
 
 // addTable reads the rows as the values of a datatable.
@@ -88,7 +127,7 @@ func addTable(d *Data, head string, rows []string) error {
 	return nil
 }
 
-func query(t *testing.T, text string, want []string, eng Engine, data *Data, now int64) {
+func query[S T[S]](t S, text string, want []string, eng Engine, data *Data, now int64) {
 	t.Helper()
 	ordered := false
 	if len(want) > 0 && want[0] == "expect ordered" {

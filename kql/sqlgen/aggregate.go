@@ -85,8 +85,31 @@ func (g *gen) multi(it plan.AggItem, filter string) string {
 	if key.t == types.Dynamic {
 		g.unsupported(it.Fn.Name + " of a dynamic")
 	}
+	if key.t == types.String {
+		return it.Fn.Name + "(" + pack + ", " + key.s + ")" + filter
+	}
 	// A group whose every key is null still has a row to show.
+	if low, ok := outermost(it.Fn.Name, key.t); ok {
+		return fmt.Sprintf("%s(%s, coalesce(%s, %s))%s", it.Fn.Name, pack, key.s, low, filter)
+	}
 	return fmt.Sprintf("coalesce(%s(%s, %s)%s, any_value(%s)%s)", it.Fn.Name, pack, key.s, filter, pack, filter)
+}
+
+// outermost is a key that any other one wins over.
+func outermost(fn string, t types.Type) (string, bool) {
+	switch {
+	case t == types.Long || t == types.Datetime || t == types.Timespan:
+		if fn == "arg_min" {
+			return "CAST('9223372036854775807' AS BIGINT)", true
+		}
+		return "CAST('-9223372036854775808' AS BIGINT)", true
+	case t == types.Int:
+		if fn == "arg_min" {
+			return "CAST('2147483647' AS INTEGER)", true
+		}
+		return "CAST('-2147483648' AS INTEGER)", true
+	}
+	return "", false
 }
 
 func (g *gen) agg(it plan.AggItem, filter string, in rel) string {
@@ -145,6 +168,14 @@ func (g *gen) agg(it plan.AggItem, filter string, in rel) string {
 	return ""
 }
 
+// filterOf joins a condition with the FILTER clause of an aggregate.
+func filterOf(cond, filter string) string {
+	if rest, ok := strings.CutPrefix(filter, " FILTER (WHERE "); ok {
+		return " FILTER (WHERE " + cond + " AND (" + rest + ")"
+	}
+	return " FILTER (WHERE " + cond + ")"
+}
+
 // collect writes the aggregates that make arrays, as JSON text.
 func (g *gen) collect(it plan.AggItem, x sx, filter string, in rel) string {
 	limit := ""
@@ -159,15 +190,11 @@ func (g *gen) collect(it plan.AggItem, x sx, filter string, in rel) string {
 	if it.Fn.Name == "make_list_with_nulls" {
 		j = "coalesce(" + j + ", 'null')"
 	}
-	where := " FILTER (WHERE " + j + " IS NOT NULL)"
-	if it.Filter != nil {
-		where = " FILTER (WHERE " + j + " IS NOT NULL AND " + g.pred(it.Filter) + ")"
-	}
 	distinct := ""
 	if it.Fn.Name == "make_set" && len(in.order) == 0 && x.t != types.Dynamic {
 		distinct = "DISTINCT "
 	}
-	list := "list(" + distinct + j + in.orderBy() + ")" + where
+	list := "list(" + distinct + j + in.orderBy() + ")" + filterOf(j+" IS NOT NULL", filter)
 	if it.Fn.Name == "make_list" || it.Fn.Name == "make_list_with_nulls" || distinct != "" {
 		return "'[' || coalesce(array_to_string((" + list + ")" + limit + ", ','), '') || ']'"
 	}

@@ -173,6 +173,31 @@ func (g *gen) convert(x sx, t types.Type) sx {
 	case t == types.Dynamic && x.t == types.String:
 		return g.foreign("parse_json", t, []sx{x})
 	}
+	if x.t == types.Dynamic && x.konst == nil && len(x.s) < maxTwice {
+		if y, ok := g.plainNumber(x, t); ok {
+			return y
+		}
+	}
+	return g.foreignConvert(x, t)
+}
+
+// maxTwice bounds the text of an operand that is written more than once, so that
+// statements cannot grow exponentially.
+const maxTwice = 500
+
+// plainNumber reads JSON text as a number where it is a plain one, in quotes or not, and
+// leaves the rest to the function: numbers are the most of what conversions meet, and a
+// foreign call for each row is slow.
+func (g *gen) plainNumber(x sx, t types.Type) (sx, bool) {
+	pattern := map[types.Type]string{types.Int: `"?-?[0-9]{1,9}"?`, types.Long: `"?-?[0-9]{1,18}"?`, types.Real: `-?[0-9]{1,15}(\.[0-9]{1,15})?`}[t]
+	if pattern == "" {
+		return sx{}, false
+	}
+	return sx{s: fmt.Sprintf("CASE WHEN regexp_full_match(%s, %s) THEN CAST(trim(%s, '\"') AS %s) ELSE %s END",
+		x.s, quote(pattern), x.s, g.d.types(t), g.foreignConvert(x, t).s), t: t, null: true}, true
+}
+
+func (g *gen) foreignConvert(x sx, t types.Type) sx {
 	name := map[types.Type]string{types.Bool: "tobool", types.Int: "toint", types.Long: "tolong", types.Real: "todouble", types.Decimal: "todecimal",
 		types.Datetime: "todatetime", types.Timespan: "totimespan", types.GUID: "toguid", types.Dynamic: "as_dynamic"}[t]
 	return g.foreign(name, t, []sx{x})

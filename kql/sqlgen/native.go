@@ -59,7 +59,7 @@ func (g *gen) native(c *plan.Call, a []sx, pred bool) (sx, bool) {
 				return sx{}, false
 			}
 		case types.Dynamic:
-			if c.T != types.String {
+			if c.T == types.Bool {
 				return sx{}, false
 			}
 		}

@@ -2,6 +2,7 @@ package sqlgen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vedette-edr/vedette/kql/plan"
@@ -18,7 +19,7 @@ func (g *gen) node(n plan.Node) rel {
 		return g.rangeRows(x)
 	case *plan.Filter:
 		in := g.node(x.In)
-		return rel{g.define("SELECT * FROM " + in.name + " WHERE " + g.pred(x.Pred)), in.order}
+		return rel{g.define("SELECT * FROM " + in.name + " WHERE " + g.pred(x.Pred)), in.order, in.empty}
 	case *plan.Project:
 		return g.project(x)
 	case *plan.Aggregate:
@@ -35,7 +36,7 @@ func (g *gen) node(n plan.Node) rel {
 		if x.Sample {
 			by = " ORDER BY random()"
 		}
-		return rel{g.define(fmt.Sprintf("SELECT * FROM %s%s LIMIT %d", in.name, by, x.N)), in.order}
+		return rel{g.define(fmt.Sprintf("SELECT * FROM %s%s LIMIT %d", in.name, by, x.N)), in.order, in.empty}
 	case *plan.MvExpand:
 		return g.mvExpand(x)
 	case *plan.Window:
@@ -65,15 +66,17 @@ func (g *gen) scan(s *plan.Scan) rel {
 	items := func(cols []plan.ScanColumn) []string {
 		var out []string
 		for _, c := range cols {
-			x := sx{s: ident(c.Source), t: c.BaseType, null: true, simple: true}
+			// JSON text that is missing is NULL in any case.
+			x := sx{s: ident(c.Source), t: c.BaseType, null: !src.Filled || c.JSONString, simple: true}
 			if empty || src.Missing[c.Source] {
+				x.null = true
 				x.s = "CAST(NULL AS " + g.d.types(c.BaseType) + ")"
 			}
 			if c.BaseType != c.Type {
 				x = g.convert(x, c.Type)
 			}
 			name := colName(c.ID)
-			g.maybeNull[name] = c.Type == types.String
+			g.maybeNull[name] = c.Type == types.String && x.null
 			out = append(out, x.s+" AS "+name)
 		}
 		return out
@@ -91,7 +94,7 @@ func (g *gen) scan(s *plan.Scan) rel {
 		}
 		name = g.define("SELECT " + sel(out) + " FROM " + name + " WHERE " + g.pred(s.Pred))
 	}
-	return rel{name: name}
+	return rel{name: name, empty: empty}
 }
 
 // files reads Parquet files. Old files may lack a column, and all of them may: a branch
@@ -101,7 +104,11 @@ func (g *gen) files(s *plan.Scan, src Source) string {
 	for i, f := range src.Files {
 		files[i] = quote(f)
 	}
-	read := "read_parquet([" + strings.Join(files, ", ") + "], union_by_name=true)"
+	list := "read_parquet([" + strings.Join(files, ", ") + "]"
+	if src.Uniform {
+		return list + ")"
+	}
+	read := list + ", union_by_name=true)"
 	seen := map[string]bool{}
 	var none []string
 	for _, c := range append(append([]plan.ScanColumn{}, s.Cols...), s.Extra...) {
@@ -145,7 +152,7 @@ func (g *gen) values(v *plan.Values) rel {
 		lines[i] = "(" + strings.Join(append(vals, fmt.Sprint(i)), ", ") + ")"
 	}
 	sql := "SELECT * FROM (VALUES " + strings.Join(lines, ", ") + ") v(" + strings.Join(append(cols, ord), ", ") + ")"
-	return rel{g.define(sql), []term{{col: ord}}}
+	return rel{g.define(sql), []term{{col: ord}}, false}
 }
 
 // maxRange bounds the rows of one range operator.
@@ -162,9 +169,9 @@ func (g *gen) rangeRows(r *plan.Range) rel {
 	}
 	ord := []term{{col: name, desc: r.Step.Float() < 0}}
 	if r.Col.Type == types.Real {
-		return rel{g.define(fmt.Sprintf("SELECT %s + %s * i AS %s FROM generate_series(0, %d) s(i)", g.literal(r.From), g.literal(r.Step), name, int64(n+1e-9))), ord}
+		return rel{g.define(fmt.Sprintf("SELECT %s + %s * i AS %s FROM generate_series(0, %d) s(i)", g.literal(r.From), g.literal(r.Step), name, int64(n+1e-9))), ord, false}
 	}
-	return rel{g.define(fmt.Sprintf("SELECT CAST(i AS %s) AS %s FROM generate_series(%s, %s, %s) s(i)", g.d.types(r.Col.Type), name, g.literal(r.From), g.literal(r.To), g.literal(r.Step))), ord}
+	return rel{g.define(fmt.Sprintf("SELECT CAST(i AS %s) AS %s FROM generate_series(%s, %s, %s) s(i)", g.d.types(r.Col.Type), name, g.literal(r.From), g.literal(r.To), g.literal(r.Step))), ord, false}
 }
 
 func (g *gen) project(p *plan.Project) rel {
@@ -183,7 +190,7 @@ func (g *gen) project(p *plan.Project) rel {
 		}
 	}
 	out = append(out, in.keep(have)...)
-	return rel{g.define("SELECT " + sel(out) + " FROM " + in.name), in.order}
+	return rel{g.define("SELECT " + sel(out) + " FROM " + in.name), in.order, in.empty}
 }
 
 func (g *gen) join(j *plan.Join) rel {
@@ -227,10 +234,23 @@ func (g *gen) join(j *plan.Join) rel {
 	return rel{name: g.define("SELECT " + sel(out) + " FROM " + lname + " " + verb + " " + rname + " ON " + cond)}
 }
 
+// maxChain is how many tables are united in one go.
+const maxChain = 100
+
 func (g *gen) union(u *plan.Union) rel {
 	var parts []string
-	for _, in := range u.Ins {
+	// Legs of tables without files are left out: planning dozens of them, each of dozens of
+	// columns, takes DuckDB seconds. One stays, because a union has columns.
+	full, none := 0, true
+	for i, in := range u.Ins {
+		had, size := len(g.with), g.size
 		r := g.node(in)
+		if r.empty && (full > 0 || i+1 < len(u.Ins)) {
+			g.with, g.size = g.with[:had], size
+			continue
+		}
+		full++
+		none = none && r.empty
 		var out []string
 		for i, c := range in.Columns() {
 			name := colName(u.Cols[i].ID)
@@ -239,7 +259,15 @@ func (g *gen) union(u *plan.Union) rel {
 		}
 		parts = append(parts, "SELECT "+sel(out)+" FROM "+r.name)
 	}
-	return rel{name: g.define(strings.Join(parts, " UNION ALL "))}
+	// The database reads a chain of unions as a tree as deep as it is long.
+	for len(parts) > maxChain {
+		var groups []string
+		for list := range slices.Chunk(parts, maxChain) {
+			groups = append(groups, "SELECT * FROM "+g.define(strings.Join(list, " UNION ALL ")))
+		}
+		parts = groups
+	}
+	return rel{name: g.define(strings.Join(parts, " UNION ALL ")), empty: none}
 }
 
 func (g *gen) sort(s *plan.Sort) rel {
@@ -260,7 +288,7 @@ func (g *gen) sort(s *plan.Sort) rel {
 	}
 	// Ties keep the order they had.
 	order = append(order, in.order...)
-	return rel{g.define("SELECT *, " + strings.Join(extra, ", ") + " FROM " + in.name), order}
+	return rel{g.define("SELECT *, " + strings.Join(extra, ", ") + " FROM " + in.name), order, in.empty}
 }
 
 func (g *gen) mvExpand(m *plan.MvExpand) rel {
@@ -298,7 +326,7 @@ func (g *gen) mvExpand(m *plan.MvExpand) rel {
 	if _, single := m.In.(*plan.Values); single && len(order) == 0 {
 		order = []term{{col: pos}}
 	}
-	return rel{g.define("SELECT " + sel(out) + " FROM " + b), order}
+	return rel{g.define("SELECT " + sel(out) + " FROM " + b), order, in.empty}
 }
 
 func (g *gen) window(w *plan.Window) rel {

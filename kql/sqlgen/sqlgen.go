@@ -33,6 +33,12 @@ type Source struct {
 	Relation string
 	// Missing names columns that no file has; they read as null.
 	Missing map[string]bool
+	// Uniform says that every file has every column that is not Missing, so that no file
+	// need be looked into before the statement is planned.
+	Uniform bool
+	// Filled says that no text that is there is NULL. Reading such columns bare lets the
+	// database work on its dictionaries instead of every row.
+	Filled bool
 }
 
 // Generate writes root as SQL for DuckDB. The statement's columns are those answered, in
@@ -112,6 +118,8 @@ func (g *gen) statement(root plan.Node) (sql string, err error) {
 type rel struct {
 	name  string
 	order []term
+	// empty says that there can be no rows, because there is no file of any.
+	empty bool
 }
 
 type term struct {

@@ -74,6 +74,7 @@ type (
 	WordOp struct {
 		Span
 		Kw string
+		As *Ident // of count as Name, or nil
 	}
 	// AsOp names the pipeline so far.
 	AsOp struct {

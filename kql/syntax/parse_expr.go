@@ -174,7 +174,7 @@ func (p *parser) postfix(x Expr) Expr {
 			}
 			x = &Member{X: x, Name: p.name()}
 			x.(*Member).Span = p.from(off)
-		case t.is("[") && t.Off == p.toks[max(p.i-1, 0)].End:
+		case t.is("["):
 			p.advance()
 			i := p.expression()
 			p.expect("]")

@@ -1,7 +1,7 @@
 package syntax
 
 // operatorNames lists the tabular operators for suggestions.
-var operatorNames = []string{"where", "filter", "extend", "project", "project-away", "project-keep", "project-rename", "project-reorder",
+var operatorNames = []string{"where", "filter", "extend", "project", "project-away", "project-by-names", "project-keep", "project-rename", "project-reorder",
 	"summarize", "join", "lookup", "union", "sort", "order", "top", "take", "limit", "sample", "sample-distinct", "distinct", "count",
 	"getschema", "consume", "as", "mv-expand", "mv-apply", "parse", "parse-where", "parse-kv", "render", "evaluate", "invoke", "print",
 	"range", "search", "find", "serialize", "make-series", "top-nested", "partition", "scan", "fork", "facet", "reduce"}
@@ -36,7 +36,8 @@ func (p *parser) operator() Operator {
 	kw, sp := p.opName()
 	switch kw {
 	case "where", "filter":
-		x := p.expression()
+		// Kusto's grammar has a name before the predicate; it means nothing.
+		x := p.named()
 		return &WhereOp{Span: p.from(off), Kw: kw, Pred: x}
 	case "extend", "serialize":
 		o := &ExtendOp{Kw: kw}
@@ -48,6 +49,9 @@ func (p *parser) operator() Operator {
 		return o
 	case "project", "project-away", "project-keep", "project-rename", "project-reorder", "distinct":
 		return p.project(off, kw)
+	case "project-by-names":
+		items := p.list(p.expression)
+		return &ProjectOp{Span: p.from(off), Kw: kw, Items: items}
 	case "summarize":
 		return p.summarize(off)
 	case "join", "lookup":
@@ -80,7 +84,12 @@ func (p *parser) operator() Operator {
 		return o
 	case "count", "getschema", "consume":
 		p.properties(true)
-		return &WordOp{Span: p.from(off), Kw: kw}
+		o := &WordOp{Kw: kw}
+		if kw == "count" && p.acceptWord("as") {
+			o.As = p.name()
+		}
+		o.Span = p.from(off)
+		return o
 	case "as":
 		o := &AsOp{Props: p.properties(true), Name: p.name()}
 		o.Span = p.from(off)
@@ -137,7 +146,11 @@ func (p *parser) operator() Operator {
 			o.Tables = p.list(p.tableRef)
 			p.expect(")")
 		}
-		o.Pred = p.expression()
+		if p.tok().is("*") && p.starAlone() {
+			p.advance()
+		} else {
+			o.Pred = p.expression()
+		}
 		o.Span = p.from(off)
 		return o
 	case "find":
@@ -202,6 +215,13 @@ func (p *parser) operator() Operator {
 	e.Suggestion = near(kw, operatorNames)
 	p.errs = append(p.errs, e)
 	panic(bail{})
+}
+
+// starAlone reports whether the * here stands for every row, and not for every column of
+// a comparison.
+func (p *parser) starAlone() bool {
+	n := p.peek(1)
+	return n.kind == tEOF || n.is("|") || n.is(";") || n.is(")") || n.is("}")
 }
 
 // atEnd reports whether the operator's text is over.

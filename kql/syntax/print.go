@@ -298,6 +298,10 @@ func (w *printer) operator(o Operator) {
 		w.put("sample-distinct ", x.N, " of ", x.Of)
 	case *WordOp:
 		w.put(x.Kw)
+		if x.As != nil {
+			w.put(" as ")
+			w.put(x.As)
+		}
 	case *AsOp:
 		w.put("as ")
 		w.leading(x.Props)
@@ -387,7 +391,11 @@ func (w *printer) rareOperator(o Operator) {
 		if len(x.Tables) > 0 {
 			w.put("in (", x.Tables, ") ")
 		}
-		w.put(x.Pred)
+		if x.Pred == nil {
+			w.put("*")
+		} else {
+			w.put(x.Pred)
+		}
 	case *FindOp:
 		w.put("find ")
 		w.leading(x.Props)

@@ -96,11 +96,11 @@ func Common(a, b Type) (Type, bool) {
 		return a, true
 	}
 	if a.Numeric() && b.Numeric() {
-		if a == Real || b == Real {
-			return Real, true
-		}
 		if a == Decimal || b == Decimal {
 			return Decimal, true
+		}
+		if a == Real || b == Real {
+			return Real, true
 		}
 		return Long, true
 	}

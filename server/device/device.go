@@ -46,7 +46,15 @@ type Device struct {
 	Value        Value
 	Group        int64  // device group; 0 for none. Config.Groups decides it
 	Regrouped    uint64 // counts the changes of Group that changed which indicators it needs
+	Exposure     string // the published exposureLevel: None, Low, Medium, High; "" when it was not assessed
+	Risk         Risk   `json:"-"` // kept by the store as alerts change; a change of it here is not kept
 }
+
+// Risk is the published riskScore: the highest severity of the device's unresolved alerts.
+type Risk string
+
+// NoRisk is the risk of a device without unresolved alerts.
+const NoRisk Risk = "None"
 
 // Certificate is one certificate that was issued to a device.
 type Certificate struct {
@@ -117,9 +125,7 @@ const (
 )
 
 // Health derives the device's state at now. A device that is merely switched off stays
-// Active for a week, as in the published service. Impaired is a device whose telemetry
-// and reports do not both arrive: one of them works and the other is overdue, or what it
-// spooled is older than it should be.
+// as it was for a week, as in the published service.
 func (d *Device) Health(now time.Time) Health {
 	switch {
 	case d.LastSeen.IsZero():
@@ -127,15 +133,35 @@ func (d *Device) Health(now time.Time) Health {
 	case now.Sub(d.LastSeen) > inactiveAfter:
 		return Inactive
 	}
-	base := d.LastReport
-	impaired := d.LastData.Sub(base) > quietAfter ||
-		!d.Spool.Oldest.IsZero() && base.Sub(d.Spool.Oldest) > quietAfter
-	since := d.LastData
+	return d.Signs().Health()
+}
+
+// Signs is what the health of a device that is seen is derived from. It does not depend on
+// the time, so that stores can keep what Health makes of it.
+type Signs struct {
+	First  time.Time // enrolment
+	Report time.Time // last heartbeat
+	Data   time.Time // last telemetry
+	Oldest time.Time // of what the spool holds
+	Blind  bool      // no sensor works
+}
+
+// Signs returns the device's.
+func (d *Device) Signs() Signs {
+	blind := len(d.Facilities) > 0 && !slices.ContainsFunc(d.Facilities, func(f Facility) bool { return f.sees() && f.State != "missing" })
+	return Signs{First: d.FirstSeen, Report: d.LastReport, Data: d.LastData, Oldest: d.Spool.Oldest, Blind: blind}
+}
+
+// Health is one of Active, Impaired, NoSensorData and NoSensorDataImpaired. Impaired is a
+// device whose telemetry and reports do not both arrive: one of them works and the other
+// is overdue, or what it spooled is older than it should be.
+func (s Signs) Health() Health {
+	impaired := s.Data.Sub(s.Report) > quietAfter || !s.Oldest.IsZero() && s.Report.Sub(s.Oldest) > quietAfter
+	since := s.Data
 	if since.IsZero() {
-		since = d.FirstSeen
+		since = s.First
 	}
-	blind := base.Sub(since) > noDataAfter || len(d.Facilities) > 0 && !slices.ContainsFunc(d.Facilities,
-		func(f Facility) bool { return f.sees() && f.State != "missing" })
+	blind := s.Report.Sub(since) > noDataAfter || s.Blind
 	switch {
 	case blind && impaired:
 		return NoSensorDataImpaired

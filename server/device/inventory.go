@@ -3,6 +3,7 @@ package device
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -36,6 +37,7 @@ type Inventory struct {
 	Users        []User      `json:"loggedOnUsers,omitempty"`
 	DNS          []string    `json:"dnsServers,omitempty"`
 	Gateways     []string    `json:"gateways,omitempty"`
+	AadDeviceID  string      `json:"aadDeviceId,omitempty"` // GUID in the directory it joined, lower case; "" for none
 }
 
 // Interface is one network interface of a device.
@@ -55,6 +57,8 @@ type User struct {
 	SID    string `json:"sid,omitempty"`
 }
 
+var guid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 func (v *Inventory) check() error {
 	texts := []struct{ name, s string }{
 		{"hostname", v.Hostname}, {"fqdn", v.FQDN}, {"fingerprint.machineId", v.MachineID}, {"bootId", v.BootID},
@@ -69,6 +73,9 @@ func (v *Inventory) check() error {
 	}
 	if len(v.Interfaces) > maxItems || len(v.Users) > maxItems || len(v.DNS) > maxItems || len(v.Gateways) > maxItems {
 		return fmt.Errorf("a list has more than %d items", maxItems)
+	}
+	if v.AadDeviceID != "" && !guid.MatchString(v.AadDeviceID) {
+		return fmt.Errorf("aadDeviceId is no GUID")
 	}
 	for i, n := range v.Interfaces {
 		if len(n.Name) > maxText || len(n.MAC) > maxText || len(n.Type) > maxText || len(n.Status) > maxText {
@@ -160,6 +167,32 @@ func (n *Interface) Prefixes() []netip.Prefix {
 	for _, s := range n.Addresses {
 		if p, err := netip.ParsePrefix(s); err == nil {
 			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Address is one address of an interface, as it is published.
+type Address struct {
+	IP     netip.Addr
+	MAC    string // 12 upper-case hexadecimal digits; "" when it is not known
+	Type   string
+	Status string
+}
+
+var noSeparators = strings.NewReplacer(":", "", "-", "", ".", "")
+
+// Addresses lists the addresses of every interface.
+func (v *Inventory) Addresses() []Address {
+	var out []Address
+	for i := range v.Interfaces {
+		n := &v.Interfaces[i]
+		kind := n.Type
+		if kind == "Loopback" {
+			kind = "SoftwareLoopback"
+		}
+		for _, p := range n.Prefixes() {
+			out = append(out, Address{IP: p.Addr().Unmap(), MAC: strings.ToUpper(noSeparators.Replace(n.MAC)), Type: kind, Status: n.Status})
 		}
 	}
 	return out

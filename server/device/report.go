@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/vedette-edr/vedette/server/errs"
@@ -50,6 +51,7 @@ type report struct {
 	Fingerprint struct {
 		MachineID string `json:"machineId"`
 	} `json:"fingerprint"`
+	AadDeviceID string `json:"aadDeviceId"`
 }
 
 // ParseInventory reads an agent's report. Everything in it is untrusted: an error is
@@ -84,6 +86,7 @@ func (r *report) inventory() Inventory {
 		Platform: r.OS.Platform, Distribution: r.OS.Distribution, Version: r.OS.Version, VersionInfo: r.OS.VersionInfo,
 		Build: r.OS.Build, Architecture: r.OS.Architecture, Processor: r.OS.Processor, Kernel: r.OS.Kernel,
 		Vendor: r.Hardware.Vendor, Model: r.Hardware.Model, DNS: r.DNS,
+		AadDeviceID: strings.ToLower(r.AadDeviceID),
 	}
 	for _, u := range r.LoggedOn {
 		v.Users = append(v.Users, User{Name: u.Name, Domain: u.Domain, SID: u.SID})

@@ -3,7 +3,6 @@ package device
 import (
 	"context"
 	"io"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -21,10 +20,6 @@ const (
 	MaxTags     = 100 // tags of one device
 	MaxTagBatch = 500 // devices of one call
 )
-
-// findWindow is how far from the given time a device must have been seen to be found by
-// address, as published for findbyip.
-const findWindow = 15 * time.Minute
 
 // Config is what a Service needs.
 type Config struct {
@@ -68,23 +63,6 @@ func (s *Service) FindByName(ctx context.Context, tenant ident.TenantID, name st
 		return nil, errs.New("device.FindByName", errs.Invalid, errs.InvalidInput, "the device's name is empty or too long")
 	}
 	return s.List(ctx, tenant, Query{Name: name})
-}
-
-// FindByIP returns the devices that had the address and were seen within 15 minutes of at.
-func (s *Service) FindByIP(ctx context.Context, tenant ident.TenantID, ip string, at time.Time) ([]*Device, error) {
-	const op = "device.FindByIP"
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidIPAddress, "%q is not an IP address", clip(ip))
-	}
-	if s.now().Sub(at) > 30*24*time.Hour {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the timestamp is older than 30 days")
-	}
-	ds, err := s.store.List(ctx, tenant, Query{IP: a.Unmap().String(), SeenSince: at.Add(-findWindow)})
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	return slices.DeleteFunc(ds, func(d *Device) bool { return d.FirstSeen.After(at.Add(findWindow)) }), nil
 }
 
 // TagChange says what becomes of a tag.
@@ -181,6 +159,21 @@ func (s *Service) update(ctx context.Context, tenant ident.TenantID, id ident.De
 		s.moved.Publish(Moved{Tenant: tenant, Devices: []ident.DeviceID{id}})
 	}
 	return d, err
+}
+
+// Expose notes how exposed devices are: the exposureLevel of each, "" for one that is not
+// assessed. A device that is gone is passed over.
+func (s *Service) Expose(ctx context.Context, tenant ident.TenantID, levels map[ident.DeviceID]string) error {
+	for id, level := range levels {
+		_, err := s.update(ctx, tenant, id, func(d *Device) error {
+			d.Exposure = level
+			return nil
+		})
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return errs.Wrap("device.Expose", err)
+		}
+	}
+	return nil
 }
 
 func (s *Service) groupOf(d *Device) int64 {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -26,6 +27,10 @@ type Store interface {
 	Update(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, change func(*Device) error) (*Device, error)
 	// List returns the devices of a tenant that match q, ordered by id.
 	List(ctx context.Context, tenant ident.TenantID, q Query) ([]*Device, error)
+	// Find returns a page of those devices of base, whose Limit and After do not count, that
+	// match q, which uses Stored; ordered by id, or by lastSeen or firstSeen with the newest
+	// first when q bounds that, unless q orders otherwise.
+	Find(ctx context.Context, tenant ident.TenantID, base Query, q filter.Query) (filter.Page[*Device], error)
 	// Touch records many contacts in one transaction. Times only move forward; a device
 	// that is not there is passed over.
 	Touch(ctx context.Context, contacts []Contact) error

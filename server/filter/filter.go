@@ -16,7 +16,7 @@ import (
 // Type is the type of a field.
 type Type uint8
 
-// The types of field. A List is a list of strings, reached with Any.
+// The types of field. A List is a list of strings or of objects, reached with Any.
 const (
 	String Type = iota
 	Int
@@ -28,8 +28,23 @@ const (
 
 // Field is one property that may be filtered or ordered by.
 type Field struct {
-	Name string // as the noun's store knows it, camelCase
+	Name string // as the noun's store knows it, camelCase; a member of an object is object/member
 	Type Type
+	Elem *Schema // the fields of the objects that a List holds; nil for a list of strings
+	// Fluid is a property that is made at the time of the request: it can be filtered by
+	// and not ordered by.
+	Fluid bool
+}
+
+// Element is what the predicate of an Any calls the elements of a list of strings.
+var Element = Field{Name: "$it", Type: String}
+
+// Elements returns the fields that the predicate of an Any over f may name.
+func (f Field) Elements() Schema {
+	if f.Elem != nil {
+		return *f.Elem
+	}
+	return Schema{Element}
 }
 
 // Schema is the fields of one noun. Names are found without regard to case, as the
@@ -68,9 +83,39 @@ type Value struct {
 	Null bool
 	S    string
 	N    int64
-	F    float64
 	T    time.Time
 	B    bool
+	F    float64
+}
+
+// Fn is what a comparison does to the field first.
+type Fn uint8
+
+// The functions. Length takes a String, Count a List, IndexOf a String and a text; the
+// others take a Time, in UTC. All of them give an Int, and null for null but for Count,
+// which is 0 then.
+const (
+	Plain Fn = iota
+	Length
+	IndexOf // of the first occurrence, without regard to case, in characters from 0; -1 for none
+	Count
+	Year
+	Month
+	Day
+	Hour
+	Minute
+	Second
+)
+
+// takes returns the type that the function is applied to.
+func (f Fn) takes() Type {
+	switch f {
+	case Length, IndexOf:
+		return String
+	case Count:
+		return List
+	}
+	return Time
 }
 
 // Expr is a predicate: And, Or, Not, Compare, In or Any.
@@ -85,9 +130,12 @@ type Or []Expr
 // Not holds when Term does not.
 type Not struct{ Term Expr }
 
-// Compare relates a field to a literal. Against null only Eq and Ne are meaningful.
+// Compare relates a field, or what a function makes of it, to a literal. Against null only
+// Eq and Ne are meaningful.
 type Compare struct {
 	Field Field
+	Fn    Fn
+	Arg   string // of IndexOf
 	Op    Op
 	Value Value
 }
@@ -98,12 +146,16 @@ type In struct {
 	Values []Value
 }
 
-// Any holds when some element of a List field relates to the value as Op says.
+// Any holds when Where holds for some element of a List field; a nil Where holds for every
+// element. Where names the fields of Field.Elements.
 type Any struct {
 	Field Field
-	Op    Op
-	Value Value
+	Where Expr
 }
+
+// All holds when Where holds for every element of a List field, as it does when there is
+// none.
+func All(f Field, where Expr) Expr { return Not{Any{Field: f, Where: Not{where}}} }
 
 func (And) expr()     {}
 func (Or) expr()      {}
@@ -126,6 +178,9 @@ type Query struct {
 	Top   int  // rows at most; 0 for the noun's page size
 	Skip  int  // rows passed over
 	Count bool // Page.Total is wanted
+	// After is the Next of the page before, asked for with the same Where and Order: the
+	// list goes on behind it, whatever was added meanwhile. Skip does not count then.
+	After string
 }
 
 // Page is one page of a list.
@@ -133,6 +188,9 @@ type Page[T any] struct {
 	Items []T
 	Total int64 // rows that match in all; -1 unless Query.Count was set
 	More  bool  // rows follow after these
+	// Next is for Query.After; "" when nothing follows, or when the list is one that is
+	// gone on with by Skip.
+	Next string
 }
 
 // Bounds on what a caller may ask of a store.
@@ -166,15 +224,24 @@ func check(s Schema, e Expr, depth int, terms *int) error {
 	case Not:
 		return check(s, e.Term, depth+1, terms)
 	case Compare:
-		return checkCompare(s, e.Field, e.Op, e.Value, false)
+		return checkCompare(s, e)
 	case Any:
-		return checkCompare(s, e.Field, e.Op, e.Value, true)
+		if err := find(s, e.Field); err != nil {
+			return err
+		}
+		if e.Field.Type != List {
+			return errs.New(op, errs.Invalid, errs.ODataError, "%s: any and all take a collection", e.Field.Name)
+		}
+		if e.Where == nil {
+			return nil
+		}
+		return check(e.Field.Elements(), e.Where, depth+1, terms)
 	case In:
 		if len(e.Values) > MaxValues {
 			return errs.New(op, errs.Invalid, errs.ODataError, "%s: %d values in a list, at most %d", e.Field.Name, len(e.Values), MaxValues)
 		}
 		for _, v := range e.Values {
-			if err := checkCompare(s, e.Field, Eq, v, false); err != nil {
+			if err := checkCompare(s, Compare{Field: e.Field, Value: v}); err != nil {
 				return err
 			}
 		}
@@ -192,18 +259,27 @@ func checkAll(s Schema, es []Expr, depth int, terms *int) error {
 	return nil
 }
 
-func checkCompare(s Schema, f Field, o Op, v Value, any bool) error {
-	const op = "filter.Check"
-	got, ok := s.Find(f.Name)
-	if !ok || got != f {
-		return errs.New(op, errs.Invalid, errs.ODataError, "cannot filter by %q", f.Name)
+func find(s Schema, f Field) error {
+	if got, ok := s.Find(f.Name); !ok || got != f {
+		return errs.New("filter.Check", errs.Invalid, errs.ODataError, "cannot filter by %q", f.Name)
 	}
-	if any != (f.Type == List) {
-		return errs.New(op, errs.Invalid, errs.ODataError, "%s: a collection is filtered with any(), a single value without", f.Name)
+	return nil
+}
+
+func checkCompare(s Schema, e Compare) error {
+	const op = "filter.Check"
+	f, o, v := e.Field, e.Op, e.Value
+	if err := find(s, f); err != nil {
+		return err
 	}
 	want := f.Type
-	if any {
-		want = String
+	if e.Fn != Plain {
+		if e.Fn > Second || e.Fn.takes() != f.Type {
+			return errs.New(op, errs.Invalid, errs.ODataError, "%s: the function does not apply to a property of this type", f.Name)
+		}
+		want = Int
+	} else if f.Type == List {
+		return errs.New(op, errs.Invalid, errs.ODataError, "%s: a collection is filtered with any() or all(), a single value without", f.Name)
 	}
 	if v.Null {
 		if o != Eq && o != Ne {

@@ -39,12 +39,18 @@ type Devices interface {
 	Cloned(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, incarnation uint64) error
 }
 
+// Groups names the device groups.
+type Groups interface {
+	Label(tenant ident.TenantID, id int64) string
+}
+
 // Config is what a Pipeline needs. Members marked so may be left out.
 type Config struct {
 	Appender telemetry.Appender
 	Detector detect.Detector
 	Alerts   Alerts
 	Devices  Devices
+	Groups   Groups                // nil: rows name no device group
 	Metrics  prometheus.Registerer // nil for none
 	Clock    func() time.Time      // nil for time.Now
 	Limits   wire.Limits           // tighter than the format's own; the zero value is those

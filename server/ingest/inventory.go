@@ -16,7 +16,7 @@ import (
 func (p *Pipeline) Inventory(ctx context.Context, d *device.Device) error {
 	const op = "ingest.Inventory"
 	now := p.cfg.Clock().UTC()
-	if err := p.cfg.Appender.AppendRows(ctx, d.Tenant, "DeviceInfo", []telemetry.Row{info(d, now)}); err != nil {
+	if err := p.cfg.Appender.AppendRows(ctx, d.Tenant, "DeviceInfo", []telemetry.Row{p.info(d, now)}); err != nil {
 		return errs.Wrap(op, err)
 	}
 	rows := interfaces(d, now)
@@ -39,7 +39,7 @@ var states = map[device.Health]string{
 	device.NoSensorData: "No sensor data", device.NoSensorDataImpaired: "Impaired communications",
 }
 
-func info(d *device.Device, now time.Time) telemetry.Row {
+func (p *Pipeline) info(d *device.Device, now time.Time) telemetry.Row {
 	v := &d.Inventory
 	type user struct{ UserName, DomainName, Sid string }
 	users := []user{}
@@ -54,6 +54,9 @@ func info(d *device.Device, now time.Time) telemetry.Row {
 		"SensorHealthState": states[d.Health(now)], "DeviceManualTags": text(d.Tags), "AssetValue": string(d.Value),
 	} {
 		r[name] = event.Str(s)
+	}
+	if p.cfg.Groups != nil {
+		r["MachineGroup"] = event.Str(p.cfg.Groups.Label(d.Tenant, d.Group))
 	}
 	if v.Build != 0 {
 		r["OSBuild"] = event.Num(v.Build)

@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -24,24 +26,46 @@ var _ device.Store = Devices{}
 // Devices returns the store of devices.
 func (s *Store) Devices() Devices { return Devices{s} }
 
-const deviceSelect = "SELECT doc, seen, data, skew, external_ip, grp, regrouped FROM device WHERE "
+// deviceCells is what scanDevice reads.
+const deviceCells = "doc, seen, data, skew, external_ip, grp, regrouped, risk"
 
-// deviceTable is what scope needs to know of devices.
-var deviceTable = table{name: "device", what: "device", scope: "device.grp IN " + groups}
+const deviceSelect = "SELECT " + deviceCells + " FROM device WHERE "
 
-// scanDevice reads a row of deviceSelect; the columns overrule the document.
+var deviceTable = table{
+	name: "device", what: "device", schema: device.Stored, key: "id", order: "id", cells: deviceCells,
+	scope:  "device.grp IN " + groups,
+	clocks: []string{"lastSeen", "firstSeen"}, solid: []string{"id"},
+	columns: columns{
+		"id": "id", "computerDnsName": "name", "version": "version", "deviceValue": "value", "aadDeviceId": "aad",
+		"firstSeen": "first", "lastSeen": "seen", "exposureLevel": "exposure", "onboardingStatus": "lower('onboarded')",
+		"lastIpAddress": "last_ip", "lastExternalIpAddress": "nullif(external_ip, '')", "osPlatform": "platform", "osBuild": "build",
+		"agentVersion": "agent", "riskScore": "risk", "rbacGroupId": "grp", "state": "state",
+	},
+	lists: map[string]rows{
+		"machineTags": {table: "device_tag", owner: "device", columns: columns{filter.Element.Name: "tag"}},
+		"ipAddresses": {table: "device_address", owner: "device", columns: columns{
+			"ipAddress": "ip", "macAddress": "mac", "type": "type", "operationalStatus": "status"}},
+	},
+}
+
+// risks are the published spellings of the column risk.
+var risks = map[string]device.Risk{
+	"none": device.NoRisk, "informational": "Informational", "low": "Low", "medium": "Medium", "high": "High",
+}
+
+// scanDevice reads a row of deviceCells; the columns overrule the document.
 func scanDevice(scan func(...any) error) (*device.Device, error) {
-	var doc, ip string
+	var doc, ip, risk string
 	var seen, data *int64
 	var skew, group, regrouped int64
-	if err := scan(&doc, &seen, &data, &skew, &ip, &group, &regrouped); err != nil {
+	if err := scan(&doc, &seen, &data, &skew, &ip, &group, &regrouped, &risk); err != nil {
 		return nil, err
 	}
 	d, err := decode[device.Device](doc)
 	if err != nil {
 		return nil, err
 	}
-	d.LastSeen, d.LastData, d.Offset, d.ExternalIP = instant(seen), instant(data), time.Duration(skew), ip
+	d.LastSeen, d.LastData, d.Offset, d.ExternalIP, d.Risk = instant(seen), instant(data), time.Duration(skew), ip, risks[risk]
 	d.Group, d.Regrouped = group, uint64(regrouped)
 	return d, nil
 }
@@ -54,12 +78,15 @@ func oneDevice(ctx context.Context, q querier, where string, args ...any) (*devi
 	return d, err
 }
 
-// deviceColumns are the values from name on, in the order of the statements.
+// deviceForm numbers what deviceColumns, deviceTags and deviceAddresses write. A row of
+// another form was written by another release, and is written anew when the store opens.
+const deviceForm = 1
+
+const deviceNames = "form, name, label, fingerprint, seen, data, skew, external_ip, state, reported, first, oldest, blind, exposure, " +
+	"value, grp, regrouped, platform, distribution, version, build, agent, aad, last_ip, tags, doc"
+
+// deviceColumns are the values of deviceNames.
 func deviceColumns(d *device.Device) ([]any, error) {
-	ips, err := list(addresses(d), func(s string) string { return s })
-	if err != nil {
-		return nil, err
-	}
 	tags, err := list(d.Tags, func(s string) string { return s })
 	if err != nil {
 		return nil, err
@@ -69,27 +96,118 @@ func deviceColumns(d *device.Device) ([]any, error) {
 		return nil, err
 	}
 	label, _, _ := strings.Cut(d.Name, ".")
+	v, s := &d.Inventory, d.Signs()
 	return []any{
-		text(d.Name), text(label), hex.EncodeToString(d.Fingerprint[:]), stamp(d.LastSeen), stamp(d.LastData),
-		int64(d.Offset), d.ExternalIP, ips, tags, text(d.Platform), text(d.Inventory.Distribution), d.Group, doc,
+		deviceForm, text(d.Name), text(label), hex.EncodeToString(d.Fingerprint[:]), stamp(d.LastSeen), stamp(d.LastData),
+		int64(d.Offset), d.ExternalIP, text(string(s.Health())), stamp(s.Report), stamp(s.First), stamp(s.Oldest), flag(s.Blind),
+		text(d.Exposure), text(string(d.Value)), d.Group, int64(d.Regrouped), text(d.Platform), text(v.Distribution), text(v.Version),
+		number(v.Build), text(d.AgentVersion), text(v.AadDeviceID), text(canonicalIP(d.LastIP)), tags, doc,
 	}, nil
 }
 
-// addresses lists what device.Device.HasIP looks through, but for the external address,
-// which has a column of its own.
-func addresses(d *device.Device) []string {
-	var out []string
-	for _, n := range d.Inventory.Interfaces {
-		for _, p := range n.Addresses {
-			if q, err := netip.ParsePrefix(p); err == nil {
-				out = append(out, q.Addr().Unmap().String())
+// canonicalIP is the text that addresses are looked up by; what is no address stays.
+func canonicalIP(s string) string {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Unmap().String()
+	}
+	return s
+}
+
+// elements is the rows that a device has in tables of their own.
+type elements struct {
+	tags      []string
+	addresses [][4]string // address, MAC, type, status
+}
+
+func elementsOf(d *device.Device) elements {
+	e := elements{tags: d.Tags}
+	for _, a := range d.Inventory.Addresses() {
+		e.addresses = append(e.addresses, [4]string{a.IP.String(), a.MAC, a.Type, a.Status})
+	}
+	return e
+}
+
+// writeElements brings the rows from what they were to what they are to be. Most changes
+// of a device, such as its heartbeats, leave them as they are.
+func writeElements(ctx context.Context, q querier, d *device.Device, was, are elements) error {
+	tenant, id := string(d.Tenant), string(d.ID)
+	if !slices.Equal(was.tags, are.tags) {
+		if _, err := q.ExecContext(ctx, "DELETE FROM device_tag WHERE tenant = ? AND device = ?", tenant, id); err != nil {
+			return err
+		}
+		for _, tag := range are.tags {
+			if _, err := q.ExecContext(ctx, "INSERT INTO device_tag (tenant, device, exact, tag) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+				tenant, id, tag, fold(tag)); err != nil {
+				return err
 			}
 		}
 	}
-	if a, err := netip.ParseAddr(d.LastIP); err == nil {
-		out = append(out, a.Unmap().String())
+	if slices.Equal(was.addresses, are.addresses) {
+		return nil
 	}
-	return out
+	if _, err := q.ExecContext(ctx, "DELETE FROM device_address WHERE tenant = ? AND device = ?", tenant, id); err != nil {
+		return err
+	}
+	for n, a := range are.addresses {
+		if _, err := q.ExecContext(ctx, "INSERT INTO device_address (tenant, device, n, ip, mac, type, status) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			tenant, id, n, a[0], text(a[1]), text(a[2]), text(a[3])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reformDevices writes the rows that another release wrote as this one does.
+func (s *Store) reformDevices(ctx context.Context) error {
+	for {
+		left := 0
+		err := s.update(ctx, "store.reform", func(ctx context.Context, q querier) error {
+			rows, err := q.QueryContext(ctx, deviceSelect+"form <> ? LIMIT 500", deviceForm)
+			if err != nil {
+				return err
+			}
+			old, err := scanDevices(rows)
+			if err != nil {
+				return err
+			}
+			left = len(old)
+			for _, d := range old {
+				if err := writeDevice(ctx, q, d); err != nil {
+					return err
+				}
+				if err := writeElements(ctx, q, d, elements{}, elementsOf(d)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || left == 0 {
+			return err
+		}
+	}
+}
+
+func writeDevice(ctx context.Context, q querier, d *device.Device) error {
+	cols, err := deviceColumns(d)
+	if err != nil {
+		return err
+	}
+	_, err = q.ExecContext(ctx, "UPDATE device SET "+strings.ReplaceAll(deviceNames, ",", " = ?,")+" = ? WHERE tenant = ? AND id = ?",
+		append(cols, string(d.Tenant), string(d.ID))...)
+	return err
+}
+
+func scanDevices(rows *sql.Rows) ([]*device.Device, error) {
+	defer rows.Close()
+	var out []*device.Device
+	for rows.Next() {
+		d, err := scanDevice(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, rows.Err()
 }
 
 // Create implements device.Store.
@@ -100,13 +218,15 @@ func (v Devices) Create(ctx context.Context, d *device.Device) error {
 		if err != nil {
 			return err
 		}
-		_, err = q.ExecContext(ctx, `INSERT INTO device (id, tenant, name, label, fingerprint, seen, data, skew,
-			external_ip, ips, tags, platform, distribution, grp, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			append([]any{string(d.ID), string(d.Tenant)}, cols...)...)
+		_, err = q.ExecContext(ctx, "INSERT INTO device (id, tenant, "+deviceNames+") VALUES (?, ?"+
+			strings.Repeat(", ?", len(cols))+")", append([]any{string(d.ID), string(d.Tenant)}, cols...)...)
 		if isDuplicate(err) {
 			return &errs.E{Op: op, Kind: errs.Conflict, Detail: "a device of this id exists", Err: err}
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return writeElements(ctx, q, d, elements{}, elementsOf(d))
 	})
 }
 
@@ -137,6 +257,8 @@ func (v Devices) Update(ctx context.Context, tenant ident.TenantID, id ident.Dev
 		if err != nil {
 			return err
 		}
+		was := elementsOf(d)
+		was.tags = slices.Clone(was.tags) // change may alter them where they are
 		before, regrouped := d.Group, d.Regrouped
 		if err := change(d); err != nil {
 			return callerError{err}
@@ -149,13 +271,10 @@ func (v Devices) Update(ctx context.Context, tenant ident.TenantID, id ident.Dev
 			regrouped += n
 		}
 		d.Tenant, d.ID, d.Regrouped = tenant, id, regrouped
-		cols, err := deviceColumns(d)
-		if err != nil {
+		if err := writeDevice(ctx, q, d); err != nil {
 			return err
 		}
-		_, err = q.ExecContext(ctx, `UPDATE device SET name = ?, label = ?, fingerprint = ?, seen = ?, data = ?, skew = ?,
-			external_ip = ?, ips = ?, tags = ?, platform = ?, distribution = ?, grp = ?, doc = ?, regrouped = ? WHERE tenant = ? AND id = ?`,
-			append(cols, int64(d.Regrouped), string(tenant), string(id))...)
+		err = writeElements(ctx, q, d, was, elementsOf(d))
 		out = d
 		return err
 	})
@@ -178,15 +297,8 @@ func (v Devices) List(ctx context.Context, tenant ident.TenantID, query device.Q
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			d, err := scanDevice(rows.Scan)
-			if err != nil {
-				return err
-			}
-			out = append(out, d)
-		}
-		return rows.Err()
+		out, err = scanDevices(rows)
+		return err
 	})
 	return out, err
 }
@@ -199,11 +311,12 @@ func deviceWhere(tenant ident.TenantID, q device.Query) (string, []any) {
 		and("(name = ? OR label = ?)", fold(q.Name), fold(q.Name))
 	}
 	if q.Tag != "" {
-		and(anyElement("tags", "= ?"), q.Tag)
+		and("id IN (SELECT device FROM device_tag WHERE tenant = ? AND tag = ? AND exact = ?)", string(tenant), fold(q.Tag), q.Tag)
 	}
 	if q.TagPrefix != "" {
 		// LIKE would not mind the case of ASCII letters; a tag's case counts.
-		and(anyElement("tags", ">= ? AND substr(element.value, 1, ?) = ?"), q.TagPrefix, utf8.RuneCountInString(q.TagPrefix), q.TagPrefix)
+		and("id IN (SELECT device FROM device_tag WHERE tenant = ? AND tag >= ? AND tag LIKE ? ESCAPE '\\' AND substr(exact, 1, ?) = ?)",
+			string(tenant), fold(q.TagPrefix), escapeLike(fold(q.TagPrefix))+"%", utf8.RuneCountInString(q.TagPrefix), q.TagPrefix)
 	}
 	if q.IP != "" {
 		a, err := netip.ParseAddr(q.IP)
@@ -211,7 +324,8 @@ func deviceWhere(tenant ident.TenantID, q device.Query) (string, []any) {
 			and(truth(false))
 		} else {
 			ip := a.Unmap().String()
-			and("("+anyElement("ips", "= ?")+" OR external_ip = ? OR external_ip = ?)", ip, ip, "::ffff:"+ip)
+			and("(id IN (SELECT device FROM device_address WHERE tenant = ? AND ip = ?) OR last_ip = ? OR external_ip IN (?, ?))",
+				string(tenant), ip, ip, ip, "::ffff:"+ip)
 		}
 	}
 	if q.Fingerprint != nil {
@@ -232,28 +346,58 @@ func deviceWhere(tenant ident.TenantID, q device.Query) (string, []any) {
 	return where, args
 }
 
+// Find implements device.Store.
+func (v Devices) Find(ctx context.Context, tenant ident.TenantID, base device.Query, query filter.Query) (filter.Page[*device.Device], error) {
+	t := deviceTable
+	since := base.SeenSince
+	base.SeenSince, base.After = time.Time{}, ""
+	t.always, t.alwaysArgs = deviceWhere(tenant, base)
+	if !since.IsZero() {
+		// Nearly every device is seen within the time that lists go back: no index should be
+		// picked for it, hence the sign.
+		t.always, t.alwaysArgs = t.always+" AND +seen >= ?", append(t.alwaysArgs, nanos(since))
+	}
+	return fetchPageBy(ctx, v.s, &t, tenant, query, scanDevice)
+}
+
 // Touch implements device.Store.
 func (v Devices) Touch(ctx context.Context, contacts []device.Contact) error {
 	return v.s.update(ctx, "store.Touch", func(ctx context.Context, q querier) error {
 		for _, c := range contacts {
-			var skew any
-			if c.Offset != nil {
-				skew = int64(*c.Offset)
-			}
-			seen, data := stamp(c.Seen), stamp(c.Data)
-			_, err := q.ExecContext(ctx, `UPDATE device SET
-				seen = CASE WHEN seen IS NULL OR seen < ? THEN ? ELSE seen END,
-				data = CASE WHEN data IS NULL OR data < ? THEN ? ELSE data END,
-				skew = coalesce(?, skew),
-				external_ip = CASE WHEN ? = '' THEN external_ip ELSE ? END
-				WHERE tenant = ? AND id = ?`,
-				seen, seen, data, data, skew, c.ExternalIP, c.ExternalIP, string(c.Tenant), string(c.Device))
-			if err != nil {
+			if err := touch(ctx, q, c); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// touch records one contact and what it does to the device's state.
+func touch(ctx context.Context, q querier, c device.Contact) error {
+	var skew any
+	if c.Offset != nil {
+		skew = int64(*c.Offset)
+	}
+	seen, data := stamp(c.Seen), stamp(c.Data)
+	var first, report, last, oldest *int64
+	var blind int64
+	err := q.QueryRowContext(ctx, `UPDATE device SET
+		seen = CASE WHEN seen IS NULL OR seen < ? THEN ? ELSE seen END,
+		data = CASE WHEN data IS NULL OR data < ? THEN ? ELSE data END,
+		skew = coalesce(?, skew),
+		external_ip = CASE WHEN ? = '' THEN external_ip ELSE ? END
+		WHERE tenant = ? AND id = ? RETURNING first, reported, data, oldest, blind`,
+		seen, seen, data, data, skew, c.ExternalIP, c.ExternalIP, string(c.Tenant), string(c.Device)).Scan(&first, &report, &last, &oldest, &blind)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && c.Data.IsZero() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s := device.Signs{First: instant(first), Report: instant(report), Data: instant(last), Oldest: instant(oldest), Blind: blind != 0}
+	state := text(string(s.Health()))
+	_, err = q.ExecContext(ctx, "UPDATE device SET state = ? WHERE tenant = ? AND id = ? AND state <> ?", state, string(c.Tenant), string(c.Device), state)
+	return err
 }
 
 // scopedIndicators is 1 when the tenant has indicators for some device groups alone, so

@@ -12,6 +12,7 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
 )
 
 // This file is all that knows SQLite. Elsewhere statements keep to what PostgreSQL runs
@@ -44,9 +45,30 @@ func openReaders(path string, n int) (*sql.DB, error) {
 	return db, nil
 }
 
-// anyElement renders "some element of the JSON array column relates to ?".
-func anyElement(column, relation string) string {
-	return fmt.Sprintf("EXISTS (SELECT 1 FROM json_each(%s) AS element WHERE element.value %s)", column, relation)
+// element is what someElement's condition calls the elements.
+const element = "element.value"
+
+// someElement renders "the condition holds for some element of the JSON array column".
+func someElement(column, condition string) string {
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM json_each(%s) AS element WHERE %s)", column, condition)
+}
+
+// arrayLength renders the number of elements of a JSON array column, 0 for null.
+func arrayLength(column string) string { return "coalesce(json_array_length(" + column + "), 0)" }
+
+// position renders where ? is in a text column, in characters from 0, -1 for nowhere.
+func position(column string) string { return "(instr(" + column + ", ?) - 1)" }
+
+var timeParts = map[filter.Fn]string{
+	filter.Year: "%Y", filter.Month: "%m", filter.Day: "%d", filter.Hour: "%H", filter.Minute: "%M", filter.Second: "%S",
+}
+
+// timePart renders a part of a time column, in UTC. Integer division rounds towards zero,
+// so the remainder is taken off first, which is negative before 1970.
+func timePart(f filter.Fn, column string) string {
+	const second = "1000000000"
+	return "CAST(strftime('" + timeParts[f] + "', (" + column + " - ((" + column + " % " + second + ") + " + second + ") % " + second + ") / " +
+		second + ", 'unixepoch') AS INTEGER)"
 }
 
 // hasTable reports whether the database has a table of that name.

@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/ident"
 )
 
 // The rules of comparison, the same for every noun and every database:
@@ -28,10 +28,24 @@ const maxParams = 30000
 // columns maps the fields of a noun's filter.Schema to the columns that hold them.
 type columns map[string]string
 
+// rows is a List field that has a table of its own, a row for each element, so that an
+// index finds the owners of an element. The table has the column tenant.
+type rows struct {
+	table   string
+	owner   string // its column that holds the owner's key
+	columns columns
+}
+
 // compiler turns a predicate into SQL text with bound parameters.
 type compiler struct {
-	columns columns
+	of      *table
+	tenant  ident.TenantID
+	columns columns // of.columns, or those of the elements inside an Any
 	args    []any
+}
+
+func newCompiler(t *table, tenant ident.TenantID) *compiler {
+	return &compiler{of: t, tenant: tenant, columns: t.columns, args: []any{string(tenant)}}
 }
 
 // where renders e; the empty predicate is "1 = 1".
@@ -110,6 +124,9 @@ var symbols = map[filter.Op]string{
 }
 
 func (c *compiler) compare(e filter.Compare, not bool) (string, error) {
+	if e.Fn == filter.Count {
+		return c.count(e, not)
+	}
 	col, err := c.column(e.Field)
 	if err != nil {
 		return "", err
@@ -120,18 +137,57 @@ func (c *compiler) compare(e filter.Compare, not bool) (string, error) {
 		}
 		return col + " IS NULL", nil
 	}
-	rel := c.relation(e.Op, e.Value, not)
-	// Null satisfies Ne, and the opposite of every other comparison.
-	if (e.Op == filter.Ne) != not {
-		return "(" + col + " " + rel + " OR " + col + " IS NULL)", nil
+	left := col
+	if e.Fn != filter.Plain {
+		left = c.function(e, col)
 	}
-	return col + " " + rel, nil
+	if e.Op == filter.StartsWith && !not && e.Value.S != "" {
+		// The bounds say the same as the pattern, and an index serves them.
+		first := fold(e.Value.S)
+		c.args = append(c.args, first, first+string(unicode.MaxRune))
+		return "(" + left + " >= ? AND " + left + " <= ? AND " + left + " " + c.relation(e.Op, e.Value, false) + ")", nil
+	}
+	rel := c.relation(e.Op, e.Value, not)
+	// Null satisfies Ne, and the opposite of every other comparison. A function makes null
+	// of null.
+	if (e.Op == filter.Ne) != not {
+		return "(" + left + " " + rel + " OR " + col + " IS NULL)", nil
+	}
+	return left + " " + rel, nil
+}
+
+// function renders what a function makes of a column.
+func (c *compiler) function(e filter.Compare, col string) string {
+	switch e.Fn {
+	case filter.Length:
+		return "length(" + col + ")"
+	case filter.IndexOf:
+		c.args = append(c.args, filter.Fold(e.Arg))
+		return position(col)
+	}
+	return timePart(e.Fn, col)
+}
+
+// count renders a comparison of the number of elements, which is never null.
+func (c *compiler) count(e filter.Compare, not bool) (string, error) {
+	if e.Value.Null {
+		return truth((e.Op == filter.Ne) != not), nil
+	}
+	if r, ok := c.of.lists[e.Field.Name]; ok {
+		return fmt.Sprintf("(SELECT count(*) FROM %s WHERE %s.tenant = %s.tenant AND %s.%s = %s.%s) ", r.table, r.table, c.of.name,
+			r.table, r.owner, c.of.name, c.of.key) + c.relation(e.Op, e.Value, not), nil
+	}
+	col, err := c.column(e.Field)
+	if err != nil {
+		return "", err
+	}
+	return arrayLength(col) + " " + c.relation(e.Op, e.Value, not), nil
 }
 
 // relation renders what stands after the column, for a value that is not null.
 func (c *compiler) relation(op filter.Op, v filter.Value, not bool) string {
 	if op >= filter.StartsWith {
-		p := escapeLike(fold(v.S))
+		p := escapeLike(filter.Fold(v.S))
 		switch op {
 		case filter.StartsWith:
 			p += "%"
@@ -183,23 +239,28 @@ func (c *compiler) in(e filter.In, not bool) (string, error) {
 	return list, nil
 }
 
-// any renders "some element relates so". Elements are never null.
+// any renders "some element is so". Elements are never null.
 func (c *compiler) any(e filter.Any, not bool) (string, error) {
+	word := ""
+	if not {
+		word = "NOT "
+	}
+	outer := c.columns
+	defer func() { c.columns = outer }()
+	if r, ok := c.of.lists[e.Field.Name]; ok {
+		// Not a correlated subquery: the index over the elements gives the owners.
+		c.args = append(c.args, string(c.tenant))
+		c.columns = r.columns
+		where, err := c.expr(e.Where, false)
+		return c.of.key + " " + word + "IN (SELECT " + r.owner + " FROM " + r.table + " WHERE tenant = ? AND " + where + ")", err
+	}
 	col, err := c.column(e.Field)
 	if err != nil {
 		return "", err
 	}
-	rel := "IS NULL"
-	switch {
-	case e.Value.Null && e.Op == filter.Ne:
-		rel = "IS NOT NULL"
-	case !e.Value.Null:
-		rel = c.relation(e.Op, e.Value, false)
-	}
-	if not {
-		return "NOT " + anyElement(col, rel), nil
-	}
-	return anyElement(col, rel), nil
+	c.columns = columns{filter.Element.Name: element}
+	where, err := c.expr(e.Where, false)
+	return word + someElement(col, where), err
 }
 
 // bind renders a literal as the columns hold its like.
@@ -207,54 +268,29 @@ func bind(v filter.Value) any {
 	switch v.Type {
 	case filter.Int:
 		return v.N
-	case filter.Float:
-		return v.F
 	case filter.Time:
 		return nanos(v.T)
 	case filter.Bool:
 		return flag(v.B)
+	case filter.Float:
+		return v.F
 	}
-	return fold(v.S)
+	return filter.Fold(v.S)
 }
 
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 func escapeLike(s string) string { return likeEscaper.Replace(s) }
 
-// fold maps texts that strings.EqualFold holds equal to one text, and what a database
-// cannot hold (NUL, malformed UTF-8) to the replacement character.
-func fold(s string) string {
-	plain := true
-	for i := 0; i < len(s) && plain; i++ {
-		plain = s[i] != 0 && s[i] < utf8.RuneSelf && (s[i] < 'A' || s[i] > 'Z')
-	}
-	if plain {
-		return s
-	}
-	return strings.Map(foldRune, s)
-}
-
-// foldRune returns the least of the runes that differ from r in case alone, but a–z for A–Z.
-func foldRune(r rune) rune {
-	if r == 0 {
-		return utf8.RuneError
-	}
-	least := r
-	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-		least = min(least, next)
-	}
-	if 'A' <= least && least <= 'Z' {
-		return least + 'a' - 'A'
-	}
-	return least
-}
+// fold makes of a text what the columns that are filtered by hold.
+func fold(s string) string { return filter.Fold(s) }
 
 // text is a folded text column's value: null for "".
 func text(s string) any {
 	if s == "" {
 		return nil
 	}
-	return fold(s)
+	return filter.Fold(s)
 }
 
 // number is an integer column's value: null for 0, where 0 means none.

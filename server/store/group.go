@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
@@ -187,6 +189,42 @@ func (v Groups) Move(ctx context.Context, tenant ident.TenantID, ids []ident.Dev
 		return nil
 	})
 	return moved, err
+}
+
+// ofBatch is how many devices one query of Of names.
+const ofBatch = 500
+
+// Of implements group.Store.
+func (v Groups) Of(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID) (map[ident.DeviceID]int64, error) {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	out := make(map[ident.DeviceID]int64, len(ids))
+	err := v.s.view(ctx, "store.GroupsOf", func(ctx context.Context, q querier) error {
+		for batch := range slices.Chunk(ids, ofBatch) {
+			args := []any{string(tenant)}
+			for _, id := range batch {
+				args = append(args, string(id))
+			}
+			rows, err := q.QueryContext(ctx, "SELECT id, grp FROM device WHERE tenant = ? AND id IN ("+
+				strings.TrimSuffix(strings.Repeat("?, ", len(batch)), ", ")+")", args...)
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+				var id ident.DeviceID
+				var g int64
+				if err := rows.Scan(&id, &g); err != nil {
+					rows.Close()
+					return err
+				}
+				out[id] = g
+			}
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // Sizes implements group.Store.

@@ -11,7 +11,7 @@ import (
 
 var indicatorTable = table{
 	name: "indicator", what: "indicator", schema: indicator.Fields, key: "id", order: "id",
-	scope: "(indicator.group_ids IS NULL OR " + anyElement("indicator.group_ids", "IN "+groupTexts) + ")",
+	scope: "(indicator.group_ids IS NULL OR " + someElement("indicator.group_ids", element+" IN "+groupTexts) + ")",
 	columns: columns{
 		"id": "id", "indicatorValue": "value", "indicatorType": "type", "action": "action", "application": "application",
 		"title": "title", "severity": "severity", "expirationTime": "expires", "generateAlert": "generate_alert",

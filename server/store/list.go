@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"strings"
+	"slices"
 
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
@@ -26,50 +26,136 @@ type table struct {
 	what    string // the noun, in errors
 	schema  filter.Schema
 	columns columns
-	key     string // unique in the tenant; makes every order a total one
-	order   string // the noun's own order, the key included
+	lists   map[string]rows // List fields that have a table of their own
+	key     string          // unique in the tenant; makes every order a total one
+	order   string          // the noun's own order, the key included
 	// scope is the predicate of rows that a caller of some device groups sees, with the
 	// groups as @groups; "" for nouns that belong to no device. See scope.go.
 	scope string
+	// device is the column with a row's device, where an index of (tenant, device) serves
+	// lists of few devices; "" for none.
+	device string
+	// clocks are the times by which clients follow the list. A query that bounds one of
+	// them and names no order gets the newest of it first, so that the index which serves
+	// the bound serves the order too.
+	clocks []string
+	// solid are the columns that are never null.
+	solid []string
+	cells string // what reading a row takes; "" for doc
+	// always is a condition on every row, with its arguments; "" for none.
+	always     string
+	alwaysArgs []any
 }
 
-// page lists a page of T, which the documents hold.
-func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID, query filter.Query) (filter.Page[*T], error) {
+// reader makes a T of a row of table.cells.
+type reader[T any] func(scan func(...any) error) (*T, error)
+
+// document reads a row of one doc column.
+func document[T any](scan func(...any) error) (*T, error) {
+	var doc string
+	if err := scan(&doc); err != nil {
+		return nil, err
+	}
+	return decode[T](doc)
+}
+
+// page lists a page of T. The rows are picked by their hot columns alone, which indexes
+// cover, before their documents are read.
+func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID, query filter.Query, read reader[T]) (filter.Page[*T], error) {
 	out := filter.Page[*T]{Total: -1}
 	if err := checkQuery(t, query); err != nil {
 		return out, err
 	}
-	c := compiler{columns: t.columns, args: []any{string(tenant)}}
+	c := newCompiler(t, tenant)
 	where, err := c.where(query.Where)
 	if err != nil {
 		return out, err
 	}
-	where = "tenant = ? AND " + where + t.visible(ctx)
-	order, err := c.orderBy(t, query.Order)
+	if t.always != "" {
+		where, c.args = where+" AND "+t.always, append(c.args, t.alwaysArgs...)
+	}
+	visible, seen, err := t.listed(ctx, q, tenant)
 	if err != nil {
 		return out, err
 	}
+	where, c.args = "tenant = ? AND "+where+visible, append(c.args, seen...)
 	if query.Count {
 		if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+t.name+" WHERE "+where, c.args...).Scan(&out.Total); err != nil {
 			return out, err
 		}
 	}
+	keys, err := c.sortKeys(query)
+	if err != nil {
+		return out, err
+	}
+	if query.After != "" {
+		after, args, err := t.after(keys, query.After)
+		if err != nil {
+			return out, err
+		}
+		where, c.args, query.Skip = where+" AND "+after, append(c.args, args...), 0
+	}
 	top := query.Top
 	if top == 0 {
 		top = defaultPage
 	}
-	rows, err := q.QueryContext(ctx, "SELECT doc FROM "+t.name+" WHERE "+where+order+" LIMIT ? OFFSET ?",
-		append(c.args, top+1, query.Skip)...)
+	cells := t.cells
+	if cells == "" {
+		cells = "doc"
+	}
+	sorted, names := keys.orderBy(), keys.names()
+	picked := sorted
+	if query.Skip == 0 && query.After == "" && keyed(query.Where, top) {
+		// A few rows named by their ids need no order to be picked by: without one, no
+		// database is tempted to walk the whole list in that order.
+		picked = ""
+	}
+	// CROSS JOIN keeps the order of the two: the other way round, every row of the tenant
+	// would be compared with the page.
+	rows, err := q.QueryContext(ctx, "SELECT "+cells+", "+names+" FROM (SELECT "+t.key+" AS picked FROM "+t.name+" WHERE "+where+picked+
+		" LIMIT ? OFFSET ?) AS page CROSS JOIN "+t.name+" WHERE tenant = ? AND "+t.key+" = picked"+sorted,
+		append(slices.Clip(c.args), top+1, query.Skip, string(tenant))...)
 	if err != nil {
 		return out, err
 	}
-	if out.Items, err = documents[T](rows); err != nil {
+	defer rows.Close()
+	values := make([]any, len(keys))
+	at := make([]any, len(keys))
+	for i := range at {
+		at[i] = &values[i]
+	}
+	for rows.Next() {
+		if len(out.Items) == top {
+			out.More = true
+			break
+		}
+		v, err := read(func(dest ...any) error { return rows.Scan(append(dest, at...)...) })
+		if err != nil {
+			return out, err
+		}
+		out.Items = append(out.Items, v)
+	}
+	if err := rows.Err(); err != nil {
 		return out, err
 	}
-	if len(out.Items) > top {
-		out.Items, out.More = out.Items[:top], true
+	if out.More {
+		// The scan that found more did not touch the values, which are the last item's.
+		out.Next, err = keys.mark(values)
 	}
-	return out, nil
+	return out, err
+}
+
+// keyed reports whether e lets at most top rows through because it names their ids.
+func keyed(e filter.Expr, top int) bool {
+	switch e := e.(type) {
+	case filter.And:
+		return slices.ContainsFunc(e, func(t filter.Expr) bool { return keyed(t, top) })
+	case filter.Compare:
+		return e.Field.Name == "id" && e.Fn == filter.Plain && e.Op == filter.Eq
+	case filter.In:
+		return e.Field.Name == "id" && len(e.Values) <= top
+	}
+	return false
 }
 
 func checkQuery(t *table, q filter.Query) error {
@@ -81,30 +167,11 @@ func checkQuery(t *table, q filter.Query) error {
 		return errs.New(op, errs.Invalid, errs.ODataError, "$skip is negative")
 	}
 	for _, o := range q.Order {
-		if f, ok := t.schema.Find(o.Field.Name); !ok || f != o.Field || f.Type == filter.List {
+		if f, ok := t.schema.Find(o.Field.Name); !ok || f != o.Field || f.Type == filter.List || f.Fluid {
 			return errs.New(op, errs.Invalid, errs.ODataError, "cannot order by %q", o.Field.Name)
 		}
 	}
 	return filter.Check(t.schema, q.Where)
-}
-
-func (c *compiler) orderBy(t *table, keys []filter.Order) (string, error) {
-	if len(keys) == 0 {
-		return " ORDER BY " + t.order, nil
-	}
-	var parts []string
-	for _, k := range keys {
-		col, err := c.column(k.Field)
-		if err != nil {
-			return "", err
-		}
-		if k.Desc {
-			parts = append(parts, col+" DESC NULLS LAST")
-		} else {
-			parts = append(parts, col+" ASC NULLS FIRST")
-		}
-	}
-	return " ORDER BY " + strings.Join(parts, ", ") + ", " + t.key, nil
 }
 
 // documents decodes and closes rows of one doc column.
@@ -188,11 +255,16 @@ func fetchAll[T any](ctx context.Context, s *Store, t *table, rest string, args 
 	return out, err
 }
 
-// fetchPage returns one page of a list.
+// fetchPage returns one page of a list of documents.
 func fetchPage[T any](ctx context.Context, s *Store, t *table, tenant ident.TenantID, query filter.Query) (filter.Page[*T], error) {
+	return fetchPageBy(ctx, s, t, tenant, query, document[T])
+}
+
+// fetchPageBy returns one page of a list whose rows are read by read.
+func fetchPageBy[T any](ctx context.Context, s *Store, t *table, tenant ident.TenantID, query filter.Query, read reader[T]) (filter.Page[*T], error) {
 	var out filter.Page[*T]
 	err := s.view(ctx, "store."+t.name, func(ctx context.Context, q querier) (err error) {
-		out, err = page[T](ctx, q, t, tenant, query)
+		out, err = page(ctx, q, t, tenant, query, read)
 		return err
 	})
 	return out, err

@@ -55,7 +55,7 @@ func (r *relation[T]) page(ctx context.Context, s *Store, tenant ident.TenantID,
 	if err != nil {
 		return out, err
 	}
-	order, err := c.orderBy(&r.table, query.Order)
+	order, err := r.orderBy(query.Order)
 	if err != nil {
 		return out, err
 	}
@@ -85,6 +85,26 @@ func (r *relation[T]) page(ctx context.Context, s *Store, tenant ident.TenantID,
 		out.Items, out.More = out.Items[:top], true
 	}
 	return out, err
+}
+
+func (r *relation[T]) orderBy(keys []filter.Order) (string, error) {
+	if len(keys) == 0 {
+		return " ORDER BY " + r.order, nil
+	}
+	c := compiler{columns: r.columns}
+	var parts []string
+	for _, k := range keys {
+		col, err := c.column(k.Field)
+		if err != nil {
+			return "", err
+		}
+		if k.Desc {
+			parts = append(parts, col+" DESC NULLS LAST")
+		} else {
+			parts = append(parts, col+" ASC NULLS FIRST")
+		}
+	}
+	return " ORDER BY " + strings.Join(parts, ", ") + ", " + r.key, nil
 }
 
 // collect scans and closes rows.

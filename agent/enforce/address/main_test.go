@@ -226,7 +226,7 @@ func (s *stage) command(act string, args ...string) *exec.Cmd {
 		s.t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(s.cgroup.Fd()), Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(s.cgroup.Fd())}
 	cmd.Env = append(os.Environ(), actEnv+"="+act)
 	cmd.Stderr = os.Stderr
 	return cmd

@@ -121,30 +121,37 @@ func (g *Guard) judge(q *question) {
 		defer v.close()
 	}
 	first := g.answer(q, !d.Action.blocks())
-	if !first && d.Action.blocks() {
-		// It was let go meanwhile: it runs by now, or is about to.
-		g.endAll(g.ctx, id, sums)
-	} else if d.Action.blocks() {
+	if first && d.Action.blocks() {
 		g.denied.Add(1)
 	}
 	if d.Action > Allow {
-		g.settle(&finding{decision: d, id: id, sums: sums, file: q.file, path: pathOf(q.file), by: q.pid, view: v, opened: !q.exec})
+		// Who was let go meanwhile runs it by now, or is about to.
+		g.settle(&finding{decision: d, id: id, sums: sums, file: q.file, path: pathOf(q.file), by: q.pid, view: v, running: !first})
 	}
 }
 
-// sums reads at most a few files at once.
+// small is the size up to which a file does not wait for large ones to be read.
+const small = 4 << 20
+
+// sums reads at most a few files at once, small ones beside large ones.
 func (g *Guard) sums(f *os.File) (hash.ID, hash.Sums, error) {
-	if id, err := statFile(f); err == nil {
-		if s, ok := g.cfg.Pool.Lookup(id); ok {
-			return id, s, nil
-		}
+	id, err := statFile(f)
+	if err != nil {
+		return id, hash.Sums{}, err
+	}
+	if s, ok := g.cfg.Pool.Lookup(id); ok {
+		return id, s, nil
+	}
+	slots := g.reading
+	if id.Size > small {
+		slots = g.readingLarge
 	}
 	select {
-	case g.reading <- struct{}{}:
+	case slots <- struct{}{}:
 	case <-g.ctx.Done():
 		return hash.ID{}, hash.Sums{}, g.ctx.Err()
 	}
-	defer func() { <-g.reading }()
+	defer func() { <-slots }()
 	return g.cfg.Pool.File(g.ctx, f)
 }
 

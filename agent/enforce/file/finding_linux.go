@@ -28,7 +28,6 @@ type finding struct {
 	path     string   // as those who use it name it
 	by       uint32   // who wanted to run or open it, or runs it
 	view     *view    // of by; nil for the agent's own
-	opened   bool     // it was to be opened, not run
 	running  bool     // it is run by by
 }
 

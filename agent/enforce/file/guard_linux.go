@@ -25,7 +25,8 @@ type Config struct {
 	// Active reports whether there is anything to decide about: while there is not, nothing
 	// is marked.
 	Active func() bool
-	// Lookup describes a process: process.Table's method. nil leaves it out.
+	// Lookup describes a process, which may have begun a moment ago, and may wait for the
+	// sensors to have told of it. nil leaves it out.
 	Lookup func(pid uint32) *event.Process
 	// Vault takes files of Remediate; nil leaves them in their place, blocked.
 	Vault *quarantine.Vault
@@ -42,17 +43,18 @@ type Config struct {
 
 // Guard judges what is run. Its methods may be called from any goroutine.
 type Guard struct {
-	cfg     Config
-	own     hash.ID // of the agent's program; its times and size do not count
-	group   *os.File
-	fd      int               // the group's; used under marks only
-	changed chan struct{}     // of capacity 1: the rules changed
-	seen    chan *event.Event // that Observe has to look at
-	reading chan struct{}     // one token for each file that may be read at once
-	workers sync.WaitGroup
-	ctx     context.Context // of what is done for asked programs
-	stop    context.CancelFunc
-	told    told
+	cfg          Config
+	own          hash.ID // of the agent's program; its times and size do not count
+	group        *os.File
+	fd           int               // the group's; used under marks only
+	changed      chan struct{}     // of capacity 1: the rules changed
+	seen         chan *event.Event // that Observe has to look at
+	reading      chan struct{}     // one token for each small file that may be read at once
+	readingLarge chan struct{}     // the same of large ones
+	workers      sync.WaitGroup
+	ctx          context.Context // of what is done for asked programs
+	stop         context.CancelFunc
+	told         told
 
 	mu      sync.Mutex // guards what follows; nothing that may wait is done under it
 	sink    sensor.Sink
@@ -94,7 +96,7 @@ func New(cfg Config) (*Guard, error) {
 	}
 	g := &Guard{
 		cfg: cfg, fd: fd, group: os.NewFile(uintptr(fd), "fanotify"), changed: make(chan struct{}, 1), seen: make(chan *event.Event, 4096),
-		reading: make(chan struct{}, 4), pending: map[*question]struct{}{}, marked: map[device]bool{}, known: map[hash.ID]bool{},
+		reading: make(chan struct{}, 4), readingLarge: make(chan struct{}, 2), pending: map[*question]struct{}{}, marked: map[device]bool{}, known: map[hash.ID]bool{},
 	}
 	g.told.now = cfg.Now
 	g.ctx, g.stop = context.WithCancel(context.Background())
@@ -178,9 +180,22 @@ func (g *Guard) Run(ctx context.Context, sink sensor.Sink) error {
 	var wg sync.WaitGroup
 	wg.Go(g.read)
 	wg.Go(func() { g.sweep(ctx) })
-	wg.Go(func() { g.observe(ctx) })
+	for range 2 {
+		wg.Go(func() { g.observe(ctx) })
+	}
 	mounts := make(chan struct{}, 1)
 	wg.Go(func() { watchMounts(ctx, mounts) })
+	reviews := make(chan struct{}, 1)
+	wg.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-reviews:
+				g.review(ctx)
+			}
+		}
+	})
 	g.Changed()
 	t := time.NewTicker(look)
 	defer t.Stop()
@@ -189,7 +204,10 @@ func (g *Guard) Run(ctx context.Context, sink sensor.Sink) error {
 		case <-ctx.Done():
 		case <-g.changed:
 			g.mark()
-			g.review(ctx)
+			select {
+			case reviews <- struct{}{}:
+			default:
+			}
 		case <-mounts:
 			g.mark()
 		case <-t.C:

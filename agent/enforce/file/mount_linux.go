@@ -115,9 +115,13 @@ func (g *Guard) mark() {
 		return
 	}
 	// Who would let everything go if this process hung comes first.
-	if err := g.watched(); err != nil {
+	err := g.exempt()
+	if err == nil {
+		err = g.watched()
+	}
+	if err != nil {
 		g.marks.Lock()
-		g.failure = fmt.Errorf("the watchdog: %w", err)
+		g.failure = err
 		g.marks.Unlock()
 		return
 	}
@@ -179,8 +183,24 @@ func (g *Guard) unmark() {
 	}
 }
 
-// watched makes sure that there is a watchdog. Its start is itself an execution that the
-// kernel may ask about, and so no lock is held.
+// exempt has the kernel never ask about the agent's own program. Between clone and execve
+// of a child the Go runtime cannot stop this process's threads: an agent that had to answer
+// itself then could wait for its own answer.
+func (g *Guard) exempt() error {
+	g.marks.Lock()
+	defer g.marks.Unlock()
+	if g.isClosed() {
+		return nil
+	}
+	err := unix.FanotifyMark(g.fd, unix.FAN_MARK_ADD|unix.FAN_MARK_IGNORED_MASK|unix.FAN_MARK_IGNORED_SURV_MODIFY,
+		unix.FAN_OPEN_EXEC_PERM, unix.AT_FDCWD, "/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("leaving out the agent itself: %w", err)
+	}
+	return nil
+}
+
+// watched makes sure that there is a watchdog.
 func (g *Guard) watched() error {
 	g.mu.Lock()
 	old := g.dog
@@ -190,7 +210,7 @@ func (g *Guard) watched() error {
 	}
 	d, err := unleash(g.cfg.Watchdog())
 	if err != nil {
-		return err
+		return fmt.Errorf("the watchdog: %w", err)
 	}
 	g.mu.Lock()
 	closed := g.closed

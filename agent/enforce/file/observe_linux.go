@@ -2,10 +2,12 @@ package file
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,22 +89,36 @@ func (g *Guard) script(pid uint32, s script) {
 	g.settle(&finding{decision: d, id: id, sums: sums, file: s.file, path: s.path, by: pid, view: v, running: d.Action.blocks()})
 }
 
-// review looks through what runs for files that are to be remediated.
+// review looks through what runs for files that are to be remediated: first those whose
+// digests are known, which is done at once, then the others, small files first.
 func (g *Guard) review(ctx context.Context) {
 	if !g.cfg.Active() {
 		return
 	}
 	seen := map[hash.ID]bool{}
+	type running struct {
+		pid  uint32
+		size int64
+	}
+	var unread []running
 	for _, pid := range pids() {
-		if ctx.Err() != nil {
-			return
-		}
 		id, err := hash.Stat("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/exe")
 		if err != nil || seen[id] {
 			continue
 		}
 		seen[id] = true
-		g.image(pid, Remediate)
+		if sums, ok := g.cfg.Pool.Lookup(id); !ok {
+			unread = append(unread, running{pid, id.Size})
+		} else if g.cfg.Decide(sums).Action == Remediate {
+			g.image(pid, Remediate)
+		}
+	}
+	slices.SortFunc(unread, func(a, b running) int { return cmp.Compare(a.size, b.size) })
+	for _, r := range unread {
+		if ctx.Err() != nil {
+			return
+		}
+		g.image(r.pid, Remediate)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	_ "github.com/duckdb/duckdb-go/v2" // the database/sql driver "duckdb"
@@ -143,12 +144,15 @@ func (e *Engine) load(ctx context.Context, d *kqltest.Data) error {
 		if _, err := e.conn.ExecContext(ctx, fmt.Sprintf("CREATE OR REPLACE TABLE %q (%s)", name, strings.Join(defs, ", "))); err != nil {
 			return err
 		}
-		for _, row := range d.Rows[name] {
-			args := make([]any, len(row))
-			for i, v := range row {
-				args[i] = param(v)
+		for rows := range slices.Chunk(d.Rows[name], 20) {
+			var args []any
+			for _, row := range rows {
+				for _, v := range row {
+					args = append(args, param(v))
+				}
 			}
-			if _, err := e.conn.ExecContext(ctx, fmt.Sprintf("INSERT INTO %q VALUES (%s)", name, strings.Join(marks, ", ")), args...); err != nil {
+			list := strings.Repeat(", ("+strings.Join(marks, ", ")+")", len(rows))[2:]
+			if _, err := e.conn.ExecContext(ctx, fmt.Sprintf("INSERT INTO %q VALUES %s", name, list), args...); err != nil {
 				return err
 			}
 		}

@@ -95,7 +95,7 @@ func (a *API) countActions(w http.ResponseWriter, r *api.Request) error {
 // listActions answers with the actions that the request's options select; only narrows
 // them when it is not nil.
 func (a *API) listActions(w http.ResponseWriter, r *api.Request, only filter.Expr) error {
-	o, err := odata.Parse(r.Query, a.spec(action.Fields, actionEntity{}))
+	o, err := odata.Parse(r.Query, a.actionSpec())
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (a *API) listActions(w http.ResponseWriter, r *api.Request, only filter.Exp
 }
 
 func (a *API) numberOfActions(w http.ResponseWriter, r *api.Request, only filter.Expr) error {
-	o, err := odata.Parse(r.Query, a.spec(action.Fields, actionEntity{}))
+	o, err := odata.Parse(r.Query, a.actionSpec())
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func actionOf(act *action.Action) actionEntity {
 		CreationDateTimeUTC: stamp(act.Created), LastUpdateDateTimeUTC: stamp(act.Updated),
 		CancellationRequestor: optional(act.Cancel.By), CancellationComment: optional(act.Cancel.Comment),
 		CancellationDateTimeUTC: stamp(act.Cancel.At), Error: optional(act.Error), Scope: optional(act.Scope),
-		ExternalID: optional(act.External), RequestSource: optional(act.Source), Commands: []struct{}{},
+		ExternalID: optional(act.External), RequestSource: optional(act.Source), FileInstances: []fileInstance{}, Commands: []commandState{},
 		TroubleshootInfo: optional(truth(act)),
 	}
 }

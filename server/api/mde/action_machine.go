@@ -5,7 +5,6 @@ import (
 
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/api"
-	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/filter"
 )
 
@@ -73,16 +72,13 @@ func (a *API) getAvailableActions(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	o, err := odata.Parse(r.Query, a.spec(nil, availabilityEntity{}))
-	if err != nil {
-		return err
-	}
-	page := all(published[:], o)
-	return odata.WriteCollection(w, r, kindOf("Collection(microsoft.windowsDefenderATP.api.ActionAvailabilityStatus)"), o, page, func(p availability) availabilityEntity {
+	out := make([]availabilityEntity, len(published))
+	for i, p := range published {
 		why := p.why
 		if p.kind != "" && d.Platform != isolating {
 			why = "The agent for " + d.Platform + " does not carry out the action"
 		}
-		return availabilityEntity{Action: p.name, IsAvailable: why == "", NotSupportedReason: optional(why)}
-	})
+		out[i] = availabilityEntity{Action: p.name, IsAvailable: why == "", NotSupportedReason: optional(why)}
+	}
+	return derived(a, w, r, "Collection(microsoft.windowsDefenderATP.api.ActionAvailabilityStatus)", out)
 }

@@ -52,7 +52,7 @@ func (a *API) countAlerts(w http.ResponseWriter, r *api.Request) error {
 // listAlerts answers with the alerts that the request's options select; only narrows them
 // when it is not nil.
 func (a *API) listAlerts(w http.ResponseWriter, r *api.Request, only filter.Expr) error {
-	o, err := odata.Parse(r.Query, a.spec(alert.Fields, alertEntity{}, expandEvidence))
+	o, err := odata.Parse(r.Query, a.alertSpec())
 	if err != nil {
 		return err
 	}
@@ -63,13 +63,48 @@ func (a *API) listAlerts(w http.ResponseWriter, r *api.Request, only filter.Expr
 		return err
 	}
 	evidence := o.Expands(expandEvidence)
+	groups, err := a.groupsOf(r.Context(), r.Caller.Tenant, page.Items...)
+	if err != nil {
+		return err
+	}
 	return odata.WriteCollection(w, r, kindOf("Alerts"), o, page, func(al *alert.Alert) alertEntity {
-		return alertOf(al, evidence)
+		e := alertOf(al, evidence)
+		e.RBACGroupName = groups(al)
+		return e
 	})
 }
 
+// groupsOf returns what names the device group of each of the alerts.
+func (a *API) groupsOf(ctx context.Context, tenant ident.TenantID, alerts ...*alert.Alert) (func(*alert.Alert) *string, error) {
+	var ids []ident.DeviceID
+	for _, al := range alerts {
+		if al.Device != "" {
+			ids = append(ids, al.Device)
+		}
+	}
+	of, err := a.groups.Of(ctx, tenant, ids)
+	return func(al *alert.Alert) *string {
+		g, ok := of[al.Device]
+		if !ok {
+			return nil
+		}
+		return optional(a.groups.Label(tenant, g))
+	}, err
+}
+
+// writeAlert answers with one alert.
+func (a *API) writeAlert(w http.ResponseWriter, r *api.Request, al *alert.Alert) error {
+	group, err := a.groupsOf(r.Context(), r.Caller.Tenant, al)
+	if err != nil {
+		return err
+	}
+	e := alertOf(al, true)
+	e.RBACGroupName = group(al)
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Alerts/$entity"), e)
+}
+
 func (a *API) numberOfAlerts(w http.ResponseWriter, r *api.Request, only filter.Expr) error {
-	o, err := odata.Parse(r.Query, a.spec(alert.Fields, alertEntity{}, expandEvidence))
+	o, err := odata.Parse(r.Query, a.alertSpec())
 	if err != nil {
 		return err
 	}
@@ -135,7 +170,7 @@ func (a *API) getAlert(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Alerts/$entity"), alertOf(al, true))
+	return a.writeAlert(w, r, al)
 }
 
 // alertChange reads what a PATCH or a batch sets.
@@ -175,7 +210,7 @@ func (a *API) patchAlert(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return noAlert(err, r.Var("id"))
 	}
-	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Alerts/$entity"), alertOf(al, true))
+	return a.writeAlert(w, r, al)
 }
 
 func (a *API) batchUpdateAlerts(w http.ResponseWriter, r *api.Request) error {
@@ -206,7 +241,8 @@ func (a *API) batchUpdateAlerts(w http.ResponseWriter, r *api.Request) error {
 
 func alertOf(al *alert.Alert, evidence bool) alertEntity {
 	e := alertEntity{
-		ID: string(al.ID), IncidentID: optional(al.Incident), AssignedTo: optional(al.AssignedTo),
+		ID: string(al.ID), IncidentID: optional(int64(al.Incident)), InvestigationID: optional(al.Investigation),
+		InvestigationState: optional(al.InvestigationState), AssignedTo: optional(al.AssignedTo),
 		Severity: string(al.Severity), Status: string(al.Status), Classification: optional(al.Classification),
 		Determination: optional(al.Determination), DetectionSource: optional(al.DetectionSource),
 		DetectorID: optional(al.DetectorID), Category: optional(al.Category), Title: al.Title,

@@ -10,7 +10,6 @@ import (
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/api"
-	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -59,7 +58,7 @@ func (a *API) createAlert(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Alerts/$entity"), alertOf(al, true))
+	return a.writeAlert(w, r, al)
 }
 
 // alertReport reads the body, all of whose members are required.

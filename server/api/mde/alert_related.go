@@ -30,11 +30,6 @@ func writeRelated[E comparable](a *API, w http.ResponseWriter, r *api.Request, s
 	if err != nil {
 		return err
 	}
-	var zero E
-	o, err := odata.Parse(r.Query, a.spec(nil, zero))
-	if err != nil {
-		return err
-	}
 	var out []E
 	seen := map[E]bool{}
 	for i := range al.Evidence {
@@ -43,7 +38,7 @@ func writeRelated[E comparable](a *API, w http.ResponseWriter, r *api.Request, s
 			out = append(out, e)
 		}
 	}
-	return odata.WriteCollection(w, r, kindOf(set), o, all(out, o), func(e E) E { return e })
+	return derived(a, w, r, set, out)
 }
 
 func (a *API) getAlertIPs(w http.ResponseWriter, r *api.Request) error {
@@ -86,10 +81,6 @@ func (a *API) getAlertFiles(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	o, err := odata.Parse(r.Query, a.spec(nil, fileEntity{}))
-	if err != nil {
-		return err
-	}
 	var out []fileEntity
 	seen := map[hashes]bool{}
 	for i := range al.Evidence {
@@ -101,7 +92,7 @@ func (a *API) getAlertFiles(w http.ResponseWriter, r *api.Request) error {
 		seen[key] = true
 		out = append(out, fileEntity{SHA1: optional(v.SHA1), SHA256: optional(v.SHA256)})
 	}
-	return odata.WriteCollection(w, r, kindOf("Files"), o, all(out, o), func(e fileEntity) fileEntity { return e })
+	return derived(a, w, r, "Files", out)
 }
 
 func (a *API) getAlertUser(w http.ResponseWriter, r *api.Request) error {

@@ -27,41 +27,44 @@ func stamp(t time.Time) odata.DateTime { return odata.DateTime(t) }
 
 // machineEntity is the published machine, every key always there.
 type machineEntity struct {
-	ID                     string         `json:"id"`
-	MergedIntoMachineID    *string        `json:"mergedIntoMachineId"`
-	IsPotentialDuplication bool           `json:"isPotentialDuplication"`
-	IsExcluded             bool           `json:"isExcluded"`
-	ExclusionReason        *string        `json:"exclusionReason"`
-	ComputerDNSName        *string        `json:"computerDnsName"`
-	FirstSeen              odata.DateTime `json:"firstSeen"`
-	LastSeen               odata.DateTime `json:"lastSeen"`
-	OSPlatform             *string        `json:"osPlatform"`
-	OSVersion              *string        `json:"osVersion"`
-	OSProcessor            *string        `json:"osProcessor"`
-	Version                *string        `json:"version"`
-	LastIPAddress          *string        `json:"lastIpAddress"`
-	LastExternalIPAddress  *string        `json:"lastExternalIpAddress"`
-	AgentVersion           *string        `json:"agentVersion"`
-	OSBuild                *int64         `json:"osBuild"`
-	HealthStatus           string         `json:"healthStatus"`
-	DeviceValue            string         `json:"deviceValue"`
-	RBACGroupID            int64          `json:"rbacGroupId"`
-	RBACGroupName          *string        `json:"rbacGroupName"`
-	RiskScore              string         `json:"riskScore"`
-	ExposureLevel          *string        `json:"exposureLevel"`
-	IsAadJoined            *bool          `json:"isAadJoined"`
-	AadDeviceID            *string        `json:"aadDeviceId"`
-	MachineTags            []string       `json:"machineTags"`
-	DefenderAvStatus       *string        `json:"defenderAvStatus"`
-	OnboardingStatus       string         `json:"onboardingStatus"`
-	OSArchitecture         *string        `json:"osArchitecture"`
-	ManagedBy              *string        `json:"managedBy"`
-	ManagedByStatus        *string        `json:"managedByStatus"`
-	IPAddresses            []ipEntity     `json:"ipAddresses"`
-	VMMetadata             *struct{}      `json:"vmMetadata"`
+	ID                     string            `json:"id"`
+	MergedIntoMachineID    *string           `json:"mergedIntoMachineId"`
+	IsPotentialDuplication bool              `json:"isPotentialDuplication"`
+	IsExcluded             bool              `json:"isExcluded"`
+	ExclusionReason        *string           `json:"exclusionReason"`
+	ComputerDNSName        *string           `json:"computerDnsName"`
+	FirstSeen              odata.DateTime    `json:"firstSeen"`
+	LastSeen               odata.DateTime    `json:"lastSeen"`
+	OSPlatform             *string           `json:"osPlatform"`
+	OSVersion              *string           `json:"osVersion"`
+	OSProcessor            *string           `json:"osProcessor"`
+	Version                *string           `json:"version"`
+	LastIPAddress          *string           `json:"lastIpAddress"`
+	LastExternalIPAddress  *string           `json:"lastExternalIpAddress"`
+	AgentVersion           *string           `json:"agentVersion"`
+	OSBuild                *int64            `json:"osBuild"`
+	HealthStatus           string            `json:"healthStatus" doc:"enum=Active|Inactive|ImpairedCommunication|NoSensorData|NoSensorDataImpairedCommunication|Unknown"`
+	DeviceValue            string            `json:"deviceValue" doc:"enum=Normal|Low|High"`
+	RBACGroupID            int64             `json:"rbacGroupId"`
+	RBACGroupName          *string           `json:"rbacGroupName"`
+	RiskScore              string            `json:"riskScore" doc:"enum=None|Informational|Low|Medium|High"`
+	ExposureLevel          *string           `json:"exposureLevel" doc:"enum=None|Low|Medium|High"`
+	IsAadJoined            *bool             `json:"isAadJoined"`
+	AadDeviceID            *string           `json:"aadDeviceId"`
+	MachineTags            []string          `json:"machineTags"`
+	DefenderAvStatus       *string           `json:"defenderAvStatus"`
+	OnboardingStatus       string            `json:"onboardingStatus" doc:"enum=Onboarded|CanBeOnboarded|Unsupported|InsufficientInfo"`
+	OSArchitecture         *string           `json:"osArchitecture"`
+	ManagedBy              *string           `json:"managedBy"`
+	ManagedByStatus        *string           `json:"managedByStatus"`
+	IPAddresses            []ipAddressEntity `json:"ipAddresses"`
+	VMMetadata             *vmMetadata       `json:"vmMetadata"`
 }
 
-type ipEntity struct {
+// vmMetadata is what a cloud says of a virtual machine. Its published form is not known.
+type vmMetadata struct{}
+
+type ipAddressEntity struct {
 	IPAddress         string  `json:"ipAddress"`
 	MACAddress        *string `json:"macAddress"` // 12 upper-case hexadecimal digits
 	Type              *string `json:"type"`
@@ -74,10 +77,10 @@ type alertEntity struct {
 	IncidentID         *int64           `json:"incidentId"`
 	InvestigationID    *int64           `json:"investigationId"`
 	AssignedTo         *string          `json:"assignedTo"`
-	Severity           string           `json:"severity"`
-	Status             string           `json:"status"`
-	Classification     *string          `json:"classification"`
-	Determination      *string          `json:"determination"`
+	Severity           string           `json:"severity" doc:"enum=UnSpecified|Informational|Low|Medium|High"`
+	Status             string           `json:"status" doc:"enum=Unknown|New|InProgress|Resolved"`
+	Classification     *string          `json:"classification" doc:"enum=FalsePositive|TruePositive|InformationalExpectedActivity"`
+	Determination      *string          `json:"determination" doc:"enum=MultiStagedAttack|MaliciousUserActivity|CompromisedUser|Malware|Phishing|UnwantedSoftware|SecurityTesting|LineOfBusinessApplication|ConfirmedUserActivity|NotMalicious|InsufficientData|Other"`
 	InvestigationState *string          `json:"investigationState"`
 	DetectionSource    *string          `json:"detectionSource"`
 	DetectorID         *string          `json:"detectorId"`
@@ -193,11 +196,11 @@ type userEntity struct {
 // actionEntity is the published machineAction.
 type actionEntity struct {
 	ID                      string         `json:"id"`
-	Type                    string         `json:"type"`
+	Type                    string         `json:"type" doc:"enum=RunAntiVirusScan|Offboard|LiveResponse|CollectInvestigationPackage|Isolate|Unisolate|StopAndQuarantineFile|RestrictCodeExecution|UnrestrictCodeExecution"`
 	Title                   *string        `json:"title"`
 	Requestor               string         `json:"requestor"`
 	RequestorComment        string         `json:"requestorComment"`
-	Status                  string         `json:"status"`
+	Status                  string         `json:"status" doc:"enum=Pending|InProgress|Succeeded|Failed|TimeOut|Cancelled"`
 	MachineID               string         `json:"machineId"`
 	ComputerDNSName         *string        `json:"computerDnsName"`
 	CreationDateTimeUTC     odata.DateTime `json:"creationDateTimeUtc"`
@@ -210,22 +213,54 @@ type actionEntity struct {
 	Scope                   *string        `json:"scope"`
 	ExternalID              *string        `json:"externalId"`
 	RequestSource           *string        `json:"requestSource"`
-	RelatedFileInfo         *struct{}      `json:"relatedFileInfo"`
-	FileInstances           *struct{}      `json:"fileInstances"`
-	Commands                []struct{}     `json:"commands"`
+	RelatedFileInfo         *relatedFile   `json:"relatedFileInfo"`
+	FileInstances           []fileInstance `json:"fileInstances"`
+	Commands                []commandState `json:"commands"`
 	TroubleshootInfo        *string        `json:"troubleshootInfo"`
+}
+
+// relatedFile is the file that an action is about.
+type relatedFile struct {
+	FileIdentifier     string `json:"fileIdentifier"`
+	FileIdentifierType string `json:"fileIdentifierType" doc:"enum=Sha1|Sha256|Md5"`
+}
+
+// fileInstance is one place where an action met the file.
+type fileInstance struct {
+	FilePath string `json:"filePath"`
+	Status   string `json:"status"`
+}
+
+// commandState is how far one command of a live response got.
+type commandState struct {
+	Index         int64          `json:"index"`
+	StartTime     odata.DateTime `json:"startTime"`
+	EndTime       odata.DateTime `json:"endTime"`
+	CommandStatus string         `json:"commandStatus" doc:"enum=Created|Completed|Failed"`
+	Errors        []string       `json:"errors"`
+	Command       command        `json:"command"`
+}
+
+type command struct {
+	Type   string         `json:"type" doc:"enum=PutFile|RunScript|GetFile"`
+	Params []commandParam `json:"params"`
+}
+
+type commandParam struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 // indicatorEntity is the published indicator.
 type indicatorEntity struct {
 	ID                      string           `json:"id"`
 	IndicatorValue          string           `json:"indicatorValue"`
-	IndicatorType           string           `json:"indicatorType"`
-	Action                  string           `json:"action"`
+	IndicatorType           string           `json:"indicatorType" doc:"enum=FileSha1|FileSha256|FileMd5|CertificateThumbprint|IpAddress|DomainName|Url"`
+	Action                  string           `json:"action" doc:"enum=Warn|Block|Audit|Alert|AlertAndBlock|BlockAndRemediate|Allowed"`
 	CreatedBy               string           `json:"createdBy"`
 	CreatedByDisplayName    string           `json:"createdByDisplayName"`
 	CreatedBySource         *string          `json:"createdBySource"`
-	Severity                string           `json:"severity"`
+	Severity                string           `json:"severity" doc:"enum=Informational|Low|Medium|High"`
 	Category                int              `json:"category"`
 	Application             *string          `json:"application"`
 	EducateURL              *string          `json:"educateUrl"`

@@ -35,7 +35,7 @@ func (a *API) indicatorRoutes() []api.Route {
 }
 
 func (a *API) getIndicators(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, a.spec(indicatorFields, indicatorEntity{}))
+	o, err := odata.Parse(r.Query, a.indicatorSpec())
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (a *API) getIndicators(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (a *API) countIndicators(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, a.spec(indicatorFields, indicatorEntity{}))
+	o, err := odata.Parse(r.Query, a.indicatorSpec())
 	if err != nil {
 		return err
 	}
@@ -189,8 +189,7 @@ func (a *API) importIndicators(w http.ResponseWriter, r *api.Request) error {
 			out[index[k]] = importEntity{ID: optional(res.Indicator.ID.String()), Indicator: res.Indicator.Value}
 		}
 	}
-	o := odata.Options{Query: filter.Query{Top: len(out)}}
-	return odata.WriteCollection(w, r, kindOf("Collection(microsoft.windowsDefenderATP.api.ImportIndicatorResult)"), o, all(out, o),
+	return odata.WriteCollection(w, r, kindOf("Collection(microsoft.windowsDefenderATP.api.ImportIndicatorResult)"), odata.Options{}, filter.Page[importEntity]{Items: out},
 		func(e importEntity) importEntity { return e })
 }
 

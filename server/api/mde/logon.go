@@ -8,6 +8,7 @@ import (
 
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/ident"
 )
@@ -24,11 +25,15 @@ func (a *API) getLogonUsers(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	o, err := odata.Parse(r.Query, a.spec(nil, userEntity{}))
-	if err != nil {
-		return err
+	return derived(a, w, r, "Users", entities(users))
+}
+
+func entities(users []hunt.LogonUser) []userEntity {
+	out := make([]userEntity, len(users))
+	for i, u := range users {
+		out[i] = logonUser(u)
 	}
-	return odata.WriteCollection(w, r, kindOf("Users"), o, all(users, o), logonUser)
+	return out
 }
 
 func (a *API) countLogonUsers(w http.ResponseWriter, r *api.Request) error {
@@ -36,10 +41,12 @@ func (a *API) countLogonUsers(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := odata.Parse(r.Query, a.spec(nil, userEntity{})); err != nil {
+	o, err := odata.Parse(r.Query, a.spec(odata.Fields(userEntity{}), userEntity{}))
+	if err != nil {
 		return err
 	}
-	return counted(w, int64(len(users)))
+	found := odata.Derived(entities(users), odata.Options{Query: filter.Query{Where: o.Query.Where}})
+	return counted(w, found.Total)
 }
 
 func (a *API) logonUsers(r *api.Request) ([]hunt.LogonUser, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -34,26 +35,26 @@ func (a *API) machineRoutes() []api.Route {
 }
 
 func (a *API) getMachines(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, a.spec(machineFields, machineEntity{}))
+	o, err := odata.Parse(r.Query, a.machineSpec())
 	if err != nil {
 		return err
 	}
-	page, err := a.listMachines(r.Context(), r.Caller.Tenant, o)
+	page, err := a.devices.Find(r.Context(), r.Caller.Tenant, a.recent(), o.Query)
 	if err != nil {
 		return err
 	}
-	return odata.WriteCollection(w, r, kindOf("Machines"), o, page, machine.entity)
+	if len(page.Items) == 0 && o.Query.Where == nil && o.Query.Skip == 0 && o.Query.After == "" {
+		return errs.New("mde.machines", errs.NotFound, errs.ResourceNotFound, "No machine was seen within the retention time")
+	}
+	return a.writeMachines(w, r, o, page)
 }
 
 func (a *API) countMachines(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, a.spec(machineFields, machineEntity{}))
+	o, err := odata.Parse(r.Query, a.machineSpec())
 	if err != nil {
 		return err
 	}
-	page, err := a.listMachines(r.Context(), r.Caller.Tenant, o)
-	if errs.Is(err, errs.NotFound) {
-		return counted(w, 0)
-	}
+	page, err := a.devices.Find(r.Context(), r.Caller.Tenant, a.recent(), filter.Query{Where: o.Query.Where, Top: 1, Count: true})
 	if err != nil {
 		return err
 	}
@@ -69,11 +70,7 @@ func (a *API) getMachine(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (a *API) writeMachine(w http.ResponseWriter, r *api.Request, d *device.Device) error {
-	e, err := a.one(r, d)
-	if err != nil {
-		return err
-	}
-	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Machines/$entity"), e)
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Machines/$entity"), a.machineOf(d, a.now()))
 }
 
 func (a *API) patchMachine(w http.ResponseWriter, r *api.Request) error {
@@ -222,11 +219,15 @@ func (a *API) findByIP(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	ds, err := a.devices.FindByIP(r.Context(), r.Caller.Tenant, r.Var("ip"), at)
+	o, err := odata.Parse(r.Query, a.machineSpec())
 	if err != nil {
 		return err
 	}
-	return a.writeFound(w, r, ds)
+	page, err := a.devices.FindByIP(r.Context(), r.Caller.Tenant, r.Var("ip"), at, o.Query)
+	if err != nil {
+		return err
+	}
+	return a.writeMachines(w, r, o, page)
 }
 
 func (a *API) findByTag(w http.ResponseWriter, r *api.Request) error {
@@ -234,29 +235,21 @@ func (a *API) findByTag(w http.ResponseWriter, r *api.Request) error {
 	if tag == "" {
 		return errs.New("mde.findByTag", errs.Invalid, errs.MissingRequiredParameter, "Required parameter tag is missing")
 	}
-	q := device.Query{Tag: tag, SeenSince: a.now().Add(-a.retention)}
+	q := a.recent()
+	q.Tag = tag
 	switch prefix := r.Query.Get("useStartsWithFilter"); {
 	case strings.EqualFold(prefix, "true"):
 		q.Tag, q.TagPrefix = "", tag
 	case prefix != "" && !strings.EqualFold(prefix, "false"):
 		return errs.New("mde.findByTag", errs.Invalid, errs.InvalidInput, "Invalid input: useStartsWithFilter is %q, not true or false", prefix)
 	}
-	ds, err := a.devices.List(r.Context(), r.Caller.Tenant, q)
+	o, err := odata.Parse(r.Query, a.machineSpec())
 	if err != nil {
 		return err
 	}
-	return a.writeFound(w, r, ds)
-}
-
-// writeFound answers with devices that a function found; query options apply on top.
-func (a *API) writeFound(w http.ResponseWriter, r *api.Request, ds []*device.Device) error {
-	o, err := odata.Parse(r.Query, a.spec(machineFields, machineEntity{}))
+	page, err := a.devices.Find(r.Context(), r.Caller.Tenant, q, o.Query)
 	if err != nil {
 		return err
 	}
-	ms, err := a.derive(r.Context(), r.Caller.Tenant, ds, true)
-	if err != nil {
-		return err
-	}
-	return odata.WriteCollection(w, r, kindOf("Machines"), o, pick(ms, o), machine.entity)
+	return a.writeMachines(w, r, o, page)
 }

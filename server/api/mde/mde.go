@@ -15,10 +15,10 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
-	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/device"
@@ -33,7 +33,8 @@ type Devices interface {
 	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
 	List(ctx context.Context, tenant ident.TenantID, q device.Query) ([]*device.Device, error)
 	FindByName(ctx context.Context, tenant ident.TenantID, name string) ([]*device.Device, error)
-	FindByIP(ctx context.Context, tenant ident.TenantID, ip string, at time.Time) ([]*device.Device, error)
+	Find(ctx context.Context, tenant ident.TenantID, base device.Query, q filter.Query) (filter.Page[*device.Device], error)
+	FindByIP(ctx context.Context, tenant ident.TenantID, ip string, at time.Time, q filter.Query) (filter.Page[*device.Device], error)
 	Tag(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, change device.TagChange, tag string) (*device.Device, error)
 	TagMany(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID, change device.TagChange, tag string) ([]*device.Device, error)
 	Change(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, c device.Change) (*device.Device, error)
@@ -51,6 +52,23 @@ type Indicators interface {
 	Revision(tenant ident.TenantID) indicator.Revision
 }
 
+// Groups names the device groups.
+type Groups interface {
+	// Label is the published name of a device group.
+	Label(tenant ident.TenantID, id int64) string
+	// Of returns the groups of those of the devices that are there.
+	Of(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID) (map[ident.DeviceID]int64, error)
+}
+
+// noGroups is the Groups of a server without device groups.
+type noGroups struct{}
+
+func (noGroups) Label(ident.TenantID, int64) string { return "UnassignedGroup" }
+
+func (noGroups) Of(context.Context, ident.TenantID, []ident.DeviceID) (map[ident.DeviceID]int64, error) {
+	return nil, nil
+}
+
 // Hunter runs queries for the principal of the context.
 type Hunter interface {
 	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
@@ -64,20 +82,15 @@ type Telemetry interface {
 	Logons
 }
 
-// Exposure knows how exposed devices are.
-type Exposure interface {
-	// Levels returns the exposureLevel of the devices that were assessed.
-	Levels(ctx context.Context, tenant ident.TenantID) (map[ident.DeviceID]string, error)
-}
-
 // Config is what the API is made of.
 type Config struct {
 	Alerts     Alerts
+	Incidents  Incidents
 	Devices    Devices
 	Actions    Actions
 	Indicators Indicators
 	Hunter     Telemetry
-	Exposure   Exposure         // nil: no device is assessed
+	Groups     Groups           // nil: every device is in the default group
 	Now        func() time.Time // nil for time.Now
 	// Page is the rows of one page of a list; 0 for the published 10,000.
 	Page int
@@ -89,13 +102,14 @@ type Config struct {
 // API is the handlers over the services.
 type API struct {
 	alerts     Alerts
+	incidents  Incidents
 	devices    Devices
 	actions    Actions
 	indicators Indicators
 	hunter     Hunter
 	events     Events
 	logons     Logons
-	exposure   Exposure
+	groups     Groups
 	now        func() time.Time
 	page       int
 	retention  time.Duration
@@ -104,9 +118,12 @@ type API struct {
 // New returns the API.
 func New(c Config) *API {
 	a := &API{
-		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
-		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter, exposure: c.Exposure,
+		alerts: c.Alerts, incidents: c.Incidents, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
+		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter,
 		now: c.Now, page: c.Page, retention: c.Retention,
+	}
+	if a.groups = c.Groups; a.groups == nil {
+		a.groups = noGroups{}
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -119,7 +136,7 @@ func New(c Config) *API {
 
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
-	return slices.Concat(a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes())
+	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.incidentRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes()))
 }
 
 var (
@@ -155,14 +172,14 @@ func (a *API) spec(fields filter.Schema, entity any, expand ...string) odata.Spe
 	return odata.Spec{Fields: fields, Entity: entity, Expand: expand, Page: a.page}
 }
 
-// all is the page that a list which is kept in one piece answers with.
-func all[T any](items []T, o odata.Options) filter.Page[T] {
-	p := filter.Page[T]{Items: items, Total: int64(len(items))}
-	p.Items = p.Items[min(o.Query.Skip, len(p.Items)):]
-	if len(p.Items) > o.Query.Top {
-		p.Items, p.More = p.Items[:o.Query.Top], true
+// derived answers with entities that were made for this request, as its options select.
+func derived[E any](a *API, w http.ResponseWriter, r *api.Request, set string, items []E) error {
+	var zero E
+	o, err := odata.Parse(r.Query, a.spec(odata.Fields(zero), zero))
+	if err != nil {
+		return err
 	}
-	return p
+	return odata.WriteCollection(w, r, kindOf(set), o, odata.Derived(items, o), func(e E) E { return e })
 }
 
 // counted answers a /$count: the bare number of rows that match $filter.
@@ -170,9 +187,4 @@ func counted(w http.ResponseWriter, total int64) error {
 	return api.WriteText(w, http.StatusOK, decimal(total))
 }
 
-// unresolved is the alerts that count towards a device's risk.
-func unresolved(terms ...filter.Expr) filter.Expr {
-	status, _ := alert.Fields.Find("status")
-	resolved := filter.Value{Type: filter.String, S: string(alert.Resolved)}
-	return append(filter.And{filter.Compare{Field: status, Op: filter.Ne, Value: resolved}}, terms...)
-}
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }

@@ -41,6 +41,9 @@ func TestEveryRouteAsksForTokenAndPermission(t *testing.T) {
 		t.Fatalf("%d routes", len(s.routes))
 	}
 	for _, r := range s.routes {
+		if r.Open != "" {
+			continue
+		}
 		target := s.target(r)
 		for _, as := range []string{"", "wrong", "expired"} {
 			if w := s.call(as, r.Method, target, `{}`); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), `"code":"Unauthorized"`) {

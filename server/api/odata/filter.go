@@ -1,10 +1,12 @@
 package odata
 
 import (
+	"cmp"
 	"math"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/filter"
@@ -13,8 +15,11 @@ import (
 // MaxFilter bounds the text of $filter, in bytes.
 const MaxFilter = 256 << 10
 
-// ParseFilter reads a $filter expression over fields: eq ne gt ge lt le, in, and or not,
-// contains startswith endswith, and any over collections.
+// ParseFilter reads a $filter expression over fields: the comparisons eq ne gt ge lt le and
+// in; and, or, not; contains, startswith, endswith, tolower, toupper, length and indexof;
+// year, month, day, hour, minute, second and date; any, all and $count of collections.
+//
+// Text compares without regard to case, so tolower and toupper change nothing.
 func ParseFilter(src string, fields filter.Schema) (filter.Expr, error) {
 	if len(src) > MaxFilter {
 		return nil, bad("$filter: %d bytes, more than %d", len(src), MaxFilter)
@@ -35,11 +40,12 @@ func ParseFilter(src string, fields filter.Schema) (filter.Expr, error) {
 }
 
 type parser struct {
-	lex    lexer
-	tok    token
-	fields filter.Schema
-	depth  int
-	terms  int
+	lex     lexer
+	tok     token
+	fields  filter.Schema
+	element string // what the lambda calls the collection's elements; "" outside of one
+	depth   int
+	terms   int
 }
 
 func (p *parser) step() token {
@@ -135,7 +141,12 @@ func (p *parser) unary() (filter.Expr, error) {
 			return nil, err
 		}
 		return e, p.expect(")")
+	case p.tok.kind == text:
+		return p.flipped()
 	case p.tok.kind == word:
+		if c := p.tok.text[0]; c >= '0' && c <= '9' || c == '-' {
+			return p.flipped()
+		}
 		return p.named()
 	}
 	return nil, p.wanted("a property or a function")
@@ -149,70 +160,244 @@ var operators = map[string]filter.Op{
 	"eq": filter.Eq, "ne": filter.Ne, "gt": filter.Gt, "ge": filter.Ge, "lt": filter.Lt, "le": filter.Le,
 }
 
-// named reads what begins with a word: a function or a comparison of a property.
+// mirrored is each operator with its sides exchanged.
+var mirrored = map[filter.Op]filter.Op{
+	filter.Eq: filter.Eq, filter.Ne: filter.Ne, filter.Gt: filter.Lt, filter.Ge: filter.Le, filter.Lt: filter.Gt, filter.Le: filter.Ge,
+}
+
+// named reads what begins with a word: a test of text, a test of a collection, or a
+// comparison.
 func (p *parser) named() (filter.Expr, error) {
-	name := p.step()
-	if op, ok := functions[strings.ToLower(name.text)]; ok && p.isPunct("(") {
-		return p.function(op)
+	at := p.tok.col
+	if op, ok := functions[strings.ToLower(p.tok.text)]; ok && p.called() {
+		p.step()
+		return p.textTest(op)
 	}
-	f, err := p.field(name)
+	o, err := p.operand()
 	if err != nil {
 		return nil, err
 	}
-	if p.isPunct("/") {
+	if o.field.Type == filter.List && o.fn == filter.Plain && p.isPunct("/") {
 		p.step()
-		return p.any(f)
+		return p.lambda(o.field)
 	}
 	if p.is("in") {
+		if o.fn != filter.Plain || o.date {
+			return nil, bad("$filter, column %d: in applies to a property itself", at)
+		}
 		p.step()
-		vs, err := p.values(f)
-		return filter.In{Field: f, Values: vs}, err
+		vs, err := p.values(o.field)
+		return filter.In{Field: o.field, Values: vs}, err
 	}
 	op, ok := operators[strings.ToLower(p.tok.text)]
 	if !ok || p.tok.kind != word {
-		return nil, p.wanted("eq, ne, gt, ge, lt, le or in after " + f.Name)
+		if o.field.Type == filter.Bool {
+			return filter.Compare{Field: o.field, Value: filter.Value{Type: filter.Bool, B: true}}, nil
+		}
+		return nil, p.wanted("eq, ne, gt, ge, lt, le or in after " + o.field.Name)
 	}
 	p.step()
-	v, err := p.value(f.Name, f.Type)
-	return filter.Compare{Field: f, Op: op, Value: v}, err
-}
-
-func (p *parser) field(name token) (filter.Field, error) {
-	f, ok := p.fields.Find(name.text)
-	if !ok {
-		return f, bad("$filter, column %d: cannot filter by %s", name.col, name.shown())
+	v, err := p.value(o.field.Name, o.result())
+	if err != nil {
+		return nil, err
 	}
-	return f, nil
+	return o.compare(op, v), nil
 }
 
-// function reads (property, 'text') and what may follow it: eq true or eq false.
-func (p *parser) function(op filter.Op) (filter.Expr, error) {
+// flipped reads a comparison whose literal stands first: 'x' eq property.
+func (p *parser) flipped() (filter.Expr, error) {
+	lit := p.tok
+	back := p.lex
 	p.step()
+	op, ok := operators[strings.ToLower(p.tok.text)]
+	if !ok || p.tok.kind != word {
+		return nil, p.wanted("eq, ne, gt, ge, lt or le after " + lit.shown())
+	}
+	p.step()
+	o, err := p.operand()
+	if err != nil {
+		return nil, err
+	}
+	// The literal is read again now that its type is known.
+	after, next := p.lex, p.tok
+	p.lex, p.tok = back, lit
+	v, err := p.value(o.field.Name, o.result())
+	p.lex, p.tok = after, next
+	if err != nil {
+		return nil, err
+	}
+	return o.compare(mirrored[op], v), nil
+}
+
+// operand is the side of a comparison that depends on the row.
+type operand struct {
+	field filter.Field
+	fn    filter.Fn
+	arg   string
+	date  bool // the day of a time
+}
+
+func (o operand) result() filter.Type {
+	if o.fn != filter.Plain {
+		return filter.Int
+	}
+	return o.field.Type
+}
+
+func (o operand) compare(op filter.Op, v filter.Value) filter.Expr {
+	c := filter.Compare{Field: o.field, Fn: o.fn, Arg: o.arg, Op: op, Value: v}
+	if !o.date || v.Null {
+		return c
+	}
+	// A day is a range of the time, which an index serves.
+	day, next := v, v
+	day.T = v.T.Truncate(24 * time.Hour)
+	next.T = day.T.Add(24 * time.Hour)
+	bound := func(op filter.Op, v filter.Value) filter.Expr {
+		return filter.Compare{Field: o.field, Op: op, Value: v}
+	}
+	switch op {
+	case filter.Eq:
+		return filter.And{bound(filter.Ge, day), bound(filter.Lt, next)}
+	case filter.Ne:
+		return filter.Not{Term: filter.And{bound(filter.Ge, day), bound(filter.Lt, next)}}
+	case filter.Gt:
+		return bound(filter.Ge, next)
+	case filter.Le:
+		return bound(filter.Lt, next)
+	}
+	return bound(op, day)
+}
+
+var parts = map[string]filter.Fn{
+	"length": filter.Length, "indexof": filter.IndexOf, "year": filter.Year, "month": filter.Month, "day": filter.Day,
+	"hour": filter.Hour, "minute": filter.Minute, "second": filter.Second,
+}
+
+// called reports whether the word at hand is followed by an opening parenthesis.
+func (p *parser) called() bool {
+	ahead := p.lex
+	next := ahead.next()
+	return next.kind == punct && next.text == "("
+}
+
+// operand reads a property or what a function makes of one.
+func (p *parser) operand() (operand, error) {
+	var o operand
+	if err := p.enter(); err != nil {
+		return o, err
+	}
+	defer func() { p.depth-- }()
 	if p.tok.kind != word {
-		return nil, p.wanted("a property")
+		return o, p.wanted("a property")
 	}
-	f, err := p.field(p.step())
+	if !p.called() {
+		return p.property()
+	}
+	call := p.step()
+	p.step()
+	o, err := p.operand()
 	if err != nil {
-		return nil, err
+		return o, err
 	}
-	v, err := p.argument(f.Name)
-	if err != nil {
-		return nil, err
+	name := strings.ToLower(call.text)
+	if o.fn != filter.Plain || o.date {
+		return o, bad("$filter, column %d: %s of a function is not supported", call.col, name)
 	}
-	var e filter.Expr = filter.Compare{Field: f, Op: op, Value: v}
-	return p.truth(e)
+	switch fn, ok := parts[name]; {
+	case ok:
+		o.fn = fn
+	case name == "tolower" || name == "toupper":
+		if o.field.Type != filter.String {
+			return o, bad("$filter, column %d: %s applies to strings only", call.col, name)
+		}
+	case name == "date":
+		o.date = true
+		if o.field.Type != filter.Time {
+			return o, bad("$filter, column %d: date applies to times only", call.col)
+		}
+	default:
+		return o, bad("$filter, column %d: the function %s is not supported", call.col, clip(call.text))
+	}
+	if o.fn == filter.IndexOf {
+		if err := p.expect(","); err != nil {
+			return o, err
+		}
+		v, err := p.value("indexof", filter.String)
+		if err != nil || v.Null {
+			return o, cmp.Or(err, bad("$filter, column %d: indexof of null", call.col))
+		}
+		o.arg = v.S
+	}
+	return o, p.expect(")")
 }
 
-// argument reads the rest of a function's call: , 'text')
-func (p *parser) argument(name string) (filter.Value, error) {
-	if err := p.expect(","); err != nil {
-		return filter.Value{}, err
+// property reads the path of a property: object/member, an element of a lambda, or the
+// number of a collection's elements.
+func (p *parser) property() (operand, error) {
+	name := p.step()
+	if p.element != "" {
+		if !strings.EqualFold(name.text, p.element) {
+			return operand{}, bad("$filter, column %d: expected %s, found %s", name.col, p.element, name.shown())
+		}
+		if f, ok := p.fields.Find(filter.Element.Name); ok {
+			return operand{field: f}, nil
+		}
+		if err := p.expect("/"); err != nil {
+			return operand{}, err
+		}
+		if p.tok.kind != word {
+			return operand{}, p.wanted("a property of " + p.element)
+		}
+		name = p.step()
 	}
-	v, err := p.value(name, filter.String)
+	for {
+		if f, ok := p.fields.Find(name.text); ok {
+			return p.counted(operand{field: f})
+		}
+		// What precedes the slash may be an object of which only members can be named.
+		if ahead := p.lex; !p.isPunct("/") || ahead.next().kind != word {
+			return operand{}, bad("$filter, column %d: cannot filter by %s", name.col, name.shown())
+		}
+		p.step()
+		name.text += "/" + p.step().text
+	}
+}
+
+// counted reads the /$count that may follow a collection.
+func (p *parser) counted(o operand) (operand, error) {
+	ahead := p.lex
+	if o.field.Type != filter.List || !p.isPunct("/") || !strings.EqualFold(ahead.next().text, "$count") {
+		return o, nil
+	}
+	p.step()
+	p.step()
+	o.fn = filter.Count
+	return o, nil
+}
+
+// textTest reads (property, 'text') and what may follow it: eq true or eq false.
+func (p *parser) textTest(op filter.Op) (filter.Expr, error) {
+	at := p.tok.col
+	p.step()
+	o, err := p.operand()
 	if err != nil {
-		return v, err
+		return nil, err
 	}
-	return v, p.expect(")")
+	if o.fn != filter.Plain || o.date {
+		return nil, bad("$filter, column %d: text functions apply to strings only", at)
+	}
+	if err := p.expect(","); err != nil {
+		return nil, err
+	}
+	v, err := p.value(o.field.Name, filter.String)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.expect(")"); err != nil {
+		return nil, err
+	}
+	return p.truth(filter.Compare{Field: o.field, Op: op, Value: v})
 }
 
 func (p *parser) truth(e filter.Expr) (filter.Expr, error) {
@@ -234,92 +419,44 @@ func (p *parser) truth(e filter.Expr) (filter.Expr, error) {
 	return e, nil
 }
 
-// any reads any(x: predicate of x). Its alternatives become alternatives of the whole.
-func (p *parser) any(f filter.Field) (filter.Expr, error) {
-	if !p.is("any") {
-		return nil, p.wanted("any after " + f.Name + "/")
+// lambda reads any(), any(x: predicate of x) and all(x: predicate of x).
+func (p *parser) lambda(f filter.Field) (filter.Expr, error) {
+	all := p.is("all")
+	if !all && !p.is("any") {
+		return nil, p.wanted("any, all or $count after " + f.Name + "/")
+	}
+	if p.element != "" {
+		return nil, bad("$filter, column %d: any and all cannot be nested", p.tok.col)
 	}
 	p.step()
 	if err := p.expect("("); err != nil {
 		return nil, err
 	}
+	if !all && p.isPunct(")") {
+		p.step()
+		return filter.Any{Field: f}, nil
+	}
 	if p.tok.kind != word {
 		return nil, p.wanted("a name for the collection's elements")
 	}
-	element := p.step().text
+	name := p.step().text
 	if err := p.expect(":"); err != nil {
 		return nil, err
 	}
-	var es []filter.Expr
-	for {
-		e, err := p.element(f, element)
-		if err != nil {
-			return nil, err
-		}
-		es = append(es, e...)
-		if !p.is("or") {
-			break
-		}
-		p.step()
+	outer := p.fields
+	p.fields, p.element = f.Elements(), name
+	where, err := p.or()
+	p.fields, p.element = outer, ""
+	if err != nil {
+		return nil, err
 	}
 	if err := p.expect(")"); err != nil {
 		return nil, err
 	}
-	if len(es) == 1 {
-		return es[0], nil
+	if all {
+		return filter.All(f, where), nil
 	}
-	return filter.Or(es), nil
-}
-
-// element reads one predicate of a collection's element.
-func (p *parser) element(f filter.Field, element string) ([]filter.Expr, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
-	}
-	defer func() { p.depth-- }()
-	if p.isPunct("(") {
-		p.step()
-		es, err := p.element(f, element)
-		if err != nil {
-			return nil, err
-		}
-		return es, p.expect(")")
-	}
-	if p.tok.kind != word {
-		return nil, p.wanted(element)
-	}
-	name := p.step()
-	if op, ok := functions[strings.ToLower(name.text)]; ok && p.isPunct("(") {
-		p.step()
-		if !p.is(element) {
-			return nil, p.wanted(element)
-		}
-		p.step()
-		v, err := p.argument(element)
-		return []filter.Expr{filter.Any{Field: f, Op: op, Value: v}}, err
-	}
-	if !strings.EqualFold(name.text, element) {
-		return nil, bad("$filter, column %d: expected %s, found %s", name.col, element, name.shown())
-	}
-	if p.is("in") {
-		p.step()
-		vs, err := p.values(filter.Field{Name: element})
-		if err != nil {
-			return nil, err
-		}
-		es := make([]filter.Expr, len(vs))
-		for i, v := range vs {
-			es[i] = filter.Any{Field: f, Op: filter.Eq, Value: v}
-		}
-		return es, nil
-	}
-	op, ok := operators[strings.ToLower(p.tok.text)]
-	if !ok || p.tok.kind != word {
-		return nil, p.wanted("eq, ne, gt, ge, lt, le or in after " + element)
-	}
-	p.step()
-	v, err := p.value(element, filter.String)
-	return []filter.Expr{filter.Any{Field: f, Op: op, Value: v}}, err
+	return filter.Any{Field: f, Where: where}, nil
 }
 
 // values reads the list behind in, in parentheses or square brackets.
@@ -358,6 +495,10 @@ func (p *parser) value(name string, t filter.Type) (filter.Value, error) {
 		return filter.Value{}, p.wanted("a value for " + name)
 	}
 	lit := p.step()
+	// The literal of an enumeration or an older type: Name.Space.Type'Word', guid'…'.
+	if lit.kind == word && p.tok.kind == text && p.tok.at == lit.at+len(lit.text) {
+		lit = p.step()
+	}
 	if lit.kind == word && strings.EqualFold(lit.text, "null") {
 		return filter.Value{Type: t, Null: true}, nil
 	}

@@ -20,11 +20,23 @@ var (
 	seen   = filter.Field{Name: "lastSeen", Type: filter.Time}
 	on     = filter.Field{Name: "generateAlert", Type: filter.Bool}
 	tags   = filter.Field{Name: "machineTags", Type: filter.List}
-	fields = filter.Schema{name, id, seen, on, tags}
+	score  = filter.Field{Name: "score", Type: filter.Float}
+	user   = filter.Field{Name: "relatedUser/userName", Type: filter.String}
+	ip     = filter.Field{Name: "ipAddress", Type: filter.String}
+	port   = filter.Field{Name: "port", Type: filter.Int}
+	parts  = filter.Schema{ip, port}
+	ips    = filter.Field{Name: "ipAddresses", Type: filter.List, Elem: &parts}
+	fields = filter.Schema{name, id, seen, on, tags, score, user, ips}
 )
 
-func str(s string) filter.Value       { return filter.Value{Type: filter.String, S: s} }
-func num(n int64) filter.Value        { return filter.Value{Type: filter.Int, N: n} }
+func str(s string) filter.Value { return filter.Value{Type: filter.String, S: s} }
+func num(n int64) filter.Value  { return filter.Value{Type: filter.Int, N: n} }
+
+var (
+	it  = filter.Element
+	yes = filter.Value{Type: filter.Bool, B: true}
+)
+
 func at(t time.Time) filter.Value     { return filter.Value{Type: filter.Time, T: t} }
 func null(t filter.Type) filter.Value { return filter.Value{Type: t, Null: true} }
 
@@ -55,12 +67,33 @@ func TestFiltersAreReadAsClientsSendThem(t *testing.T) {
 		"computerDnsName in ['a','b']":             filter.In{Field: name, Values: []filter.Value{str("a"), str("b")}},
 		"computerDnsName in ('a', 'b' )":           filter.In{Field: name, Values: []filter.Value{str("a"), str("b")}},
 		"incidentId in (1,2)":                      filter.In{Field: id, Values: []filter.Value{num(1), num(2)}},
-		"machineTags/any(tag: tag eq 'X')":         filter.Any{Field: tags, Op: filter.Eq, Value: str("X")},
-		"machineTags/any(tag:startswith(tag,'X'))": filter.Any{Field: tags, Op: filter.StartsWith, Value: str("X")},
-		"machineTags/any(t: t in ('a','b') or (t eq 'c'))": filter.Or{
-			filter.Any{Field: tags, Op: filter.Eq, Value: str("a")},
-			filter.Any{Field: tags, Op: filter.Eq, Value: str("b")},
-			filter.Any{Field: tags, Op: filter.Eq, Value: str("c")}},
+		"machineTags/any(tag: tag eq 'X')":         filter.Any{Field: tags, Where: cmpr(it, filter.Eq, str("X"))},
+		"machineTags/any(tag:startswith(tag,'X'))": filter.Any{Field: tags, Where: cmpr(it, filter.StartsWith, str("X"))},
+		"machineTags/any(t: t in ('a','b') or (t eq 'c'))": filter.Any{Field: tags, Where: filter.Or{
+			filter.In{Field: it, Values: []filter.Value{str("a"), str("b")}}, cmpr(it, filter.Eq, str("c"))}},
+		"machineTags/any()":                             filter.Any{Field: tags},
+		"MachineTags/all(t: not contains(t, 'x'))":      filter.All(tags, filter.Not{Term: cmpr(it, filter.Contains, str("x"))}),
+		"machineTags/$count ge 2":                       filter.Compare{Field: tags, Fn: filter.Count, Op: filter.Ge, Value: num(2)},
+		"ipAddresses/any(i: i/ipAddress eq '10.0.0.1')": filter.Any{Field: ips, Where: cmpr(ip, filter.Eq, str("10.0.0.1"))},
+		"ipAddresses/any(i: startswith(i/IpAddress,'10.') and i/port gt 1024)": filter.Any{Field: ips, Where: filter.And{
+			cmpr(ip, filter.StartsWith, str("10.")), cmpr(port, filter.Gt, num(1024))}},
+		"relatedUser/UserName eq 'x'":                                            cmpr(user, filter.Eq, str("x")),
+		"tolower(computerDnsName) eq 'a'":                                        a,
+		"contains(toupper(computerDnsName),'A')":                                 cmpr(name, filter.Contains, str("A")),
+		"length(computerDnsName) gt 3":                                           filter.Compare{Field: name, Fn: filter.Length, Op: filter.Gt, Value: num(3)},
+		"indexof(tolower(computerDnsName),'a') eq 0":                             filter.Compare{Field: name, Fn: filter.IndexOf, Arg: "a", Value: num(0)},
+		"year(lastSeen) eq 2018":                                                 filter.Compare{Field: seen, Fn: filter.Year, Value: num(2018)},
+		"date(lastSeen) eq 2018-08-01":                                           filter.And{cmpr(seen, filter.Ge, at(day)), cmpr(seen, filter.Lt, at(day.AddDate(0, 0, 1)))},
+		"date(lastSeen) gt 2018-08-01":                                           cmpr(seen, filter.Ge, at(day.AddDate(0, 0, 1))),
+		"date(lastSeen) le 2018-08-01":                                           cmpr(seen, filter.Lt, at(day.AddDate(0, 0, 1))),
+		"score gt 7.5":                                                           cmpr(score, filter.Gt, filter.Value{Type: filter.Float, F: 7.5}),
+		"score le 7":                                                             cmpr(score, filter.Le, filter.Value{Type: filter.Float, F: 7}),
+		"generateAlert and not generateAlert":                                    filter.And{cmpr(on, filter.Eq, yes), filter.Not{Term: cmpr(on, filter.Eq, yes)}},
+		"'a' eq computerDnsName":                                                 a,
+		"1 lt incidentId":                                                        b,
+		"2018-08-01Z gt lastSeen":                                                c,
+		"computerDnsName eq microsoft.windowsDefenderATP.api.Name'a'":            a,
+		"computerDnsName eq guid'a'":                                             a,
 		"startswith(computerDnsName,'mymachine')":                                cmpr(name, filter.StartsWith, str("mymachine")),
 		"contains(computerDnsName, 'x') eq false":                                filter.Not{Term: cmpr(name, filter.Contains, str("x"))},
 		"not endswith(computerDnsName,'x')":                                      filter.Not{Term: cmpr(name, filter.EndsWith, str("x"))},
@@ -93,10 +126,20 @@ func TestWrongFiltersNameColumnAndToken(t *testing.T) {
 		"computerDnsName in ()":                            "column 21: expected a value",
 		"computerDnsName in ('a']":                         `column 24: expected ")", found "]"`,
 		"machineTags eq 'a'":                               "machineTags: a collection is filtered with any()",
-		"computerDnsName/any(x: x eq 'a')":                 "computerDnsName: a collection",
-		"machineTags/all(x: x eq 'a')":                     "column 13: expected any after machineTags/",
+		"computerDnsName/any(x: x eq 'a')":                 "column 16: expected eq",
+		"machineTags/some(x: x eq 'a')":                    "column 13: expected any, all or $count after machineTags/",
+		"computerDnsName add 1 eq 2":                       `column 17: expected eq`,
+		"trim(computerDnsName) eq 'a'":                     "column 1: the function trim is not supported",
+		"year(computerDnsName) eq 1":                       "computerDnsName: the function does not apply",
+		"year(year(lastSeen)) eq 1":                        "column 1: year of a function",
+		"date(incidentId) eq 1":                            "column 1: date applies to times only",
+		"ipAddresses/any(i: i eq 'a')":                     `column 22: expected "/"`,
+		"ipAddresses/any(i: i/nope eq 'a')":                `column 22: cannot filter by "nope"`,
+		"machineTags/any(t: machineTags/any(u: u eq t))":   `column 20: expected t`,
+		"relatedUser eq 'a'":                               `column 1: cannot filter by "relatedUser"`,
+		"score eq NaN":                                     "not a value for score",
+		"computerDnsName eq now()":                         `column 23: expected and`,
 		"machineTags/any(x: y eq 'a')":                     `column 20: expected x, found "y"`,
-		"machineTags/any(x: x eq 'a' and x eq 'b')":        `column 29: expected ")", found "and"`,
 		"contains(computerDnsName)":                        `column 25: expected ","`,
 		"contains(incidentId,'1')":                         "incidentId: the value is of another type",
 		"incidentId gt null":                               "incidentId: null can only be compared",
@@ -156,7 +199,17 @@ func genExpr(depth int) *rapid.Generator[filter.Expr] {
 			f := scalar()
 			return filter.In{Field: f, Values: rapid.SliceOfN(genValue(f.Type), 1, 4).Draw(r, "values")}
 		case 2:
-			return filter.Any{Field: tags, Op: ops(tags), Value: genValue(filter.String).Draw(r, "value")}
+			switch rapid.IntRange(0, 4).Draw(r, "collection") {
+			case 0:
+				return filter.Any{Field: tags, Where: cmpr(it, ops(tags), genValue(filter.String).Draw(r, "value"))}
+			case 1:
+				return filter.All(ips, filter.Or{cmpr(ip, filter.Eq, str("a")), cmpr(port, ops(port), genValue(filter.Int).Draw(r, "value"))})
+			case 2:
+				return filter.Compare{Field: tags, Fn: filter.Count, Op: ops(id), Value: genValue(filter.Int).Draw(r, "value")}
+			case 3:
+				return filter.Compare{Field: seen, Fn: filter.Fn(rapid.IntRange(int(filter.Year), int(filter.Second)).Draw(r, "part")), Op: ops(id), Value: num(1)}
+			}
+			return filter.Compare{Field: name, Fn: filter.IndexOf, Arg: genValue(filter.String).Draw(r, "arg").S, Op: ops(id), Value: num(1)}
 		case 3:
 			if depth == 0 {
 				return cmpr(id, filter.Eq, num(1))
@@ -189,6 +242,8 @@ func FuzzFilter(f *testing.F) {
 	for _, s := range []string{
 		"computerDnsName eq 'a' and not (incidentId in [1,2])", "machineTags/any(t: t eq 'x' or startswith(t,'y'))",
 		"lastSeen ge 2018-08-01T02:00:00 02:00", "contains(computerDnsName,'''') eq false", "generateAlert ne null",
+		"ipAddresses/all(i: i/port gt 1 and startswith(i/ipAddress,'x'))", "1 lt incidentId", "date(lastSeen) ne 2018-08-01", "machineTags/$count eq 0",
+		"indexof(tolower(computerDnsName),'a') eq 0 or generateAlert", "relatedUser/userName eq guid'x'", "score lt 1e3",
 	} {
 		f.Add(s)
 	}

@@ -11,87 +11,127 @@ import (
 // Format renders a predicate as $filter text; ParseFilter reads the same tree back. An
 // And or Or of fewer than two terms has no such text and is rendered by its terms.
 func Format(e filter.Expr) string {
-	var b strings.Builder
-	format(&b, e)
+	b := printer{}
+	b.format(e)
 	return b.String()
 }
 
-func format(b *strings.Builder, e filter.Expr) {
+// printer collects text; element is what properties are members of inside a lambda.
+type printer struct {
+	strings.Builder
+	element string
+}
+
+func (b *printer) name(f filter.Field) string {
+	switch {
+	case b.element == "":
+		return f.Name
+	case f.Name == filter.Element.Name:
+		return b.element
+	}
+	return b.element + "/" + f.Name
+}
+
+func (b *printer) format(e filter.Expr) {
 	switch e := e.(type) {
 	case filter.And:
-		formatAll(b, e, " and ")
+		b.formatAll(e, " and ")
 	case filter.Or:
-		formatAll(b, e, " or ")
+		b.formatAll(e, " or ")
 	case filter.Not:
 		b.WriteString("not ")
-		formatTerm(b, e.Term)
+		b.formatTerm(e.Term)
 	case filter.Compare:
-		formatCompare(b, e.Field.Name, e.Op, e.Value)
+		b.formatCompare(e)
 	case filter.In:
-		b.WriteString(e.Field.Name + " in (")
+		b.WriteString(b.name(e.Field) + " in (")
 		for i, v := range e.Values {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			formatValue(b, v)
+			b.formatValue(v)
 		}
 		b.WriteByte(')')
 	case filter.Any:
-		b.WriteString(e.Field.Name + "/any(x: ")
-		formatCompare(b, "x", e.Op, e.Value)
+		b.WriteString(e.Field.Name + "/any(")
+		if e.Where != nil {
+			b.WriteString("x: ")
+			b.element = "x"
+			b.format(e.Where)
+			b.element = ""
+		}
 		b.WriteByte(')')
 	}
 }
 
-func formatAll(b *strings.Builder, es []filter.Expr, joint string) {
+func (b *printer) formatAll(es []filter.Expr, joint string) {
 	for i, e := range es {
 		if i > 0 {
 			b.WriteString(joint)
 		}
-		formatTerm(b, e)
+		b.formatTerm(e)
 	}
 }
 
 // formatTerm puts parentheses around what binds less tightly than not.
-func formatTerm(b *strings.Builder, e filter.Expr) {
+func (b *printer) formatTerm(e filter.Expr) {
 	switch e.(type) {
 	case filter.And, filter.Or:
 		b.WriteByte('(')
-		format(b, e)
+		b.format(e)
 		b.WriteByte(')')
 	default:
-		format(b, e)
+		b.format(e)
 	}
 }
 
-func formatCompare(b *strings.Builder, name string, op filter.Op, v filter.Value) {
+func (b *printer) formatCompare(e filter.Compare) {
+	name := b.name(e.Field)
 	for fn, o := range functions {
-		if o == op {
+		if o == e.Op {
 			b.WriteString(fn + "(" + name + ",")
-			formatValue(b, v)
+			b.formatValue(e.Value)
 			b.WriteByte(')')
 			return
 		}
 	}
+	switch e.Fn {
+	case filter.Plain:
+	case filter.Count:
+		name += "/$count"
+	case filter.IndexOf:
+		name = "indexof(" + name + "," + quote(e.Arg) + ")"
+	default:
+		for word, fn := range parts {
+			if fn == e.Fn {
+				name = word + "(" + name + ")"
+				break
+			}
+		}
+	}
 	for word, o := range operators {
-		if o == op {
+		if o == e.Op {
 			b.WriteString(name + " " + word + " ")
 		}
 	}
-	formatValue(b, v)
+	b.formatValue(e.Value)
 }
 
-func formatValue(b *strings.Builder, v filter.Value) {
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+func (b *printer) formatValue(v filter.Value) {
 	switch {
 	case v.Null:
 		b.WriteString("null")
 	case v.Type == filter.Int:
 		b.WriteString(strconv.FormatInt(v.N, 10))
+	case v.Type == filter.Float:
+		b.WriteString(strconv.FormatFloat(v.F, 'g', -1, 64))
 	case v.Type == filter.Bool:
 		b.WriteString(strconv.FormatBool(v.B))
 	case v.Type == filter.Time:
 		b.WriteString(v.T.UTC().Format(time.RFC3339Nano))
 	default:
-		b.WriteString("'" + strings.ReplaceAll(v.S, "'", "''") + "'")
+		b.WriteString(quote(v.S))
 	}
 }

@@ -20,6 +20,7 @@ type token struct {
 	kind tokenKind
 	text string
 	col  int // of its first character, from 1
+	at   int // its offset, in bytes
 }
 
 // shown renders a token for an error.
@@ -52,9 +53,9 @@ func (l *lexer) next() token {
 	for l.pos < len(l.src) && strings.IndexByte(" \t\r\n", l.src[l.pos]) >= 0 {
 		l.advance(1)
 	}
-	at := l.col
+	at, pos := l.col, l.pos
 	if l.pos >= len(l.src) {
-		return token{kind: end, col: at}
+		return token{kind: end, col: at, at: pos}
 	}
 	c := l.src[l.pos]
 	switch {
@@ -62,7 +63,7 @@ func (l *lexer) next() token {
 		return l.quoted()
 	case strings.IndexByte("()[],/:", c) >= 0:
 		l.advance(1)
-		return token{kind: punct, text: string(c), col: at}
+		return token{kind: punct, text: string(c), col: at, at: pos}
 	}
 	n := 0
 	digit := c >= '0' && c <= '9'
@@ -75,12 +76,12 @@ func (l *lexer) next() token {
 	}
 	w := l.src[l.pos : l.pos+n]
 	l.advance(n)
-	return token{kind: word, text: w, col: at}
+	return token{kind: word, text: w, col: at, at: pos}
 }
 
 // quoted reads a string in single quotes; a doubled quote stands for one.
 func (l *lexer) quoted() token {
-	at := l.col
+	at, pos := l.col, l.pos
 	var b strings.Builder
 	for i := l.pos + 1; i < len(l.src); i++ {
 		if l.src[i] != '\'' {
@@ -93,8 +94,8 @@ func (l *lexer) quoted() token {
 			continue
 		}
 		l.advance(i + 1 - l.pos)
-		return token{kind: text, text: b.String(), col: at}
+		return token{kind: text, text: b.String(), col: at, at: pos}
 	}
 	l.advance(len(l.src) - l.pos)
-	return token{kind: broken, text: b.String(), col: at}
+	return token{kind: broken, text: b.String(), col: at, at: pos}
 }

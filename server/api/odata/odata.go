@@ -29,6 +29,9 @@ import (
 // MaxTop is the largest $top, and the page size, of the published API's lists.
 const MaxTop = 10_000
 
+// maxToken bounds $skiptoken, in bytes: a row's values of the keys of $orderby.
+const maxToken = 64 << 10
+
 // maxOrder bounds the keys of $orderby.
 const maxOrder = 8
 
@@ -101,6 +104,11 @@ func (o *Options) option(s Spec, name, value string) (err error) {
 		o.given = true
 		o.Query.Top, err = number(name, value, s.top())
 		o.none = o.Query.Top == 0
+	case "$skiptoken":
+		o.Query.After = strings.TrimSpace(value)
+		if len(o.Query.After) > maxToken {
+			err = bad("$skiptoken: %d bytes, more than %d", len(value), maxToken)
+		}
 	case "$skip":
 		o.Query.Skip, err = number(name, value, math.MaxInt32)
 	case "$count":
@@ -117,6 +125,7 @@ func (o *Options) option(s Spec, name, value string) (err error) {
 		}
 	default:
 		if strings.HasPrefix(name, "$") {
+			// $search, $apply and $compute among them.
 			err = bad("the query option %s is not supported here", clip(name))
 		}
 	}
@@ -143,6 +152,12 @@ func names(option, value string, known []string) ([]string, error) {
 		if part == "*" && option == "$select" {
 			return nil, nil
 		}
+		if part == "*" {
+			return known, nil
+		}
+		if name, _, nested := strings.Cut(part, "("); nested {
+			return nil, bad("%s: options in parentheses behind %s are not supported", option, clip(name))
+		}
 		if part == "" {
 			continue
 		}
@@ -167,11 +182,8 @@ func keys(entity any) []string {
 		return nil
 	}
 	var out []string
-	for _, f := range reflect.VisibleFields(reflect.TypeOf(entity)) {
-		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.IsExported() && !f.Anonymous && key != "-" && key != "" {
-			out = append(out, key)
-		}
+	for _, p := range properties(reflect.TypeOf(entity)) {
+		out = append(out, p.key)
 	}
 	return out
 }
@@ -190,6 +202,9 @@ func ParseOrder(value string, fields filter.Schema) ([]filter.Order, error) {
 		}
 		if f.Type == filter.List {
 			return nil, bad("$orderby: %s is a collection", f.Name)
+		}
+		if f.Fluid {
+			return nil, bad("$orderby: %s depends on the time of the request and cannot be ordered by", f.Name)
 		}
 		order := filter.Order{Field: f}
 		switch {

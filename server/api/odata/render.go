@@ -56,7 +56,7 @@ func WriteCollection[T, E any](w http.ResponseWriter, r *api.Request, context st
 		}
 	}
 	b.WriteByte(']')
-	if next := o.next(r, len(page.Items), page.More); next != "" {
+	if next := o.next(r, len(page.Items), page.More, page.Next); next != "" {
 		b.WriteString(`,"@odata.nextLink":`)
 		if err := encode(&b, next); err != nil {
 			return err
@@ -92,8 +92,9 @@ func WriteSelected(w http.ResponseWriter, r *api.Request, status int, context st
 }
 
 // next is the link to the page after this one, "" when the list ends here. $top bounds
-// the whole list, so what is left of it goes along.
-func (o Options) next(r *api.Request, rows int, more bool) string {
+// the whole list, so what is left of it goes along. A list that gives a token is gone on
+// with by it, so that rows which come in meanwhile move nothing.
+func (o Options) next(r *api.Request, rows int, more bool, token string) string {
 	if !more || o.none || rows == 0 || o.given && o.left == 0 {
 		return ""
 	}
@@ -101,7 +102,12 @@ func (o Options) next(r *api.Request, rows int, more bool) string {
 	for name, value := range r.Query {
 		q.Set(name, value)
 	}
-	q.Set("$skip", strconv.Itoa(o.Query.Skip+rows))
+	if token != "" {
+		q.Del("$skip")
+		q.Set("$skiptoken", token)
+	} else {
+		q.Set("$skip", strconv.Itoa(o.Query.Skip+rows))
+	}
 	if o.given {
 		q.Set("$top", strconv.Itoa(o.left))
 	}

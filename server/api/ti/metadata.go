@@ -4,22 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/indicator"
 )
 
 // metadata answers with the model as EDMX. The published document is lost; this one
 // describes what the service takes and gives.
 func (h *handler) metadata(w http.ResponseWriter, _ *api.Request) error {
-	doc := edmx()
-	w.Header().Set("Content-Type", "application/xml; charset=utf-8")
-	w.Header().Set("OData-Version", "4.0")
-	w.Header().Set("Content-Length", strconv.Itoa(len(doc)))
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(doc)
-	return nil
+	return odata.WriteMetadata(w, edmx())
 }
 
 func edmx() []byte {

@@ -59,7 +59,9 @@ func Routes(s *indicator.Service) []api.Route {
 		{Method: http.MethodPut, Pattern: root + "/IndicatorsOfCompromise({id})/AlertDefinition/$ref", Handle: h.rebind},
 		{Method: http.MethodPost, Pattern: root + "/IndicatorsOfCompromise/Actions.BulkUpload", MaxBody: maxBulk, Handle: h.uploadIOCs},
 	}
+	said := docs()
 	for i := range routes {
+		routes[i].Doc = said[routes[i].Method+" "+routes[i].Pattern[len(root):]]
 		routes[i].Need = []access.Permission{access.TIReadWrite, access.TIReadWriteOwn}
 	}
 	return routes
@@ -69,22 +71,7 @@ type handler struct{ s *indicator.Service }
 
 // document is the OData service document.
 func (h *handler) document(w http.ResponseWriter, r *api.Request) error {
-	type set struct {
-		Name string `json:"name"`
-		Kind string `json:"kind"`
-		URL  string `json:"url"`
-	}
-	body := struct {
-		Context string `json:"@odata.context,omitempty"`
-		Value   []set  `json:"value"`
-	}{Value: []set{
-		{"AlertDefinitions", "EntitySet", "AlertDefinitions"},
-		{"IndicatorsOfCompromise", "EntitySet", "IndicatorsOfCompromise"},
-	}}
-	if !r.NoMetadata() {
-		body.Context = r.BaseURL() + root + "/$metadata"
-	}
-	return api.WriteJSON(w, r, http.StatusOK, body)
+	return odata.WriteService(w, r, root, odata.Model{Sets: []odata.Set{{Name: definitionSet}, {Name: iocSet}}})
 }
 
 // id reads the key of the path.

@@ -13,6 +13,7 @@ package behavior
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -39,6 +40,9 @@ const (
 // Rule is a rule to run, and what makes its alerts differ from those of a rule file.
 type Rule struct {
 	*detection.Compiled
+	// Admits reports whether the rule may speak of a device; nil for every one. Its error is
+	// that of Match: the batch comes again.
+	Admits func(ctx context.Context, device ident.DeviceID) (bool, error)
 	// Finish completes an alert of the rule; nil for one that needs nothing.
 	Finish func(*alert.Alert, *detection.Finding)
 }
@@ -66,7 +70,7 @@ var _ detect.Detector = (*Detector)(nil)
 type tenant struct {
 	groups map[Group][]Rule
 	set    *detection.Set
-	finish map[string]func(*alert.Alert, *detection.Finding) // by rule id
+	rules  map[string]Rule // those with something of their own, by id
 	state  *detection.State
 }
 
@@ -104,16 +108,16 @@ func (d *Detector) tenant(id ident.TenantID) *tenant {
 
 func (t *tenant) build(counters *detection.Counters) {
 	var list []*detection.Compiled
-	finish := map[string]func(*alert.Alert, *detection.Finding){}
+	rules := map[string]Rule{}
 	for _, g := range []Group{Library, Custom} {
 		for _, r := range t.groups[g] {
 			list = append(list, r.Compiled)
-			if r.Finish != nil {
-				finish[r.ID] = r.Finish
+			if r.Finish != nil || r.Admits != nil {
+				rules[r.ID] = r
 			}
 		}
 	}
-	t.set, t.finish = detection.NewSet(list, counters), finish
+	t.set, t.rules = detection.NewSet(list, counters), rules
 }
 
 // running is what a batch meets: it stays as it is while rules are replaced.
@@ -131,21 +135,29 @@ func (d *Detector) running(id ident.TenantID) tenant {
 }
 
 // Match returns the alerts that b raises.
-func (d *Detector) Match(_ context.Context, b *telemetry.Batch) ([]*alert.Alert, error) {
-	return d.match(d.running(b.Tenant), b.Tenant, records(b))
+func (d *Detector) Match(ctx context.Context, b *telemetry.Batch) ([]*alert.Alert, error) {
+	return d.match(ctx, d.running(b.Tenant), b.Tenant, records(b))
 }
 
-func (d *Detector) match(t tenant, id ident.TenantID, rs iter.Seq[*detection.Record]) ([]*alert.Alert, error) {
+func (d *Detector) match(ctx context.Context, t tenant, id ident.TenantID, rs iter.Seq[*detection.Record]) ([]*alert.Alert, error) {
 	var out []*alert.Alert
 	now := d.cfg.Now()
+	var failed error
 	err := t.set.Match(t.state, rs, func(f *detection.Finding) {
 		a := detect.Alert(id, f, f.Rule.ID, now)
-		if finish := t.finish[f.Rule.ID]; finish != nil {
-			finish(a, f)
+		own := t.rules[f.Rule.ID]
+		if own.Admits != nil {
+			ok, err := own.Admits(ctx, a.Device)
+			if failed = errors.Join(failed, err); !ok || err != nil {
+				return
+			}
+		}
+		if own.Finish != nil {
+			own.Finish(a, f)
 		}
 		out = append(out, a)
 	})
-	return out, errs.Wrap("behavior.Match", err)
+	return out, errs.Wrap("behavior.Match", errors.Join(err, failed))
 }
 
 // records are the events of a batch, each valid until the next is asked for.
@@ -156,9 +168,10 @@ func records(b *telemetry.Batch) iter.Seq[*detection.Record] {
 			offset = 0
 		}
 		o := event.Origin{DeviceID: string(b.Device), DeviceName: b.DeviceName, Ingested: b.Received}
+		var r detection.Record
 		for i, e := range b.Events {
 			o.ReportID, o.Timestamp = b.FirstReport+int64(i), e.Time.Add(offset)
-			r := detection.FromEvent(o, e)
+			r = detection.FromEvent(o, e)
 			if !yield(&r) {
 				return
 			}

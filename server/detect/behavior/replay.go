@@ -48,7 +48,7 @@ func (d *Detector) Replay(ctx context.Context, store telemetry.Querier, id ident
 		return nil, errs.Wrap(op, err)
 	}
 	set := detection.NewSet(rules, &d.counters)
-	return d.match(tenant{set: set, finish: t.finish, state: t.state}, id, slices.Values(records))
+	return d.match(ctx, tenant{set: set, rules: t.rules, state: t.state}, id, slices.Values(records))
 }
 
 // Read returns the events that rules' queries may be about, with column (Timestamp or

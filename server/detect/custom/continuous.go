@@ -38,7 +38,7 @@ func (s *Service) Continuous(ctx context.Context, tenant ident.TenantID, failed 
 	const op = "custom.Continuous"
 	var out []behavior.Rule
 	enabled, _ := Fields.Find("isEnabled")
-	q := filter.Query{Top: 1000, Where: filter.Compare{Field: enabled, Op: filter.Eq, Value: filter.Value{Type: filter.Bool, N: 1}}}
+	q := filter.Query{Top: 1000, Where: filter.Compare{Field: enabled, Op: filter.Eq, Value: filter.Value{Type: filter.Bool, B: true}}}
 	for {
 		p, err := s.cfg.Store.Rules(ctx, tenant, q)
 		if err != nil {
@@ -52,6 +52,12 @@ func (s *Service) Continuous(ctx context.Context, tenant ident.TenantID, failed 
 			if err != nil {
 				failed(r, err)
 				continue
+			}
+			if !r.Sees.All && s.cfg.GroupOf != nil {
+				b.Admits = func(ctx context.Context, id ident.DeviceID) (bool, error) {
+					g, err := s.cfg.GroupOf(ctx, tenant, id)
+					return err == nil && r.Sees.Holds(g), err
+				}
 			}
 			out = append(out, b)
 		}

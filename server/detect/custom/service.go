@@ -34,6 +34,9 @@ type Config struct {
 	// Atomic runs do in one transaction of Store and Audit, which take part by do's
 	// context; nil runs it as it is.
 	Atomic func(ctx context.Context, do func(context.Context) error) error
+	// GroupOf returns the device group of a device, for rules of people who do not see all
+	// devices; nil when there are no groups.
+	GroupOf func(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (int64, error)
 	// Changed is told of a tenant whose continuous rules changed; nil for nobody.
 	Changed func(ctx context.Context, tenant ident.TenantID) error
 }
@@ -211,7 +214,8 @@ func (r *Rule) after(at, now time.Time) time.Time {
 	h.Write([]byte(r.DetectorID))
 	spread := time.Duration(h.Sum32()) % (every / 20)
 	next := at.Truncate(every).Add(spread)
-	for !next.After(at) {
+	// The first slot after a run that was out of turn is not right behind it.
+	for next.Sub(at) < every/2 {
 		next = next.Add(every)
 	}
 	// A server that was away makes up for all slots that it missed with one run, which looks

@@ -152,6 +152,15 @@ func (s *Service) Sizes(ctx context.Context, tenant ident.TenantID) (map[int64]i
 	return n, errs.Wrap("group.Sizes", err)
 }
 
+// Of returns the groups of those of the devices that are there.
+func (s *Service) Of(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID) (map[ident.DeviceID]int64, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	m, err := s.store.Of(ctx, tenant, ids)
+	return m, errs.Wrap("group.Of", err)
+}
+
 // ScopeOf implements access.Scoper: somebody sees the groups that they were given access
 // to, and those that nobody in particular was.
 func (s *Service) ScopeOf(_ context.Context, tenant ident.TenantID, who access.Standing) (access.Scope, error) {

@@ -15,6 +15,12 @@ type Set struct {
 // Store keeps the groups of all tenants and the group of every device. Every method is
 // safe for concurrent use and sees only its tenant.
 type Store interface {
+	RuleStore
+	MemberStore
+}
+
+// RuleStore keeps the groups.
+type RuleStore interface {
 	// Groups returns the groups of a tenant by rank and the generation of its rules: how
 	// often they were changed.
 	Groups(ctx context.Context, tenant ident.TenantID) ([]*Group, int64, error)
@@ -26,6 +32,10 @@ type Store interface {
 	Unsorted(ctx context.Context) ([]ident.TenantID, error)
 	// Sorted notes that the devices of a tenant are sorted by a generation.
 	Sorted(ctx context.Context, tenant ident.TenantID, generation int64) error
+}
+
+// MemberStore keeps which group each device is in.
+type MemberStore interface {
 	// Traits returns up to limit devices of a tenant after an id, by id, within the scope of
 	// the context. Texts may be folded.
 	Traits(ctx context.Context, tenant ident.TenantID, after ident.DeviceID, limit int) ([]Traits, error)
@@ -33,6 +43,8 @@ type Store interface {
 	// transaction, and returns those that changed their group. Devices that are gone are
 	// passed over.
 	Move(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID, assign func(Traits) int64) ([]ident.DeviceID, error)
+	// Of returns the groups of those of the devices that are there.
+	Of(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID) (map[ident.DeviceID]int64, error)
 	// Sizes returns how many devices each group has.
 	Sizes(ctx context.Context, tenant ident.TenantID) (map[int64]int64, error)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/server/detect/behavior"
 	"github.com/vedette-edr/vedette/server/detect/custom"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
@@ -15,6 +16,7 @@ import (
 type DetectionStore interface {
 	custom.Store
 	custom.AnswerStore
+	behavior.FileStore
 }
 
 func rule(n int) *custom.Rule {
@@ -105,5 +107,23 @@ func Detections(t *testing.T, open func(testing.TB) DetectionStore) {
 		open, err = s.OpenAnswers(ctx, 10)
 		check(t, err)
 		wantEqual(t, "open answers then", open, []*custom.Answer{b})
+	})
+	t.Run("rule files", func(t *testing.T) {
+		s := open(t)
+		on := true
+		a := &behavior.RuleFile{Tenant: tenantA, ID: guid(1), Name: "a", Rule: "text", Test: "test", By: "me", Modified: base}
+		b := &behavior.RuleFile{Tenant: tenantA, ID: guid(2), Name: "b", Enabled: &on, Modified: base}
+		check(t, s.PutRuleFile(ctx, b))
+		check(t, s.PutRuleFile(ctx, a))
+		a.Enabled = &on
+		check(t, s.PutRuleFile(ctx, a))
+		got, err := s.RuleFiles(ctx, tenantA)
+		check(t, err)
+		wantEqual(t, "rule files", got, []*behavior.RuleFile{a, b})
+		wantKind(t, "another tenant's", s.DeleteRuleFile(ctx, tenantB, a.ID), errs.NotFound)
+		check(t, s.DeleteRuleFile(ctx, tenantA, a.ID))
+		got, err = s.RuleFiles(ctx, tenantA)
+		check(t, err)
+		wantEqual(t, "rule files then", got, []*behavior.RuleFile{b})
 	})
 }

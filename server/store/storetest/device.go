@@ -10,6 +10,7 @@ import (
 
 	dev "github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -19,7 +20,7 @@ func newDevice(tenant ident.TenantID, n int) *dev.Device {
 		Certificates: []dev.Certificate{{Serial: "0a", Incarnation: 1, NotAfter: base}},
 		FirstSeen:    base, LastSeen: base, LastIP: "192.0.2.1", ExternalIP: "198.51.100.1", Platform: "Linux",
 		Inventory: dev.Inventory{Interfaces: []dev.Interface{{Name: "eth0", Addresses: []string{"192.0.2.1/24", "2001:db8::1/64"}}}},
-		Tags:      []string{"Executive"}, Value: dev.Normal, Offset: time.Second,
+		Tags:      []string{"Executive"}, Value: dev.Normal, Offset: time.Second, Risk: dev.NoRisk,
 	}
 }
 
@@ -71,6 +72,7 @@ func Devices(t *testing.T, open func(testing.TB) dev.Store) {
 		wantEqual(t, "touched", got, d)
 	})
 	t.Run("list", func(t *testing.T) { listDevices(t, open(t)) })
+	t.Run("find", func(t *testing.T) { findDevices(t, open(t)) })
 }
 
 // listDevices compares List with Query.Match.
@@ -121,6 +123,101 @@ func listDevices(t *testing.T, s dev.Store) {
 			if !slices.EqualFunc(got, want, func(d *dev.Device, id ident.DeviceID) bool { return d.ID == id }) {
 				r.Fatalf("%+v: got %d devices, want %v", q, len(got), want)
 			}
+		}
+	})
+}
+
+func deviceValue(d *dev.Device, field string) any {
+	switch field {
+	case "id":
+		return string(d.ID)
+	case "computerDnsName":
+		return d.Name
+	case "version":
+		return d.Inventory.Version
+	case "deviceValue":
+		return string(d.Value)
+	case "aadDeviceId":
+		return d.Inventory.AadDeviceID
+	case "machineTags":
+		return d.Tags
+	case "ipAddresses":
+		var out []map[string]any
+		for _, a := range d.Inventory.Addresses() {
+			out = append(out, map[string]any{"ipAddress": a.IP.String(), "macAddress": a.MAC, "type": a.Type, "operationalStatus": a.Status})
+		}
+		return out
+	case "firstSeen":
+		return d.FirstSeen
+	case "lastSeen":
+		return d.LastSeen
+	case "exposureLevel":
+		return d.Exposure
+	case "onboardingStatus":
+		return dev.Onboarded
+	case "lastIpAddress":
+		return d.LastIP
+	case "lastExternalIpAddress":
+		return d.ExternalIP
+	case "osPlatform":
+		return d.Platform
+	case "osBuild":
+		return zeroIsNull(d.Inventory.Build)
+	case "agentVersion":
+		return d.AgentVersion
+	case "riskScore":
+		return string(dev.NoRisk)
+	case "rbacGroupId":
+		return d.Group
+	case "state":
+		return string(d.Signs().Health())
+	}
+	panic(field)
+}
+
+// findDevices compares Find with an evaluation of the predicate over devices that were
+// created, changed and touched.
+func findDevices(t *testing.T, s dev.Store) {
+	round := 0
+	rapid.Check(t, func(r *rapid.T) {
+		round++
+		tenant := ident.TenantID(guid(round))
+		var rows []*dev.Device
+		for n := range rapid.IntRange(1, 8).Draw(r, "rows") {
+			d := &dev.Device{
+				ID: device(round*100 + n), Tenant: tenant, Name: drawText(r), FirstSeen: drawTime(r), LastSeen: drawTime(r),
+				LastReport: drawTime(r), LastData: drawTime(r), Platform: drawText(r), AgentVersion: drawText(r), Exposure: drawText(r),
+				LastIP: drawText(r), ExternalIP: rapid.SampledFrom([]string{"", "a", "b"}).Draw(r, "external"), Group: drawInt(r),
+				Value: dev.Value(drawText(r)), Spool: dev.Spool{Oldest: drawTime(r)},
+			}
+			d.Inventory.Version, d.Inventory.Build, d.Inventory.AadDeviceID = drawText(r), drawInt(r), drawText(r)
+			check(t, s.Create(t.Context(), d))
+			d, err := s.Update(t.Context(), tenant, d.ID, func(d *dev.Device) error {
+				d.Tags = slices.DeleteFunc(rapid.SliceOfN(rapid.Custom(drawText), 0, 3).Draw(r, "tags"), func(s string) bool { return s == "" })
+				for range rapid.IntRange(0, 2).Draw(r, "interfaces") {
+					d.Inventory.Interfaces = append(d.Inventory.Interfaces, dev.Interface{
+						MAC: drawText(r), Type: drawText(r), Status: drawText(r), Addresses: []string{"192.0.2.1/24", "::ffff:192.0.2.2/120"}})
+				}
+				return nil
+			})
+			check(t, err)
+			check(t, s.Touch(t.Context(), []dev.Contact{{Tenant: tenant, Device: d.ID, Data: drawTime(r)}}))
+			d, err = s.Get(t.Context(), tenant, d.ID)
+			check(t, err)
+			rows = append(rows, d)
+		}
+		for range 8 {
+			q, since := drawQuery(r, dev.Stored), drawTime(r)
+			seen := slices.DeleteFunc(slices.Clone(rows), func(d *dev.Device) bool { return !since.IsZero() && d.LastSeen.Before(since) })
+			list := func(q filter.Query) (filter.Page[*dev.Device], error) {
+				return s.Find(t.Context(), tenant, dev.Query{SeenSince: since}, q)
+			}
+			page, err := list(q)
+			if err != nil {
+				t.Fatalf("%s: %v", show(q), err)
+			}
+			compare(r, q, page, seen, deviceValue, func(d *dev.Device) string { return string(d.ID) })
+			walk(r, q, list, func(d *dev.Device) string { return string(d.ID) })
 		}
 	})
 }

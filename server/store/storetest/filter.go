@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -47,14 +48,65 @@ func holds(e filter.Expr, get func(string) any) bool {
 	case filter.Not:
 		return !holds(e.Term, get)
 	case filter.Compare:
-		return relates(get(e.Field.Name), e.Op, e.Value)
+		return relates(apply(e, get(e.Field.Name)), e.Op, e.Value)
 	case filter.In:
 		return slices.ContainsFunc(e.Values, func(v filter.Value) bool { return relates(get(e.Field.Name), filter.Eq, v) })
 	case filter.Any:
-		list, _ := get(e.Field.Name).([]string)
-		return slices.ContainsFunc(list, func(s string) bool { return relates(s, e.Op, e.Value) })
+		for _, element := range elements(get(e.Field.Name)) {
+			if holds(e.Where, element) {
+				return true
+			}
+		}
+		return false
 	}
 	panic(fmt.Sprintf("%T", e))
+}
+
+// elements gives each element of a list as something that fields are got of.
+func elements(v any) []func(string) any {
+	var out []func(string) any
+	switch v := v.(type) {
+	case []string:
+		for _, s := range v {
+			out = append(out, func(string) any { return s })
+		}
+	case []map[string]any:
+		for _, m := range v {
+			out = append(out, func(field string) any { return m[field] })
+		}
+	}
+	return out
+}
+
+// apply is the function of a comparison, by way of texts where package store has SQL.
+func apply(e filter.Compare, v any) any {
+	if e.Fn == filter.Count {
+		return int64(len(elements(v)))
+	}
+	if e.Fn == filter.Plain || isNull(v) {
+		return v
+	}
+	layouts := map[filter.Fn]string{filter.Year: "2006", filter.Month: "01", filter.Day: "02", filter.Hour: "15", filter.Minute: "04", filter.Second: "05"}
+	switch v := v.(type) {
+	case time.Time:
+		n, err := strconv.Atoi(v.UTC().Format(layouts[e.Fn]))
+		if err != nil {
+			panic(err)
+		}
+		return int64(n)
+	case string:
+		runes := []rune(v)
+		if e.Fn == filter.Length {
+			return int64(len(runes))
+		}
+		for i := range len(runes) + 1 {
+			if textRelates(string(runes[i:]), filter.StartsWith, e.Arg) {
+				return int64(i)
+			}
+		}
+		return int64(-1)
+	}
+	panic(fmt.Sprintf("%T", v))
 }
 
 func relates(have any, op filter.Op, v filter.Value) bool {
@@ -166,6 +218,11 @@ func drawTime(r *rapid.T) time.Time {
 	return rapid.SampledFrom([]time.Time{{}, base, base.Add(1), base.Add(-time.Hour), base.Add(time.Hour), time.Unix(0, 0).UTC()}).Draw(r, "time")
 }
 
+// drawSet draws a time that is never null.
+func drawSet(r *rapid.T) time.Time {
+	return rapid.SampledFrom([]time.Time{base, base.Add(1), base.Add(-time.Hour), base.Add(time.Hour)}).Draw(r, "time")
+}
+
 func drawValue(r *rapid.T, typ filter.Type) filter.Value {
 	v := filter.Value{Type: typ}
 	switch typ {
@@ -207,19 +264,41 @@ func drawExpr(r *rapid.T, schema filter.Schema, depth int) filter.Expr {
 
 func drawComparison(r *rapid.T, f filter.Field, in bool) filter.Expr {
 	ops := []filter.Op{filter.Eq, filter.Ne, filter.Gt, filter.Ge, filter.Lt, filter.Le}
+	fns := []filter.Fn{filter.Plain, filter.Plain}
+	typ := f.Type
 	switch f.Type {
-	case filter.String, filter.List:
-		ops = append(ops, filter.StartsWith, filter.EndsWith, filter.Contains)
+	case filter.String:
+		fns = append(fns, filter.Length, filter.IndexOf)
+	case filter.Time:
+		fns = append(fns, filter.Year, filter.Month, filter.Day, filter.Hour, filter.Minute, filter.Second)
+	case filter.List:
+		if rapid.Bool().Draw(r, "any") {
+			var where filter.Expr
+			if rapid.IntRange(0, 4).Draw(r, "all") > 0 {
+				where = drawExpr(r, f.Elements(), 1)
+			}
+			if rapid.Bool().Draw(r, "every") {
+				return filter.All(f, where)
+			}
+			return filter.Any{Field: f, Where: where}
+		}
+		fns = []filter.Fn{filter.Count}
 	case filter.Bool:
 		ops = ops[:2]
 	}
-	v := drawValue(r, f.Type)
+	fn := rapid.SampledFrom(fns).Draw(r, "function")
+	arg := ""
+	if fn == filter.IndexOf {
+		arg = drawText(r)
+	}
+	if fn != filter.Plain {
+		typ, in = filter.Int, false
+	} else if typ == filter.String {
+		ops = append(ops, filter.StartsWith, filter.EndsWith, filter.Contains)
+	}
+	v := drawValue(r, typ)
 	if rapid.IntRange(0, 5).Draw(r, "null") == 0 {
 		v, ops = filter.Value{Null: true}, ops[:2]
-	}
-	op := rapid.SampledFrom(ops).Draw(r, "op")
-	if f.Type == filter.List {
-		return filter.Any{Field: f, Op: op, Value: v}
 	}
 	if in {
 		var vs []filter.Value
@@ -231,7 +310,7 @@ func drawComparison(r *rapid.T, f filter.Field, in bool) filter.Expr {
 		}
 		return filter.In{Field: f, Values: vs}
 	}
-	return filter.Compare{Field: f, Op: op, Value: v}
+	return filter.Compare{Field: f, Fn: fn, Arg: arg, Op: rapid.SampledFrom(ops).Draw(r, "op"), Value: v}
 }
 
 func drawQuery(r *rapid.T, schema filter.Schema) filter.Query {
@@ -241,7 +320,7 @@ func drawQuery(r *rapid.T, schema filter.Schema) filter.Query {
 	}
 	for range rapid.IntRange(0, 2).Draw(r, "keys") {
 		f := rapid.SampledFrom(schema).Draw(r, "key")
-		if f.Type != filter.List {
+		if f.Type != filter.List && !f.Fluid {
 			q.Order = append(q.Order, filter.Order{Field: f, Desc: rapid.Bool().Draw(r, "desc")})
 		}
 	}
@@ -254,8 +333,13 @@ func show(q filter.Query) string { return fmt.Sprintf("%+v", q) }
 func compare[T any](r *rapid.T, q filter.Query, page filter.Page[*T], rows []*T, value func(*T, string) any, id func(*T) string) {
 	var want []*T
 	for _, row := range rows {
-		if holds(q.Where, func(field string) any { return value(row, field) }) {
+		is := holds(q.Where, func(field string) any { return value(row, field) })
+		if is {
 			want = append(want, row)
+		}
+		// What is kept in one piece is filtered by package filter itself.
+		if is != filter.Match(q.Where, func(field string) any { return asRow(value(row, field)) }) {
+			r.Fatalf("%s: filter.Match does not agree about %s", show(q), id(row))
 		}
 	}
 	if total := int64(len(want)); q.Count && page.Total != total || !q.Count && page.Total != -1 {
@@ -299,5 +383,52 @@ func compare[T any](r *rapid.T, q filter.Query, page filter.Page[*T], rows []*T,
 		if order(row, want[q.Skip+i]) != 0 {
 			r.Fatalf("%s: item %d is %s, which is out of order", show(q), i, id(row))
 		}
+	}
+}
+
+func asRow(v any) any {
+	list, ok := v.([]map[string]any)
+	if !ok {
+		return v
+	}
+	var out []filter.Row
+	for _, m := range list {
+		out = append(out, func(field string) any { return m[field] })
+	}
+	return out
+}
+
+// walk checks that a list which is gone on with by Next shows each row once, in the order
+// of one page that holds them all.
+func walk[T any](r *rapid.T, q filter.Query, list func(filter.Query) (filter.Page[*T], error), id func(*T) string) {
+	q.Top, q.Skip, q.Count = 0, 0, false
+	whole, err := list(q)
+	if err != nil {
+		r.Fatalf("%s: %v", show(q), err)
+	}
+	q.Top = rapid.IntRange(1, 4).Draw(r, "page")
+	var got []string
+	for {
+		page, err := list(q)
+		if err != nil {
+			r.Fatalf("%s: %v", show(q), err)
+		}
+		for _, item := range page.Items {
+			got = append(got, id(item))
+		}
+		if page.More != (page.Next != "") {
+			r.Fatalf("%s: more %v, next %q", show(q), page.More, page.Next)
+		}
+		if q.After = page.Next; q.After == "" {
+			break
+		}
+		q.Skip = 7 // does not count any more
+	}
+	var want []string
+	for _, item := range whole.Items {
+		want = append(want, id(item))
+	}
+	if !slices.Equal(got, want) {
+		r.Fatalf("%s: pages show %v, the whole is %v", show(q), got, want)
 	}
 }

@@ -203,6 +203,9 @@ func Groups(t *testing.T, open func(testing.TB) ScopeStores) {
 		if d, err = s.Devices.Get(ctx, tenantA, device(1)); err != nil || d.Group != 7 || d.Regrouped != 2 {
 			t.Errorf("kept: group %d, regrouped %d, %v", d.Group, d.Regrouped, err)
 		}
+		of, err := s.Groups.Of(ctx, tenantA, []ident.DeviceID{device(1), device(2), device(3), device(1)})
+		check(t, err)
+		wantEqual(t, "groups of devices", of, map[ident.DeviceID]int64{device(1): 7, device(2): 0})
 		sizes, err := s.Groups.Sizes(ctx, tenantA)
 		check(t, err)
 		wantEqual(t, "sizes", sizes, map[int64]int64{0: 2, 7: 1})

@@ -232,8 +232,8 @@ func (s *Store) sort(ctx context.Context, g *segment, list []*segment) (string, 
 			order = "DeviceId, " + colTime
 		}
 	}
-	text := fmt.Sprintf("COPY (SELECT * FROM read_parquet([%s], union_by_name=true) ORDER BY %s) TO %s (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)",
-		strings.Join(files, ","), order, quote(w.outDir+"/merged.parquet"))
+	text := fmt.Sprintf("COPY (SELECT *%s FROM read_parquet([%s], union_by_name=true) ORDER BY %s) TO %s (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)",
+		s.filled(g.table, list), strings.Join(files, ","), order, quote(w.outDir+"/merged.parquet"))
 	limits := mergeLimits
 	limits.Memory = s.pool.cfg.Memory
 	q := &frame.Request{SQL: text, Columns: []types.Type{types.Long}, Rows: limits.Rows, Bytes: limits.Bytes}
@@ -246,6 +246,31 @@ func (s *Store) sort(ctx context.Context, g *segment, list []*segment) (string, 
 		err = fmt.Errorf("%d of %d rows were written", written, g.rows)
 	}
 	return out, err
+}
+
+// filled writes the columns of text that some of the segments lack as empty, so that no
+// segment has a text that is NULL.
+func (s *Store) filled(table string, list []*segment) string {
+	shape := s.tables[table]
+	if shape == nil {
+		return ""
+	}
+	var some []string
+	for _, c := range shape.columns {
+		have := 0
+		for _, g := range list {
+			if slices.Contains(strings.Fields(g.columns), c.Name) {
+				have++
+			}
+		}
+		if c.Type == types.String && have > 0 && have < len(list) {
+			some = append(some, fmt.Sprintf(`coalesce("%s", '') AS "%s"`, c.Name, c.Name)) // names are plain: see shapes
+		}
+	}
+	if len(some) == 0 {
+		return ""
+	}
+	return " REPLACE (" + strings.Join(some, ", ") + ")"
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ const maxInterpreting = 2
 // Bounds on the rows that statements hand to the interpreter for one query.
 const (
 	partRows  = 500_000
+	partCells = 6_000_000 // of one step of the interpreter, some 60 bytes each
 	partBytes = 256 << 20
 )
 
@@ -75,7 +77,7 @@ func (s *Store) interpret(ctx context.Context, q *telemetry.Query, files externa
 	started := time.Now()
 	p := &parts{store: s, query: q, files: files, limits: limits, left: partBytes, snap: s.snapshot(q.Tenant, "")}
 	defer s.release(p.snap)
-	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Places: s.places})
+	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Cells: partCells, Places: s.places})
 	p.stats.Rows, p.stats.Bytes = 0, 0
 	if err == nil {
 		for _, row := range rows {
@@ -192,7 +194,7 @@ type sources struct {
 func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
 	if scan.External != nil {
 		if name := n.files[key(scan.External)]; name != "" {
-			return sqlgen.Source{Files: []string{n.prefix + "/" + name}}, nil
+			return sqlgen.Source{Files: []string{n.prefix + "/" + name}, Uniform: true, Filled: true}, nil
 		}
 		return sqlgen.Source{}, nil
 	}
@@ -213,6 +215,9 @@ func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
 	for _, g := range list {
 		columns = joinColumns(columns, g.columns)
 	}
+	// Segments hold the empty text where there is none: see columnShape.put and Store.sort.
+	src.Uniform = !slices.ContainsFunc(list, func(g *segment) bool { return g.columns != columns })
+	src.Filled = src.Uniform
 	if columns == shape.names || len(list) == 0 {
 		return src, nil
 	}

@@ -164,6 +164,8 @@ func (c *columnShape) put(to *parquet.Column, v event.Value) {
 		to.Null()
 	case (v.Kind == event.Int || v.Kind == event.Time) && (c.physical == parquet.Int64 || c.physical == parquet.Int32):
 		to.Int(v.N)
+	case c.Type == types.String:
+		to.Str("")
 	default:
 		to.Null()
 	}

@@ -111,6 +111,8 @@ func start(args []string, hello *frame.Hello) (*sql.Conn, error) {
 		"SET allow_community_extensions=false",
 		"SET parquet_metadata_cache=true",
 		"SET preserve_insertion_order=false",
+		// Each operator of a query is a step of depth to DuckDB, and the binder allows thousands.
+		"SET max_expression_depth=20000",
 		"SET TimeZone='UTC'",
 		"SET allowed_directories=" + list(allowed),
 		"SET enable_external_access=false",

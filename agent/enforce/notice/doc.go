@@ -1,0 +1,7 @@
+// Package notice tells the user of a terminal what an indicator warns of.
+//
+// It cannot ask: programs on a server have nobody to ask, and what is warned of goes on in
+// any case. The invariants: a terminal whose user does not want messages (mesg n) gets
+// none, and no control character that another program chose reaches a terminal. Start at
+// Tell.
+package notice
