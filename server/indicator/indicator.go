@@ -49,7 +49,7 @@ func (i *Indicator) Validate() error {
 	if i.Severity, err = oneOf("severity", i.Severity, severities); err != nil {
 		return err
 	}
-	if i.Value, err = canonicalValue(i.Type.Kind(), i.Value, false); err != nil {
+	if i.Value, err = canonicalValue(i.Type.Kind(), i.Value); err != nil {
 		return err
 	}
 	if i.Action == BlockAndRemediate && !i.file() {

@@ -96,7 +96,7 @@ func newFixture(t *testing.T, q indicator.Quota) *fixture {
 func (f *fixture) serve(sink indicator.Sink, q indicator.Quota) *indicator.Service {
 	th := f.store.Threats()
 	return indicator.New(indicator.Config{
-		Definitions: th, IOCs: th, Indicators: th, Feed: th, Sink: sink, Quota: q,
+		Definitions: th, IOCs: th, Indicators: th, Tallies: th, Expiry: th, Feed: th, Sink: sink, Quota: q,
 		Now: func() time.Time { return now },
 	})
 }

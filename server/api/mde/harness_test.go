@@ -117,7 +117,7 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 		Self: func(d *device.Device) bool { return d.Name == "server.example" }}
 	s.dispatch = action.NewDispatcher(actions)
 	indicators := indicator.New(indicator.Config{
-		Definitions: db.Threats(), IOCs: db.Threats(), Indicators: db.Threats(), Feed: db.Threats(), Sink: nobody{}, Now: clock,
+		Definitions: db.Threats(), IOCs: db.Threats(), Indicators: db.Threats(), Tallies: db.Threats(), Expiry: db.Threats(), Feed: db.Threats(), Sink: nobody{}, Now: clock,
 	})
 	m := mde.New(mde.Config{
 		Alerts: s.alerts, Devices: s.devices, Actions: action.NewService(actions), Indicators: indicators,

@@ -258,6 +258,7 @@ func TestScopedIndicatorNeedsTheDevicesGroup(t *testing.T) {
 	r := newRig(t)
 	i := r.indicator(1, indicator.IPAddress, indicator.Block, "192.0.2.1")
 	i.Groups, i.GroupIDs = []string{"Servers"}, []string{"7"}
+	r.apply(indicator.Change{Noun: indicator.AnIndicator, ID: 1, Indicator: i})
 	if got := sources(r.match(r.batch(connect("ConnectionSuccess", "192.0.2.1", "", curl(1), start)))); got != "" {
 		t.Errorf("device without group: %q", got)
 	}
