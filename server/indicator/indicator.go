@@ -29,7 +29,7 @@ type Indicator struct {
 	Techniques      []string // ATT&CK ids
 	ExternalID      string
 	CreatedBySource string // PublicApi or Portal
-	Historical      bool   // historicalDetection: echoed, not acted on
+	Historical      bool   // historicalDetection: also looked for in past telemetry, once
 	Stamps
 }
 

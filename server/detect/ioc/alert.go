@@ -26,6 +26,13 @@ const (
 	RuleIndicator = "indicator"
 )
 
+// What all alerts of this package have in common, and the category of those of the current
+// API's indicators, which have none of their own.
+const (
+	Source   = "CustomerTI"
+	Category = "SuspiciousActivity"
+)
+
 // skew is the clock difference up to which a device's time is taken as it is.
 const skew = 2 * time.Second
 
@@ -38,7 +45,7 @@ func (m *Matcher) alert(ctx context.Context, b *telemetry.Batch, h hit, now time
 	}
 	a := &alert.Alert{
 		Tenant: b.Tenant, Device: b.Device, DeviceName: b.DeviceName,
-		Status: alert.New, DetectionSource: "CustomerTI", DetectorID: DetectorID,
+		Status: alert.New, DetectionSource: Source, DetectorID: DetectorID,
 		Created: now.UTC(), Updated: now.UTC(), FirstEvent: at, LastEvent: at,
 	}
 	w := h.value.ref.row()
@@ -80,7 +87,7 @@ func (m *Matcher) describe(ctx context.Context, a *alert.Alert, id ident.Indicat
 		return false, err
 	}
 	a.Title, a.Description, a.Recommended = i.Title, i.Description, i.Recommended
-	a.Severity, a.Category = alert.Severity(i.Severity), "SuspiciousActivity"
+	a.Severity, a.Category = alert.Severity(i.Severity), Category
 	a.Techniques = slices.Clone(i.Techniques)
 	return true, nil
 }

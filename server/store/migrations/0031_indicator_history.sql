@@ -1,4 +1,5 @@
--- Indicators leave their table when they expire, and are kept here.
+-- Indicators leave their table when they expire, and are kept here. Those that ask for
+-- historical detection wait in indicator_lookback until they were looked for.
 
 CREATE INDEX indicator_expires ON indicator (expires, tenant);
 
@@ -27,3 +28,12 @@ CREATE TABLE indicator_history (
 );
 CREATE INDEX indicator_history_expires ON indicator_history (expires, tenant);
 CREATE INDEX indicator_history_value ON indicator_history (tenant, value);
+
+-- Indicators that are still to be looked for in past telemetry.
+CREATE TABLE indicator_lookback (
+    tenant TEXT NOT NULL,
+    id     BIGINT NOT NULL,
+    asked  BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX indicator_lookback_asked ON indicator_lookback (asked);
