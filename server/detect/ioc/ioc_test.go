@@ -389,9 +389,24 @@ func TestResetReplacesEverythingAtOnce(t *testing.T) {
 // TestVisibleWhileMerging inserts rows, each of which must be hit as soon as Apply has
 // returned, while merges run and others match.
 func TestVisibleWhileMerging(t *testing.T) {
-	r := newRig(t)
+	r, _ := counted(t)
 	var done sync.WaitGroup
 	stop := make(chan struct{})
+	done.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			r.m.Reclaim()
+			r.m.Stats()
+			if err := r.m.Flush(context.Background()); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
 	done.Go(func() {
 		for n := uint64(0); ; n++ {
 			select {
