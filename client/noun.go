@@ -40,6 +40,7 @@ type Alert struct {
 	MachineID       string     `json:"machineId"`
 	MachineName     string     `json:"computerDnsName"`
 	AssignedTo      string     `json:"assignedTo"`
+	IncidentID      *int64     `json:"incidentId"`
 	Created         *time.Time `json:"alertCreationTime"`
 	FirstEvent      *time.Time `json:"firstEventTime"`
 	LastEvent       *time.Time `json:"lastEventTime"`

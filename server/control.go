@@ -18,6 +18,8 @@ import (
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/ca"
+	"github.com/vedette-edr/vedette/server/connector/mail"
+	"github.com/vedette-edr/vedette/server/connector/webhook"
 	"github.com/vedette-edr/vedette/server/detect/ioc"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
@@ -25,7 +27,10 @@ import (
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/notify"
+	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/store"
 )
 
@@ -42,6 +47,11 @@ type control struct {
 	moved      *bus.Topic[device.Moved]
 	alerts     *alert.Service
 	raised     *bus.Topic[alert.Created]
+	changed    *bus.Topic[alert.Updated]
+	incidents  *incident.Service
+	notices    *notify.Service
+	sender     *notify.Sender
+	hooks      *webhook.Client
 	actions    *action.Service
 	dispatch   *action.Dispatcher
 	indicators *indicator.Service
@@ -63,7 +73,7 @@ const (
 const enrolmentLife = 30 * 24 * time.Hour
 
 func newControl(ctx context.Context, s *Server) (*control, error) {
-	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, moved: &bus.Topic[device.Moved]{}, nudges: &nudges{}}
+	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, changed: &bus.Topic[alert.Updated]{}, moved: &bus.Topic[device.Moved]{}, nudges: &nudges{}}
 	clock := s.cfg.Clock
 	var err error
 	if c.store, err = store.Open(ctx, store.Config{Dir: s.cfg.DataDir, Clock: clock}); err != nil {
@@ -85,7 +95,16 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
 		TokenKey: key.Derive("enrolment-token"), Clock: clock})
-	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Audit: c.audit, Created: c.raised, Clock: clock, Atomic: c.store.Atomic})
+	if err = c.openNotices(); err != nil {
+		c.close()
+		return nil, err
+	}
+	c.incidents = incident.New(incident.Config{Store: c.store.Incidents(), Links: c.store.Incidents(), History: c.store.Histories(), Audit: c.audit,
+		Clock: clock, Atomic: c.store.Atomic, Observers: []incident.Observer{c.notices}})
+	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Suppressions: c.store.Alerts(), History: c.store.Histories(),
+		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
+		Observers: []alert.Observer{c.incidents, c.notices}})
+	c.incidents.Use(c.alerts)
 	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
@@ -175,6 +194,8 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 		})
 	})
+	g.Go(func() error { return c.tend(ctx) })
+	g.Go(func() error { return c.sender.Run(ctx) })
 	g.Go(func() error {
 		return c.groups.Run(ctx, func(err error) { log.Error("sorting devices into groups", "err", err) })
 	})
@@ -205,6 +226,65 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 		})
 	})
+}
+
+// openNotices makes what tells people and systems of alerts. Who is told decides with the
+// alert, who tells runs beside.
+func (c *control) openNotices() error {
+	cfg := c.server.cfg
+	var mailer notify.Mailer
+	if cfg.Mail.URL != "" {
+		m, err := mail.Open(cfg.Mail)
+		if err != nil {
+			return err
+		}
+		mailer = m
+	}
+	c.hooks = webhook.New(webhook.Config{Guard: outbound.Guard{Allowed: cfg.HookNetworks}, TLS: cfg.HookTLS, Clock: cfg.Clock})
+	c.notices = notify.New(notify.Config{Store: c.store.Notifications(), Sealer: c.store.Key(), Groups: groups{c.devices}, Audit: c.audit,
+		Clock: cfg.Clock, URL: c.server.where.url, Atomic: c.store.Atomic})
+	c.sender = notify.NewSender(c.notices, mailer, c.hooks, cfg.Log)
+	return nil
+}
+
+// tend keeps incidents: it files alerts that are in none, once, and forgets what is too
+// old to matter.
+func (c *control) tend(ctx context.Context) error {
+	log := c.server.cfg.Log
+	tenants, err := c.store.Access().Tenants(ctx)
+	for _, t := range tenants {
+		if e := c.incidents.Adopt(ctx, t.ID, c.server.cfg.Clock().Add(-adoptSpan)); err == nil {
+			err = e
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		log.Error("filing alerts under incidents", "err", err)
+	}
+	return every(ctx, time.Hour, func(ctx context.Context) {
+		err := errors.Join(c.incidents.Prune(ctx), c.store.Alerts().PruneAbsorbed(ctx, c.server.cfg.Clock().Add(-adoptSpan)))
+		if err != nil && ctx.Err() == nil {
+			log.Error("forgetting what links alerts no more", "err", err)
+		}
+	})
+}
+
+// adoptSpan is how far back alerts are filed that are in no incident, and how long merged
+// detections are remembered: longer than devices keep what they could not send.
+const adoptSpan = 30 * 24 * time.Hour
+
+// groups tells in which device group a device is.
+type groups struct{ devices *device.Service }
+
+// GroupOf implements alert.Groups.
+func (g groups) GroupOf(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (int64, error) {
+	d, err := g.devices.Get(ctx, tenant, id)
+	if errs.Is(err, errs.NotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return d.Group, nil
 }
 
 // regroup tells devices that changed their group. What is lost here a device learns with
@@ -241,6 +321,9 @@ func (m membership) DeviceGroup(ctx context.Context, tenant ident.TenantID, id i
 }
 
 func (c *control) close() {
+	if c.hooks != nil {
+		c.hooks.Close()
+	}
 	if c.matcher != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), tallyEvery)
 		if err := c.matcher.Flush(ctx); err != nil {

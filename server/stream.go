@@ -27,6 +27,7 @@ type stream struct {
 	pipeline *ingest.Pipeline
 	alerts   *ingest.AlertRows
 	raised   *bus.Subscription[alert.Created]
+	changed  *bus.Subscription[alert.Updated]
 	hunts    *hunt.Service
 	files    *external.Files
 }
@@ -55,6 +56,7 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 			s.cfg.Log.Error("a hunt without an audit record", "tenant", e.Tenant, "actor", e.Actor.ID, "query", e.Detail, "err", err)
 		}})
 	t.raised = s.control.raised.Subscribe(4096)
+	t.changed = s.control.changed.Subscribe(4096)
 	t.alerts = ingest.NewAlertRows(st, clock, s.cfg.Log)
 	s.health.Add("telemetry", func(context.Context) health.Report {
 		if why := st.Status().Degraded; why != "" {
@@ -96,12 +98,13 @@ func (t *stream) run(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error {
 		t.settle(ctx)
 		t.reconcile(ctx, t.server.cfg.Clock().Add(-reconcileSpan))
-		return t.alerts.Run(ctx, t.raised, t.reconcile)
+		return t.alerts.Run(ctx, t.raised, t.changed, t.reconcile)
 	})
 }
 
 func (t *stream) close() {
 	t.raised.Close()
+	t.changed.Close()
 	if err := t.store.Close(); err != nil {
 		t.server.cfg.Log.Error("closing the telemetry store", "err", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/schema"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/audit"
@@ -145,6 +146,10 @@ func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now t
 	for _, n := range q.More {
 		within.restrict(n)
 	}
+	r.restrict(q.Root)
+	for _, n := range q.More {
+		r.restrict(n)
+	}
 	if r.Ingested != (Span{}) {
 		r.Ingested.restrict(q.Root)
 		for _, n := range q.More {
@@ -207,6 +212,42 @@ func (s *Service) query(ctx context.Context, p *access.Principal, root plan.Node
 	}
 	return used, err
 }
+
+// restrict keeps every scan of a plan to the request's span. A table without a Timestamp
+// tells how things are, not what happened: it is left whole.
+func (r *Request) restrict(root plan.Node) {
+	if r.From.IsZero() && r.To.IsZero() {
+		return
+	}
+	span := plan.AllTime()
+	if !r.From.IsZero() {
+		span.Min = types.FromTime(r.From)
+	}
+	if !r.To.IsZero() {
+		span.Max = types.FromTime(r.To)
+	}
+	plan.RestrictScans(root, func(scan *plan.Scan) plan.Expr {
+		t, ok := schema.Lookup(scan.Base)
+		if !ok || scan.External != nil {
+			return nil
+		}
+		if _, ok := t.Column(happened); !ok {
+			return nil
+		}
+		at := scan.Read(happened, types.Datetime)
+		scan.Ranges = append(scan.Ranges, plan.ColumnRange{Source: happened, TimeRange: span})
+		within := plan.NewCall("and", types.Bool,
+			plan.NewCall(">=", types.Bool, at, &plan.Const{V: types.NewDatetime(span.Min)}),
+			plan.NewCall("<=", types.Bool, at, &plan.Const{V: types.NewDatetime(span.Max)}))
+		if scan.Pred == nil {
+			return within
+		}
+		return plan.NewCall("and", types.Bool, scan.Pred, within)
+	})
+}
+
+// happened is the column of a table of events that says when they happened.
+const happened = "Timestamp"
 
 // tooMuch turns the store's refusal of one query's size or appetite into the published
 // 400: asking again later helps nobody. A limit that says when to come back is a quota

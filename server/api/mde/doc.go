@@ -8,6 +8,7 @@ import (
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/api/rows"
 	"github.com/vedette-edr/vedette/server/errs"
 )
 
@@ -224,7 +225,7 @@ type queryBody struct {
 // huntAnswer is the shape that writeHunt streams.
 type huntAnswer struct {
 	Stats        huntStats                    `json:"Stats"`
-	Schema       []huntColumn                 `json:"Schema"`
+	Schema       []rows.Column                `json:"Schema"`
 	Results      []map[string]json.RawMessage `json:"Results"`
 	Completeness completeness                 `json:"completeness"`
 }

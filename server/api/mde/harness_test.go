@@ -26,6 +26,7 @@ import (
 	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/hunt/hunttest"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/store"
 )
@@ -112,7 +113,9 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 	s := &site{t: t, log: log, platform: "Linux", token: map[string]string{}, vars: map[string]string{}}
 	s.devices = device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: db.Key().Derive("tokens"),
 		Clock: func() time.Time { return now.Add(s.passed) }, Rand: rand.NewChaCha8([32]byte{})})
-	s.alerts = alert.NewService(alert.Config{Store: db.Alerts(), Audit: log, Clock: clock, Atomic: db.Atomic})
+	incidents := incident.New(incident.Config{Store: db.Incidents(), Links: db.Incidents(), History: db.Histories(), Audit: log, Clock: clock, Atomic: db.Atomic})
+	s.alerts = alert.NewService(alert.Config{Store: db.Alerts(), Observers: []alert.Observer{incidents}, Audit: log, Clock: clock, Atomic: db.Atomic})
+	incidents.Use(s.alerts)
 	actions := action.Config{Store: db.Actions(), Devices: s.devices, Audit: log, Clock: clock, Atomic: db.Atomic,
 		Self: func(d *device.Device) bool { return d.Name == "server.example" }}
 	s.dispatch = action.NewDispatcher(actions)
@@ -120,7 +123,7 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 		Definitions: db.Threats(), IOCs: db.Threats(), Indicators: db.Threats(), Tallies: db.Threats(), Expiry: db.Threats(), Feed: db.Threats(), Sink: nobody{}, Now: clock,
 	})
 	m := mde.New(mde.Config{
-		Alerts: s.alerts, Devices: s.devices, Actions: action.NewService(actions), Indicators: indicators,
+		Alerts: s.alerts, Incidents: incidents, Devices: s.devices, Actions: action.NewService(actions), Indicators: indicators,
 		Hunter: open(hunt.Config{Audit: log, Clock: clock}), Now: func() time.Time { return now.Add(s.passed) }, Page: page,
 	})
 	s.routes = m.Routes()

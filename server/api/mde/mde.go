@@ -87,6 +87,7 @@ type Telemetry interface {
 // Config is what the API is made of.
 type Config struct {
 	Alerts     Alerts
+	Incidents  Incidents
 	Devices    Devices
 	Actions    Actions
 	Indicators Indicators
@@ -103,6 +104,7 @@ type Config struct {
 // API is the handlers over the services.
 type API struct {
 	alerts     Alerts
+	incidents  Incidents
 	devices    Devices
 	actions    Actions
 	indicators Indicators
@@ -118,7 +120,7 @@ type API struct {
 // New returns the API.
 func New(c Config) *API {
 	a := &API{
-		alerts: c.Alerts, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
+		alerts: c.Alerts, incidents: c.Incidents, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
 		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter,
 		now: c.Now, page: c.Page, retention: c.Retention,
 	}
@@ -136,7 +138,7 @@ func New(c Config) *API {
 
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
-	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes()))
+	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.incidentRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes()))
 }
 
 var (

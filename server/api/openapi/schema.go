@@ -135,6 +135,12 @@ func (s *schemas) structure(t reflect.Type, u use) (*object, error) {
 
 func (s *schemas) name(t reflect.Type, u use) string {
 	name := strings.TrimSuffix(t.Name(), "Entity")
+	if i := strings.IndexByte(name, '['); i >= 0 { // of type parameters
+		name = name[:i]
+	}
+	if name == "" {
+		name = t.Name()
+	}
 	for _, candidate := range []string{name, path.Base(t.PkgPath()) + "." + name} {
 		if !s.taken[candidate] {
 			s.taken[candidate] = true
