@@ -73,6 +73,13 @@ type control struct {
 // sweepEvery is how often actions are looked at whose lifetime may have ended.
 const sweepEvery = 10 * time.Second
 
+// expireEvery is how often indicators that have expired are taken out, and tallyEvery how
+// often what was seen of indicators is written: a crash loses no more of it.
+const (
+	expireEvery = time.Second
+	tallyEvery  = 5 * time.Second
+)
+
 // enrolmentLife is how long the first enrolment token is valid.
 const enrolmentLife = 30 * 24 * time.Hour
 
@@ -120,9 +127,9 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	actions := action.Config{Library: c.library, Blobs: blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
-	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Now: clock})
+	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Tallies: c.store.Threats(), Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
-		Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
+		Tallies: c.store.Threats(), Expiry: c.store.Threats(), Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
 	c.vulnerabilities = vulnerability.New(vulnerability.Config{Store: c.store.Vulnerabilities(), Devices: c.devices, Audit: c.audit,
 		Dir: filepath.Join(s.cfg.DataDir, "feeds"), Clock: clock, Log: s.cfg.Log, Tenants: c.tenants})
 	c.exports = export.New(filepath.Join(s.cfg.DataDir, "exports"), key.Derive("export-link"), clock)
@@ -225,6 +232,21 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 		return every(ctx, 10*time.Minute, func(context.Context) {
 			if err := c.exports.Sweep(); err != nil {
 				log.Error("removing exports whose time is over", "err", err)
+			}
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, expireEvery, func(ctx context.Context) {
+			if err := c.indicators.Expire(ctx); err != nil && ctx.Err() == nil {
+				log.Error("taking indicators that have expired out of force", "err", err)
+			}
+			c.matcher.Reclaim()
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, tallyEvery, func(ctx context.Context) {
+			if err := c.matcher.Flush(ctx); err != nil && ctx.Err() == nil {
+				log.Error("keeping what was seen of indicators", "err", err)
 			}
 		})
 	})
@@ -339,6 +361,11 @@ func (c *control) close() {
 		c.hooks.Close()
 	}
 	if c.matcher != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tallyEvery)
+		if err := c.matcher.Flush(ctx); err != nil {
+			c.server.cfg.Log.Error("keeping what was seen of indicators", "err", err)
+		}
+		cancel()
 		c.matcher.Close()
 	}
 	if c.store != nil {
