@@ -230,6 +230,8 @@ func nowhere(key string) (string, bool) {
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
 		"files/{id}": strings.Repeat("e", 40), "domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody",
 		"tag": "no-such-tag", "prefix": "false", "ticket": "no-such-ticket",
+		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
+		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
 	}[key]
 	return v, ok
 }
