@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 ORACLE ?= ../shared/oracle/kql-emulator-cases.json
 RECORDED ?= 2026-08-02T22:00:00Z
 
-.PHONY: conformance kqlcompare run test test-unit test-e2e check check-fast build bench e2e fuzz generate setup setup-test lint clean
+.PHONY: conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
@@ -36,6 +36,10 @@ test-e2e: build
 ## e2e: the end-to-end tests alone, verbose
 e2e: setup-test build
 	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -p 1 -timeout 20m ./e2e
+
+## e2e-graph: Microsoft's own Go SDK for Graph against a server and an agent (its build takes minutes)
+e2e-graph: setup-test build
+	cd e2e/graphclient && VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m .
 
 ## check: everything that a machine can check without running the product
 check: check-fast lint

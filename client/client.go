@@ -185,9 +185,34 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 }
 
 func (c *Client) once(ctx context.Context, method, path string, body []byte, out any) error {
-	token, err := c.Token(ctx)
+	resp, err := c.send(ctx, method, path, body)
 	if err != nil {
 		return err
+	}
+	defer resp.Body.Close()
+	if out == nil || resp.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+// Raw sends one request as Do does, once, with body as it is unless it is nil, and returns
+// the answer as it came with its media type.
+func (c *Client) Raw(ctx context.Context, method, path string, body []byte) (answer []byte, media string, err error) {
+	resp, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(resp.Body)
+	return answer, resp.Header.Get("Content-Type"), err
+}
+
+// send returns an answer that is no error; the caller closes its body.
+func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	token, err := c.Token(ctx)
+	if err != nil {
+		return nil, err
 	}
 	target := path
 	if !strings.HasPrefix(path, "https://") && !strings.HasPrefix(path, "http://") {
@@ -199,7 +224,7 @@ func (c *Client) once(ctx context.Context, method, path string, body []byte, out
 	}
 	req, err := http.NewRequestWithContext(ctx, method, target, payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/json")
@@ -208,16 +233,13 @@ func (c *Client) once(ctx context.Context, method, path string, body []byte, out
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode >= 400 {
-		return apiError(resp)
+		defer resp.Body.Close()
+		return nil, apiError(resp)
 	}
-	if out == nil || resp.StatusCode == http.StatusNoContent {
-		return nil
-	}
-	return json.NewDecoder(resp.Body).Decode(out)
+	return resp, nil
 }
 
 func apiError(resp *http.Response) error {

@@ -40,6 +40,7 @@ type Alert struct {
 	MachineID       string     `json:"machineId"`
 	MachineName     string     `json:"computerDnsName"`
 	AssignedTo      string     `json:"assignedTo"`
+	IncidentID      *int64     `json:"incidentId"`
 	Created         *time.Time `json:"alertCreationTime"`
 	FirstEvent      *time.Time `json:"firstEventTime"`
 	LastEvent       *time.Time `json:"lastEventTime"`
@@ -87,6 +88,17 @@ type Indicator struct {
 	Severity      string     `json:"severity,omitempty"`
 	GenerateAlert bool       `json:"generateAlert"`
 	Expires       *time.Time `json:"expirationTime,omitempty"`
+}
+
+// IndicatorStats is what was seen of an indicator.
+type IndicatorStats struct {
+	ID         string     `json:"id"`
+	Matches    int64      `json:"matches"`
+	Blocks     int64      `json:"blocks"`
+	Alerts     int64      `json:"alerts"`
+	Devices    int        `json:"devices"`
+	FirstMatch *time.Time `json:"firstMatch"`
+	LastMatch  *time.Time `json:"lastMatch"`
 }
 
 // Definition is an alert definition of the custom threat-intelligence API.

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"crypto/tls"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/connector/mail"
 	"github.com/vedette-edr/vedette/server/external"
 	"github.com/vedette-edr/vedette/server/hunt"
 )
@@ -23,14 +26,22 @@ type Config struct {
 	RateLimit float64
 	// RouteLimits replaces the limits of single routes, by "GET /api/alerts".
 	RouteLimits map[string]RouteLimit
-	GeoIP       string          // file in MaxMind's format that says where addresses are; "" for none
-	External    external.Config // files that queries may name by address; the zero value allows none
-	Content     string          // directory of the operator's rule files; "" for content/detections in DataDir, where it is
-	Quota       hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
-	Version     string
-	Log         *slog.Logger     // nil discards
-	Clock       func() time.Time // nil for time.Now
-	Worker      []string         // command that starts a query worker; nil for this program with "worker"
+	GeoIP       string // file in MaxMind's format that says where addresses are; "" for none
+	// Mail is how mail goes out; without a URL the server sends none.
+	Mail mail.Config
+	// HookNetworks are private networks in which web hooks may be; HookTLS says whose
+	// certificates are trusted there, nil for the system's authorities.
+	HookNetworks []netip.Prefix
+	HookTLS      *tls.Config
+	External     external.Config // files that queries may name by address; the zero value allows none
+	Content      string          // directory of the operator's rule files; "" for content/detections in DataDir, where it is
+	Quota        hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
+	// LibraryQuota is how many bytes the live response library of a tenant may have; 0 for 2 GiB.
+	LibraryQuota int64
+	Version      string
+	Log          *slog.Logger     // nil discards
+	Clock        func() time.Time // nil for time.Now
+	Worker       []string         // command that starts a query worker; nil for this program with "worker"
 }
 
 // RouteLimit is how often a caller may call one route; 0 for as often as it likes.

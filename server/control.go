@@ -16,47 +16,75 @@ import (
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/blob"
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/ca"
+	"github.com/vedette-edr/vedette/server/connector/mail"
+	"github.com/vedette-edr/vedette/server/connector/webhook"
 	"github.com/vedette-edr/vedette/server/detect/ioc"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/export"
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/investigation"
+	"github.com/vedette-edr/vedette/server/library"
+	"github.com/vedette-edr/vedette/server/notify"
+	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/store"
+	"github.com/vedette-edr/vedette/server/vulnerability"
 )
 
 // control is the control plane: the store and the services on it.
 type control struct {
-	server     *Server
-	store      *store.Store
-	ca         *ca.CA
-	audit      *audit.Chain
-	directory  *access.Directory
-	authority  *access.Authority
-	devices    *device.Service
-	groups     *group.Service
-	moved      *bus.Topic[device.Moved]
-	alerts     *alert.Service
-	raised     *bus.Topic[alert.Created]
-	actions    *action.Service
-	dispatch   *action.Dispatcher
-	indicators *indicator.Service
-	matcher    *ioc.Matcher
-	nudges     *nudges
+	server         *Server
+	store          *store.Store
+	ca             *ca.CA
+	audit          *audit.Chain
+	directory      *access.Directory
+	authority      *access.Authority
+	devices        *device.Service
+	groups         *group.Service
+	moved          *bus.Topic[device.Moved]
+	alerts         *alert.Service
+	raised         *bus.Topic[alert.Created]
+	changed        *bus.Topic[alert.Updated]
+	incidents      *incident.Service
+	notices        *notify.Service
+	sender         *notify.Sender
+	hooks          *webhook.Client
+	actions        *action.Service
+	dispatch       *action.Dispatcher
+	indicators     *indicator.Service
+	matcher        *ioc.Matcher
+	nudges         *nudges
+	library        *library.Service
+	investigations *investigation.Service
+	linkKey        []byte // signs links to downloads
+
+	vulnerabilities *vulnerability.Service
+	exports         *export.Files
 }
 
 // sweepEvery is how often actions are looked at whose lifetime may have ended.
 const sweepEvery = 10 * time.Second
 
+// expireEvery is how often indicators that have expired are taken out, and tallyEvery how
+// often what was seen of indicators is written: a crash loses no more of it.
+const (
+	expireEvery = time.Second
+	tallyEvery  = 5 * time.Second
+)
+
 // enrolmentLife is how long the first enrolment token is valid.
 const enrolmentLife = 30 * 24 * time.Hour
 
 func newControl(ctx context.Context, s *Server) (*control, error) {
-	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, moved: &bus.Topic[device.Moved]{}, nudges: &nudges{}}
+	c := &control{server: s, raised: &bus.Topic[alert.Created]{}, changed: &bus.Topic[alert.Updated]{}, moved: &bus.Topic[device.Moved]{}, nudges: &nudges{}}
 	clock := s.cfg.Clock
 	var err error
 	if c.store, err = store.Open(ctx, store.Config{Dir: s.cfg.DataDir, Clock: clock}); err != nil {
@@ -78,13 +106,33 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
 		TokenKey: key.Derive("enrolment-token"), Clock: clock})
-	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Audit: c.audit, Created: c.raised, Clock: clock, Atomic: c.store.Atomic})
-	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
+	if err = c.openNotices(); err != nil {
+		c.close()
+		return nil, err
+	}
+	c.incidents = incident.New(incident.Config{Store: c.store.Incidents(), Links: c.store.Incidents(), History: c.store.Histories(), Audit: c.audit,
+		Clock: clock, Atomic: c.store.Atomic, Observers: []incident.Observer{c.notices}})
+	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Suppressions: c.store.Alerts(), History: c.store.Histories(),
+		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
+		Observers: []alert.Observer{c.incidents, c.notices}})
+	c.incidents.Use(c.alerts)
+	blobs, err := blob.Open(filepath.Join(s.cfg.DataDir, "blob"))
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	c.linkKey = key.Derive("download-link")
+	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
+	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic})
+	actions := action.Config{Library: c.library, Blobs: blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
-	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Now: clock})
+	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Tallies: c.store.Threats(), Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
-		Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
+		Tallies: c.store.Threats(), Expiry: c.store.Threats(), Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
+	c.vulnerabilities = vulnerability.New(vulnerability.Config{Store: c.store.Vulnerabilities(), Devices: c.devices, Audit: c.audit,
+		Dir: filepath.Join(s.cfg.DataDir, "feeds"), Clock: clock, Log: s.cfg.Log, Tenants: c.tenants})
+	c.exports = export.New(filepath.Join(s.cfg.DataDir, "exports"), key.Derive("export-link"), clock)
 	if err := c.start(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -102,6 +150,16 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		return health.OK()
 	})
 	return c, nil
+}
+
+// tenants returns the ids of all tenants.
+func (c *control) tenants(ctx context.Context) ([]ident.TenantID, error) {
+	all, err := c.store.Access().Tenants(ctx)
+	ids := make([]ident.TenantID, len(all))
+	for i, t := range all {
+		ids[i] = t.ID
+	}
+	return ids, err
 }
 
 // checkWhole refuses a data directory of which a part was lost: beginning that part anew
@@ -135,13 +193,9 @@ func (c *control) start(ctx context.Context) error {
 	if err := c.readdress(); err != nil {
 		return err
 	}
-	tenants, err := c.store.Access().Tenants(ctx)
+	ids, err := c.tenants(ctx)
 	if err != nil {
 		return err
-	}
-	ids := make([]ident.TenantID, len(tenants))
-	for i, t := range tenants {
-		ids[i] = t.ID
 	}
 	if err := c.groups.Load(ctx, ids); err != nil {
 		return err
@@ -159,7 +213,7 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 		return every(ctx, sweepEvery, func(ctx context.Context) {
 			tenants, err := c.store.Access().Tenants(ctx)
 			for _, t := range tenants {
-				if e := c.dispatch.Sweep(ctx, t.ID); err == nil {
+				if e := errors.Join(c.dispatch.Sweep(ctx, t.ID), c.investigations.Sweep(ctx, t.ID)); err == nil {
 					err = e
 				}
 			}
@@ -168,8 +222,33 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 		})
 	})
+	g.Go(func() error { return c.tend(ctx) })
+	g.Go(func() error { return c.sender.Run(ctx) })
 	g.Go(func() error {
 		return c.groups.Run(ctx, func(err error) { log.Error("sorting devices into groups", "err", err) })
+	})
+	g.Go(func() error { return c.vulnerabilities.Run(ctx) })
+	g.Go(func() error {
+		return every(ctx, 10*time.Minute, func(context.Context) {
+			if err := c.exports.Sweep(); err != nil {
+				log.Error("removing exports whose time is over", "err", err)
+			}
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, expireEvery, func(ctx context.Context) {
+			if err := c.indicators.Expire(ctx); err != nil && ctx.Err() == nil {
+				log.Error("taking indicators that have expired out of force", "err", err)
+			}
+			c.matcher.Reclaim()
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, tallyEvery, func(ctx context.Context) {
+			if err := c.matcher.Flush(ctx); err != nil && ctx.Err() == nil {
+				log.Error("keeping what was seen of indicators", "err", err)
+			}
+		})
 	})
 	moved := c.moved.Subscribe(4096)
 	g.Go(func() error { return c.regroup(ctx, moved) })
@@ -183,6 +262,65 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 		})
 	})
+}
+
+// openNotices makes what tells people and systems of alerts. Who is told decides with the
+// alert, who tells runs beside.
+func (c *control) openNotices() error {
+	cfg := c.server.cfg
+	var mailer notify.Mailer
+	if cfg.Mail.URL != "" {
+		m, err := mail.Open(cfg.Mail)
+		if err != nil {
+			return err
+		}
+		mailer = m
+	}
+	c.hooks = webhook.New(webhook.Config{Guard: outbound.Guard{Allowed: cfg.HookNetworks}, TLS: cfg.HookTLS, Clock: cfg.Clock})
+	c.notices = notify.New(notify.Config{Store: c.store.Notifications(), Sealer: c.store.Key(), Groups: groups{c.devices}, Audit: c.audit,
+		Clock: cfg.Clock, URL: c.server.where.url, Atomic: c.store.Atomic})
+	c.sender = notify.NewSender(c.notices, mailer, c.hooks, cfg.Log)
+	return nil
+}
+
+// tend keeps incidents: it files alerts that are in none, once, and forgets what is too
+// old to matter.
+func (c *control) tend(ctx context.Context) error {
+	log := c.server.cfg.Log
+	tenants, err := c.store.Access().Tenants(ctx)
+	for _, t := range tenants {
+		if e := c.incidents.Adopt(ctx, t.ID, c.server.cfg.Clock().Add(-adoptSpan)); err == nil {
+			err = e
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		log.Error("filing alerts under incidents", "err", err)
+	}
+	return every(ctx, time.Hour, func(ctx context.Context) {
+		err := errors.Join(c.incidents.Prune(ctx), c.store.Alerts().PruneAbsorbed(ctx, c.server.cfg.Clock().Add(-adoptSpan)))
+		if err != nil && ctx.Err() == nil {
+			log.Error("forgetting what links alerts no more", "err", err)
+		}
+	})
+}
+
+// adoptSpan is how far back alerts are filed that are in no incident, and how long merged
+// detections are remembered: longer than devices keep what they could not send.
+const adoptSpan = 30 * 24 * time.Hour
+
+// groups tells in which device group a device is.
+type groups struct{ devices *device.Service }
+
+// GroupOf implements alert.Groups.
+func (g groups) GroupOf(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (int64, error) {
+	d, err := g.devices.Get(ctx, tenant, id)
+	if errs.Is(err, errs.NotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return d.Group, nil
 }
 
 // regroup tells devices that changed their group. What is lost here a device learns with
@@ -219,7 +357,15 @@ func (m membership) DeviceGroup(ctx context.Context, tenant ident.TenantID, id i
 }
 
 func (c *control) close() {
+	if c.hooks != nil {
+		c.hooks.Close()
+	}
 	if c.matcher != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tallyEvery)
+		if err := c.matcher.Flush(ctx); err != nil {
+			c.server.cfg.Log.Error("keeping what was seen of indicators", "err", err)
+		}
+		cancel()
 		c.matcher.Close()
 	}
 	if c.store != nil {

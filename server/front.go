@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -20,12 +21,16 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
 	"github.com/vedette-edr/vedette/server/api/detection"
+	"github.com/vedette-edr/vedette/server/api/feed"
+	"github.com/vedette-edr/vedette/server/api/graph"
 	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/openapi"
 	"github.com/vedette-edr/vedette/server/api/portal"
 	"github.com/vedette-edr/vedette/server/api/ti"
+	"github.com/vedette-edr/vedette/server/api/triage"
+	"github.com/vedette-edr/vedette/server/api/tvm"
 	"github.com/vedette-edr/vedette/server/audit"
 )
 
@@ -107,10 +112,13 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 // routes is the route table of every API, the document of it included.
 func routes(s *Server) ([]api.Route, error) {
 	c := s.control
-	published := mde.New(mde.Config{Alerts: c.alerts, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
-		Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
+		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), ti.Routes(c.indicators), own.Routes(),
+	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
+	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Now: s.cfg.Clock})
+	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
+	all := slices.Concat(published.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
 		graphdetection.Routes(s.detect.rules),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
@@ -120,28 +128,68 @@ func routes(s *Server) ([]api.Route, error) {
 // documented adds to the table what is served beside the router.
 func documented(table []api.Route) []api.Route { return slices.Concat(table, oauth.Documented()) }
 
+// hollow is a server of which the route table can be asked and nothing else.
+func hollow() *Server { return &Server{control: &control{}, stream: &stream{}, detect: &detections{}} }
+
 // OpenAPI returns the OpenAPI document of every route that a server has.
 func OpenAPI() ([]byte, error) {
 	// The table is the same whatever the handlers work on.
-	all, err := routes(&Server{control: &control{}, stream: &stream{}, detect: &detections{}})
+	all, err := routes(hollow())
 	if err != nil {
 		return nil, err
 	}
 	return openapi.Document(documented(all))
 }
 
-func newRouter(s *Server) (*api.Router, error) {
+// newRouter serves the table. What differs by the host that a request was sent to: on
+// Graph's, paths that are the custom TI API's elsewhere are not there; on those of the SIEM
+// alert exporter, /api/alerts is its feed.
+func newRouter(s *Server) (http.Handler, error) {
 	table, err := routes(s)
 	if err != nil {
 		return nil, err
 	}
-	limits, err := limits(s, table)
+	exporter := feeds(s).Exporter()
+	limits, err := limits(s, slices.Concat(table, exporter))
 	if err != nil {
 		return nil, err
 	}
-	return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
-		Limits: limits}, table)
+	router := func(table []api.Route) (*api.Router, error) {
+		return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
+			Limits: limits}, table)
+	}
+	all, err := router(table)
+	if err != nil {
+		return nil, err
+	}
+	var security []api.Route
+	for _, r := range table {
+		if graph.Owns(r.Pattern) {
+			security = append(security, r)
+		}
+	}
+	g, err := router(security)
+	if err != nil {
+		return nil, err
+	}
+	e, err := router(exporter)
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]http.Handler{"graph": g}
+	for _, l := range exporters {
+		labels[l] = e
+	}
+	return api.ByHost(all, labels), nil
 }
+
+func feeds(s *Server) *feed.API {
+	c := s.control
+	return feed.New(feed.Config{Alerts: c.alerts, Devices: c.devices, Subscriptions: c.notices, Now: s.cfg.Clock})
+}
+
+// exporters are the first labels of the hosts of the SIEM alert exporter.
+var exporters = []string{"wdatp-alertexporter-us", "wdatp-alertexporter-eu", "wdatp-alertexporter-uk"}
 
 // limits returns how calls are limited, nil for not at all, with the metric of refusals.
 func limits(s *Server, table []api.Route) (*api.Limits, error) {
@@ -204,18 +252,36 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 		case oauth.Owns(path):
 			tokens.ServeHTTP(w, r)
 		case isAPI(path):
-			router.ServeHTTP(w, r)
+			router.ServeHTTP(w, current(r))
 		default:
 			page.ServeHTTP(w, r)
 		}
 	})
 }
 
-// isAPI reports whether a path is below the root of the published API or of the custom
-// TI API, in any case, with or without a doubled slash in front.
+// isAPI reports whether a path is below the root of the published API, of the custom TI
+// API, of Graph or of the web hooks of the flow connector, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return strings.EqualFold(first, "api") || strings.EqualFold(first, "v1.0") || strings.EqualFold(first, "beta")
+	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions", preview}, func(root string) bool { return strings.EqualFold(first, root) })
+}
+
+// preview is the root of the published API's form of before 2019, on the host of Graph.
+const preview = "testwdatppreview"
+
+// current is a request of the preview as one of the API that took its place; any other
+// request is left as it is.
+func current(r *http.Request) *http.Request {
+	first, rest, _ := strings.Cut(strings.TrimLeft(r.URL.EscapedPath(), "/"), "/")
+	if !strings.EqualFold(first, preview) {
+		return r
+	}
+	out := r.Clone(r.Context())
+	out.URL.RawPath = "/api/" + rest
+	if path, err := url.PathUnescape(out.URL.RawPath); err == nil {
+		out.URL.Path = path
+	}
+	return out
 }
 
 func (f *front) run(ctx context.Context, g *errgroup.Group) {

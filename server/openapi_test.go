@@ -39,7 +39,7 @@ func TestOpenAPI(t *testing.T) {
 // TestEveryRouteIsDocumented names all routes that say nothing of themselves, where the
 // document's own error names the first.
 func TestEveryRouteIsDocumented(t *testing.T) {
-	table, err := routes(&Server{control: &control{}, stream: &stream{}, detect: &detections{}})
+	table, err := routes(hollow())
 	if err != nil {
 		t.Error(err)
 	}

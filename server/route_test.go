@@ -49,6 +49,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
+	inMemory(s)
 	table, err := routes(s)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +84,7 @@ const anyBody = `{
 	"Comment": "test", "Value": "tag", "Action": "Add", "DeviceValue": "High", "deviceValue": "High", "machineTags": ["a"],
 	"status": "Resolved", "comment": "test", "IsolationType": "Full", "ScanType": "Quick", "Sha1": "0000000000000000000000000000000000000000",
 	"name": "x", "displayName": "x", "password": "a long enough password", "permissions": ["AlertsInvestigation"], "roles": [],
-	"disabled": false, "lifeInDays": 1, "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
+	"disabled": false, "lifeInDays": 1, "certificate": "x", "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
 	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)"
 }`
 
@@ -222,7 +223,7 @@ func nowhere(key string) (string, bool) {
 		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid,
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
-		"rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{filename}": "no-such-file",
+		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{filename}": "no-such-file",
 		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
 		"files/{id}": strings.Repeat("e", 40), "domains/{domain}": "nowhere.example", "ips/{ip}": "192.0.2.77", "users/{name}": "nobody",
@@ -257,17 +258,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	ac := &action.Action{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", n)), Tenant: tenant, Device: dev, Kind: action.Unisolate,
 		State: action.Approved, Created: now, Updated: now, Expires: now.Add(time.Hour), Incarnation: 1}
 	must(c.store.Actions().CreateAction(ctx, ac))
-	as := access.WithPrincipal(ctx, principal(ident.ActorApp, tenant, string(access.TIReadWrite)))
-	in := &indicator.Indicator{Value: fmt.Sprintf("host%d.example", n), Type: indicator.Domain, Action: indicator.Block, Title: "t", Description: "d"}
-	if inGroup != 0 {
-		in.GroupIDs = []string{fmt.Sprint(inGroup)}
-	}
-	in, err = c.indicators.Put(as, in)
-	must(err)
-	def := &indicator.Definition{Name: "n", Title: "t", Severity: "high", Category: "malware", Enabled: true}
-	must(c.indicators.CreateDefinitions(as, []*indicator.Definition{def}))
-	ioc := &indicator.IOC{Type: indicator.IPAddress, Value: "192.0.2.9", Function: indicator.Equals, Definition: def.ID, Enabled: true, Expires: now.Add(time.Hour)}
-	must(c.indicators.CreateIOCs(as, []*indicator.IOC{ioc}))
+	in, def, ioc := s.furnishThreats(t, tenant, n, inGroup)
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -285,6 +276,30 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		},
 		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true},
 	}
+}
+
+// furnishThreats makes an indicator, a definition and an IOC in a tenant.
+func (s *site) furnishThreats(t *testing.T, tenant ident.TenantID, n int, inGroup int64) (*indicator.Indicator, *indicator.Definition, *indicator.IOC) {
+	t.Helper()
+	c, now := s.control, time.Now().UTC()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	as := access.WithPrincipal(t.Context(), principal(ident.ActorApp, tenant, string(access.TIReadWrite)))
+	in := &indicator.Indicator{Value: fmt.Sprintf("host%d.example", n), Type: indicator.Domain, Action: indicator.Block, Title: "t", Description: "d"}
+	if inGroup != 0 {
+		in.GroupIDs = []string{fmt.Sprint(inGroup)}
+	}
+	in, err := c.indicators.Put(as, in)
+	must(err)
+	def := &indicator.Definition{Name: "n", Title: "t", Severity: "high", Category: "malware", Enabled: true}
+	must(c.indicators.CreateDefinitions(as, []*indicator.Definition{def}))
+	ioc := &indicator.IOC{Type: indicator.IPAddress, Value: "192.0.2.9", Function: indicator.Equals, Definition: def.ID, Enabled: true, Expires: now.Add(time.Hour)}
+	must(c.indicators.CreateIOCs(as, []*indicator.IOC{ioc}))
+	return in, def, ioc
 }
 
 // TestNobodyReachesAcrossTenantsAndGroups calls every route that takes an id with the ids
@@ -307,7 +322,12 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, foreign := s.furnish(t, own, 1, g.ID), s.furnish(t, other.ID, 2, 0)
+	theirs := s.furnish(t, own, 1, g.ID)
+	// Numbers count from 1 in each tenant: the ids to try must not be ones that the caller has.
+	for n := range 3 {
+		s.furnishThreats(t, other.ID, 100+n, 0)
+	}
+	foreign := s.furnish(t, other.ID, 2, 0)
 	var roles, scopes []string
 	for _, u := range access.Usages() {
 		roles, scopes = append(roles, string(u.Permission)), append(scopes, u.Delegated...)
@@ -401,7 +421,7 @@ func bare(w *httptest.ResponseRecorder, path string) string {
 	_ = json.Unmarshal(w.Body.Bytes(), &e)
 	message := e.Error.Message
 	for _, part := range strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune("/()=,'", r) }) {
-		if text, err := url.PathUnescape(part); err == nil && len(text) > 1 {
+		if text, err := url.PathUnescape(part); err == nil && len(text) > 0 {
 			message = strings.ReplaceAll(message, text, "ID")
 		}
 	}

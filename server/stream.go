@@ -27,6 +27,7 @@ type stream struct {
 	pipeline *ingest.Pipeline
 	alerts   *ingest.AlertRows
 	raised   *bus.Subscription[alert.Created]
+	changed  *bus.Subscription[alert.Updated]
 	hunts    *hunt.Service
 	files    *external.Files
 }
@@ -49,12 +50,13 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 	t := &stream{server: s, store: st, files: files}
 	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.detect.all(), Alerts: s.control.alerts,
 		Devices: s.control.devices, Groups: s.control.groups, Metrics: s.metrics, Clock: clock})
-	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Devices: s.control.groups, Clock: clock, External: files,
+	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Devices: s.control.groups, Clock: clock, External: files, State: s.control.vulnerabilities,
 		Quota: s.cfg.Quota, Scratch: s.cfg.DataDir,
 		Unaudited: func(e audit.Entry, err error) {
 			s.cfg.Log.Error("a hunt without an audit record", "tenant", e.Tenant, "actor", e.Actor.ID, "query", e.Detail, "err", err)
 		}})
 	t.raised = s.control.raised.Subscribe(4096)
+	t.changed = s.control.changed.Subscribe(4096)
 	t.alerts = ingest.NewAlertRows(st, clock, s.cfg.Log)
 	s.health.Add("telemetry", func(context.Context) health.Report {
 		if why := st.Status().Degraded; why != "" {
@@ -96,12 +98,13 @@ func (t *stream) run(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error {
 		t.settle(ctx)
 		t.reconcile(ctx, t.server.cfg.Clock().Add(-reconcileSpan))
-		return t.alerts.Run(ctx, t.raised, t.reconcile)
+		return t.alerts.Run(ctx, t.raised, t.changed, t.reconcile)
 	})
 }
 
 func (t *stream) close() {
 	t.raised.Close()
+	t.changed.Close()
 	if err := t.store.Close(); err != nil {
 		t.server.cfg.Log.Error("closing the telemetry store", "err", err)
 	}

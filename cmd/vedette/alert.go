@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -35,9 +36,12 @@ func list[T any](s *session, path string, l client.List, header []string, row fu
 }
 
 type alertCommand struct {
-	List   alertList   `cmd:"" help:"List alerts, newest first."`
-	Get    alertGet    `cmd:"" help:"Show one alert with its evidence."`
-	Update alertUpdate `cmd:"" help:"Change status, assignment, classification; add a comment."`
+	List    alertList    `cmd:"" help:"List alerts, newest first."`
+	Get     alertGet     `cmd:"" aliases:"show" help:"Show one alert with its evidence."`
+	Update  alertUpdate  `cmd:"" help:"Change status, assignment, classification; add a comment. Of several alerts: all or none."`
+	History alertHistory `cmd:"" help:"Who changed what on an alert, and when."`
+	Tree    alertTree    `cmd:"" help:"The processes around an alert."`
+	Create  alertCreate  `cmd:"" help:"Raise an alert for an event found by hunting."`
 }
 
 type alertList struct{ listFlags }
@@ -84,7 +88,7 @@ func printAlert(s *session, a *client.Alert) error {
 		{"Id", a.ID}, {"Title", a.Title}, {"Severity", a.Severity}, {"Status", a.Status},
 		{"Category", a.Category}, {"Source", a.DetectionSource}, {"Device", a.MachineName + " (" + a.MachineID + ")"},
 		{"Created", when(a.Created)}, {"First event", when(a.FirstEvent)}, {"Last event", when(a.LastEvent)},
-		{"Assigned to", a.AssignedTo}, {"Classification", text(a.Classification)}, {"Determination", text(a.Determination)},
+		{"Incident", numberText(a.IncidentID)}, {"Assigned to", a.AssignedTo}, {"Classification", text(a.Classification)}, {"Determination", text(a.Determination)},
 		{"Description", a.Description}, {"Recommended", a.Recommended},
 	}
 	for _, e := range a.Evidence {
@@ -100,28 +104,123 @@ func printAlert(s *session, a *client.Alert) error {
 }
 
 type alertUpdate struct {
-	ID             string `arg:"" help:"Alert id."`
-	Status         string `help:"New, InProgress or Resolved."`
-	AssignedTo     string `help:"Who works on it."`
-	Classification string `help:"TruePositive, InformationalExpectedActivity or FalsePositive."`
-	Determination  string `help:"What it was, such as Malware or SecurityTesting."`
-	Comment        string `help:"A comment to add."`
+	ID             []string `arg:"" help:"Alert ids."`
+	Status         string   `help:"New, InProgress or Resolved."`
+	AssignedTo     string   `help:"Who works on it."`
+	Classification string   `help:"TruePositive, InformationalExpectedActivity or FalsePositive."`
+	Determination  string   `help:"What it was, such as Malware or SecurityTesting."`
+	Comment        string   `help:"A comment to add."`
 }
 
 func (a *alertUpdate) Run(s *session) error {
-	body := map[string]string{}
-	for k, v := range map[string]string{"status": a.Status, "assignedTo": a.AssignedTo,
-		"classification": a.Classification, "determination": a.Determination, "comment": a.Comment} {
-		if v != "" {
-			body[k] = v
-		}
-	}
+	body := given(map[string]string{"status": a.Status, "assignedTo": a.AssignedTo,
+		"classification": a.Classification, "determination": a.Determination, "comment": a.Comment})
 	c, err := s.client()
 	if err != nil {
 		return err
 	}
+	if len(a.ID) > 1 {
+		body["alertIds"] = a.ID
+		if err := c.Do(s.ctx, http.MethodPost, "/api/alerts/batchUpdate", body, nil); err != nil {
+			return err
+		}
+		return s.out.one(a.ID, [][2]string{{"Changed", fmt.Sprint(len(a.ID), " alerts")}})
+	}
 	var al client.Alert
-	if err := c.Do(s.ctx, http.MethodPatch, "/api/alerts/"+url.PathEscape(a.ID), body, &al); err != nil {
+	if err := c.Do(s.ctx, http.MethodPatch, "/api/alerts/"+url.PathEscape(a.ID[0]), body, &al); err != nil {
+		return err
+	}
+	return printAlert(s, &al)
+}
+
+// given keeps what was given.
+func given(fields map[string]string) map[string]any {
+	out := map[string]any{}
+	for k, v := range fields {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func numberText(n *int64) string {
+	if n == nil || *n == 0 {
+		return ""
+	}
+	return fmt.Sprint(*n)
+}
+
+type alertHistory struct {
+	ID string `arg:"" help:"Alert id."`
+}
+
+func (a *alertHistory) Run(s *session) error {
+	return printHistory(s, "/api/vedette/alerts/"+url.PathEscape(a.ID)+"/history")
+}
+
+func printHistory(s *session, path string) error {
+	return list(s, path, client.List{}, []string{"TIME", "BY", "FIELD", "FROM", "TO"}, func(h client.Change) []string {
+		return []string{when(&h.Time), h.By, h.Field, h.Old, h.New}
+	})
+}
+
+type alertTree struct {
+	ID string `arg:"" help:"Alert id."`
+}
+
+func (a *alertTree) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	var t client.ProcessTree
+	if err := c.Do(s.ctx, http.MethodGet, "/api/vedette/alerts/"+url.PathEscape(a.ID)+"/tree", nil, &t); err != nil {
+		return err
+	}
+	cells := make([][]string, len(t.Processes))
+	depth := make([]int, len(t.Processes))
+	for i, p := range t.Processes {
+		if p.Parent >= 0 && p.Parent < i {
+			depth[i] = depth[p.Parent] + 1
+		}
+		mark := ""
+		if p.InAlert {
+			mark = "*"
+		}
+		name := p.CommandLine
+		if name == "" {
+			name = p.FileName
+		}
+		cells[i] = []string{mark, fmt.Sprint(p.ProcessID), when(p.Created), p.Account, strings.Repeat("  ", depth[i]) + name}
+	}
+	return s.out.rows(t, []string{"", "PID", "STARTED", "ACCOUNT", "PROCESS"}, cells)
+}
+
+type alertCreate struct {
+	Machine     string `required:"" help:"Device id or name of the event."`
+	Time        string `required:"" help:"Timestamp of the event, exactly."`
+	ReportID    string `required:"" help:"ReportId of the event."`
+	Title       string `required:"" help:"Title of the alert."`
+	Description string `required:"" help:"What happened."`
+	Recommended string `required:"" help:"What to do about it."`
+	Severity    string `help:"Low, Medium or High." default:"Medium"`
+	Category    string `help:"Such as Execution or Persistence." default:"SuspiciousActivity"`
+}
+
+func (a *alertCreate) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	m, err := c.Machine(s.ctx, a.Machine)
+	if err != nil {
+		return err
+	}
+	var al client.Alert
+	if err := c.Do(s.ctx, http.MethodPost, "/api/alerts/CreateAlertByReference", map[string]string{
+		"machineId": m.ID, "eventTime": a.Time, "reportId": a.ReportID, "title": a.Title, "description": a.Description,
+		"recommendedAction": a.Recommended, "severity": a.Severity, "category": a.Category}, &al); err != nil {
 		return err
 	}
 	return printAlert(s, &al)

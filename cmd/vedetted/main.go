@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vedette-edr/vedette/server"
+	"github.com/vedette-edr/vedette/server/connector/mail"
 	"github.com/vedette-edr/vedette/server/external"
 	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/telemetry/duckdb/worker"
@@ -42,6 +45,10 @@ type serveCommand struct {
 	Content    string          `help:"Directory of rule files, besides those shipped; without it content/detections of the data directory." type:"existingdir"`
 	Reserve    int64           `help:"MiB that stay free on the disk: below that, devices keep their telemetry." name:"disk-reserve" default:"256"`
 	Hosts      []string        `help:"Hosts that queries may read files from with externaldata, over HTTPS: lists.example.com, *.example.com. None without it." name:"external-host"`
+	SMTP       string          `help:"Mail server for notifications: smtps://user:password@host:465, smtp://…:587 (STARTTLS), smtp+plain://…:25." name:"smtp"`
+	SMTPFrom   string          `help:"Sender of mails." name:"smtp-from" default:"vedette@localhost"`
+	HookNets   []netip.Prefix  `help:"Private networks in which web hooks may be." name:"webhook-network"`
+	HookCA     string          `help:"PEM file of authorities that web hooks' certificates may be of, beside the system's." name:"webhook-ca" type:"path"`
 	Networks   []netip.Prefix  `help:"Private networks in which such hosts may be all the same." name:"external-network"`
 	Files      string          `help:"Directory whose files queries may read with externaldata. None without it." name:"external-dir" type:"path"`
 	GeoIP      string          `help:"File in MaxMind's format (MMDB) for geo_info_from_ip_address in queries. Without it the function is empty." name:"geoip" type:"existingfile"`
@@ -65,6 +72,10 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if c.Retention < minRetention {
 		return fmt.Errorf("retention %v: it is a duration of at least %v, such as 720h", c.Retention, minRetention)
 	}
+	hookTLS, err := trust(c.HookCA)
+	if err != nil {
+		return err
+	}
 	log := logger(os.Stderr, c.LogLevel, c.LogFormat)
 	rate, routes, err := c.limits()
 	if err != nil {
@@ -75,12 +86,33 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
 		Retention: c.Retention, DiskReserve: c.Reserve << 20, Content: c.Content, Version: version, Log: log,
 		GeoIP: c.GeoIP, Quota: hunt.Quota{Hour: c.QuotaHour, Day: c.QuotaDay},
+		Mail: mail.Config{URL: c.SMTP, From: c.SMTPFrom}, HookNetworks: c.HookNets, HookTLS: hookTLS,
 		External: external.Config{Hosts: c.Hosts, Networks: c.Networks, Dir: c.Files},
 	})
 	if err != nil {
 		return err
 	}
 	return s.Run(ctx)
+}
+
+// trust returns a configuration that trusts a file's authorities beside the system's, nil
+// for "".
+func trust(path string) (*tls.Config, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("webhook-ca: %s holds no certificate", path)
+	}
+	return &tls.Config{RootCAs: pool}, nil
 }
 
 type openapiCommand struct{}

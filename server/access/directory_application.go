@@ -268,6 +268,9 @@ func (d *Directory) RemoveSecret(ctx context.Context, tenant ident.TenantID, id 
 // It is taken at its word: no chain is checked, as whoever may add it may add a secret.
 func (d *Directory) AddCertificate(ctx context.Context, tenant ident.TenantID, id ident.AppID, name string, raw []byte) (ClientKey, error) {
 	const op = "access.AddCertificate"
+	if _, err := d.Application(ctx, tenant, id); err != nil {
+		return ClientKey{}, errs.Wrap(op, err)
+	}
 	if block, _ := pem.Decode(raw); block != nil {
 		raw = block.Bytes
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/filter"
@@ -52,20 +53,42 @@ type Alert struct {
 	DetectorID      string // GUID of the rule or of the indicator matcher
 	Source          Source // what raised it
 	AssignedTo      string
-	Incident        int64 // 0 when none
-	Techniques      []string
-	Created         time.Time
-	FirstEvent      time.Time
-	LastEvent       time.Time
-	Updated         time.Time
-	Resolved        time.Time // zero unless Status is Resolved
-	Comments        []Comment
-	Evidence        []Evidence
-	User            User // the account most related; zero when unknown
+	Incident        ident.IncidentID // 0 when none
+	Investigation   int64            // id of the automated investigation it started; 0 for none
+	// InvestigationState is the published state of that investigation, "" for none.
+	InvestigationState string
+	Techniques         []string
+	Created            time.Time
+	FirstEvent         time.Time
+	LastEvent          time.Time
+	Updated            time.Time
+	Resolved           time.Time // zero unless Status is Resolved
+	Comments           []Comment
+	Evidence           []Evidence
+	User               User // the account most related; zero when unknown
 	// Details are what a custom detection rule adds: names and the values of columns.
 	Details map[string]string `json:",omitempty"`
 	// Targets are the columns that the rule's response actions are done to, with their values.
 	Targets map[string]string `json:",omitempty"`
+	// Count is how many detections it tells of: 1, and one more for each that was merged
+	// into it. Alerts of before it was counted have 0, which means the same as 1.
+	Count int64
+	// Suppression is the rule that resolved it as it was raised, 0 for none; Hidden says
+	// that the rule's action was Hide.
+	Suppression ident.SuppressionID
+	Hidden      bool
+}
+
+// Open reports whether somebody still has to look at it.
+func (a *Alert) Open() bool { return a.Status != Resolved }
+
+// Clone returns a copy whose lists may be added to.
+func (a *Alert) Clone() *Alert {
+	c := *a
+	c.Techniques = slices.Clip(a.Techniques)
+	c.Comments = slices.Clip(a.Comments)
+	c.Evidence = slices.Clip(a.Evidence)
+	return &c
 }
 
 // Source is what raised an alert, kept so that it can be traced and counted.
@@ -120,6 +143,9 @@ var Fields = filter.Schema{
 	{Name: "firstEventTime", Type: filter.Time},
 	{Name: "lastEventTime", Type: filter.Time},
 	{Name: "lastUpdateTime", Type: filter.Time},
+	{Name: "classification", Type: filter.String},
+	{Name: "determination", Type: filter.String},
+	{Name: "suppressed", Type: filter.Bool},
 }
 
 // NewID derives an alert's id from what raised it: the rule (with its indicator), the

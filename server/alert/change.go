@@ -48,6 +48,12 @@ var spellings = map[string]string{
 	"clean":                            "NotMalicious",
 	"multi-staged attack":              "MultiStagedAttack",
 	"compromised account":              "CompromisedUser",
+	"compromiseduser":                  "CompromisedUser",
+	"compromisedaccount":               "CompromisedUser",       // Graph's word
+	"confirmedactivity":                "ConfirmedUserActivity", // Graph's word
+	"notenoughdatatovalidate":          "InsufficientData",      // Graph's word
+	"apt":                              "MultiStagedAttack",     // withdrawn in 2022; clients still send it
+	"securitypersonnel":                "MaliciousUserActivity", // likewise
 	"unknown":                          "",
 	"notavailable":                     "",
 	"not set":                          "",
@@ -92,9 +98,11 @@ func (c *Change) apply(a *Alert, by ident.Actor, now time.Time) error {
 	if err := c.applyStatus(a, now); err != nil {
 		return err
 	}
-	if err := c.classify(a); err != nil {
+	v := Verdict{Classification: a.Classification, Determination: a.Determination}
+	if err := v.Set(c.Classification, c.Determination); err != nil {
 		return err
 	}
+	a.Classification, a.Determination = v.Classification, v.Determination
 	if c.AssignedTo != nil {
 		if err := within("assignedTo", *c.AssignedTo, maxAssignee); err != nil {
 			return err
@@ -136,34 +144,38 @@ func (c *Change) applyStatus(a *Alert, now time.Time) error {
 	return nil
 }
 
-// classify keeps the pair of classification and determination one of the published ones.
-func (c *Change) classify(a *Alert) error {
-	if c.Classification != nil {
-		w, err := word("classification", *c.Classification, []string{TruePositive, Expected, FalsePositive})
+// Verdict is what somebody made of an alert or incident; the pair is always one of the
+// published ones.
+type Verdict struct{ Classification, Determination string }
+
+// Set changes what is not nil, as Change does.
+func (v *Verdict) Set(classification, determination *string) error {
+	if classification != nil {
+		w, err := word("classification", *classification, []string{TruePositive, Expected, FalsePositive})
 		if err != nil {
 			return err
 		}
-		a.Classification = w
-		if !slices.Contains(determinations[w], a.Determination) {
-			a.Determination = ""
+		v.Classification = w
+		if !slices.Contains(determinations[w], v.Determination) {
+			v.Determination = ""
 		}
 	}
-	if c.Determination == nil {
+	if determination == nil {
 		return nil
 	}
-	allowed, ok := determinations[a.Classification]
+	allowed, ok := determinations[v.Classification]
 	if !ok {
-		if w, err := word("determination", *c.Determination, nil); err == nil && w == "" {
-			a.Determination = ""
+		if w, err := word("determination", *determination, nil); err == nil && w == "" {
+			v.Determination = ""
 			return nil
 		}
 		return errs.New("alert.Change", errs.Invalid, errs.InvalidInput, "determination: it needs a classification that it goes with")
 	}
-	w, err := word("determination", *c.Determination, allowed)
+	w, err := word("determination", *determination, allowed)
 	if err != nil {
 		return err
 	}
-	a.Determination = w
+	v.Determination = w
 	return nil
 }
 

@@ -1,25 +1,20 @@
 package alert
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
-// Bounds of the texts of a report, in characters, and of the evidence of an alert that
-// reports are merged into.
+// Bounds of the texts of a report, in characters.
 const (
-	maxTitle    = 1000
-	maxText     = 10_000
-	maxEvidence = 500
+	maxTitle = 1000
+	maxText  = 10_000
 )
 
 // RuleReport is the Source.Rule of alerts that somebody made of an event.
@@ -90,22 +85,20 @@ func (s *Service) Report(ctx context.Context, by *access.Principal, r Report) (*
 		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the report names no event of a device")
 	}
 	now := s.now().UTC()
+	var done placed
 	var out *Alert
-	merged := false
 	err := s.atomic(ctx, func(ctx context.Context) error {
-		open, err := s.openLike(ctx, by.Tenant, &r)
+		done = placed{}
+		a, err := s.reported(ctx, by.Tenant, &r, now)
 		if err != nil {
+			return err
+		}
+		if out, err = s.place(ctx, a, 0, by.Actor, now, &done); err != nil {
 			return err
 		}
 		verb := "alert.create"
-		if open != nil {
-			merged, verb = true, "alert.merge"
-			out, err = s.store.UpdateAlert(ctx, by.Tenant, open.ID, func(a *Alert) error { r.join(a, now); return nil })
-		} else {
-			out, err = s.create(ctx, by.Tenant, &r, now)
-		}
-		if err != nil {
-			return err
+		if out != a {
+			verb = "alert.merge"
 		}
 		return s.audit.Record(ctx, audit.Entry{
 			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: verb, Object: string(out.ID),
@@ -115,40 +108,8 @@ func (s *Service) Report(ctx context.Context, by *access.Principal, r Report) (*
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
-	if merged {
-		s.updated.Publish(Updated{Alert: out, By: by.Actor})
-	} else {
-		s.created.Publish(Created{Alert: out})
-	}
+	s.announce(&done)
 	return out, nil
-}
-
-// openLike returns the newest open alert that r joins, nil for none.
-func (s *Service) openLike(ctx context.Context, tenant ident.TenantID, r *Report) (*Alert, error) {
-	equal := func(name, value string, op filter.Op) filter.Expr {
-		f, _ := Fields.Find(name)
-		return filter.Compare{Field: f, Op: op, Value: filter.Value{Type: filter.String, S: value}}
-	}
-	q := filter.Query{Top: 100, Where: filter.And{
-		equal("machineId", string(r.Device), filter.Eq), equal("title", r.Title, filter.Eq), equal("status", string(Resolved), filter.Ne),
-	}}
-	for {
-		p, err := s.store.Alerts(ctx, tenant, q)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range p.Items {
-			// The store compares without regard to case. One whose evidence is full is passed
-			// over, so that no event's evidence is left out.
-			if a.Title == r.Title && len(a.Evidence)+len(r.Evidence) <= maxEvidence {
-				return a, nil
-			}
-		}
-		if !p.More {
-			return nil, nil
-		}
-		q.Skip += len(p.Items)
-	}
 }
 
 // reportSource is the DetectionSource of reports. The published page of the call names
@@ -156,47 +117,20 @@ func (s *Service) openLike(ctx context.Context, tenant ident.TenantID, r *Report
 // events, as a custom detection rule does.
 const reportSource = "CustomDetection"
 
-// create keeps a new alert. The same event may be reported again after its alert was
-// resolved, so the id tells the time of the report as well.
-func (s *Service) create(ctx context.Context, tenant ident.TenantID, r *Report, now time.Time) (*Alert, error) {
+// reported makes an alert of a report. The same event may be reported again after its
+// alert was resolved, so the id tells the time of the report as well.
+func (s *Service) reported(ctx context.Context, tenant ident.TenantID, r *Report, now time.Time) (*Alert, error) {
 	a := &Alert{
 		Tenant: tenant, Device: r.Device, DeviceName: r.DeviceName, Title: r.Title, Description: r.Description, Recommended: r.Recommended,
 		Category: r.Category, Severity: r.Severity, Status: New, DetectionSource: reportSource,
 		Source:  Source{Rule: RuleReport, ReportID: r.ReportID},
-		Created: now, Updated: now, FirstEvent: r.At, LastEvent: r.At, Evidence: r.Evidence, User: r.User,
+		Created: now, Updated: now, FirstEvent: r.At, LastEvent: r.At, Evidence: r.Evidence, User: r.User, Count: 1,
 	}
 	for n := 0; ; n++ {
 		a.ID = NewID(RuleReport+"/"+r.Title, r.Device, uint64(r.ReportID), uint64(now.UnixNano()), n)
-		made, err := s.store.CreateAlerts(ctx, []*Alert{a})
-		if err != nil || len(made) == 1 {
+		known, err := s.store.Known(ctx, tenant, a.ID)
+		if err != nil || known == "" {
 			return a, err
 		}
 	}
-}
-
-// join adds the event to an open alert.
-func (r *Report) join(a *Alert, now time.Time) {
-	if a.FirstEvent.IsZero() || r.At.Before(a.FirstEvent) {
-		a.FirstEvent = r.At
-	}
-	if r.At.After(a.LastEvent) {
-		a.LastEvent = r.At
-	}
-	for _, e := range r.Evidence {
-		if !slices.ContainsFunc(a.Evidence, func(have Evidence) bool { return sameEntity(have, e) }) {
-			a.Evidence = append(a.Evidence, e)
-		}
-	}
-	a.User = cmp.Or(a.User, r.User)
-	a.Updated = now
-}
-
-// sameEntity reports whether two pieces of evidence tell of the same thing, whenever they
-// were found.
-func sameEntity(a, b Evidence) bool {
-	if !a.ProcessCreated.Equal(b.ProcessCreated) || !a.ParentCreated.Equal(b.ParentCreated) {
-		return false
-	}
-	a.Created, a.ProcessCreated, a.ParentCreated = b.Created, b.ProcessCreated, b.ParentCreated
-	return a == b
 }

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
@@ -9,37 +10,73 @@ import (
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/history"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
 // maxUpdate bounds the alerts of one UpdateMany.
 const maxUpdate = 1000
 
+// Observer takes part in what happens to alerts. Its methods run inside the transaction
+// that keeps the alert, so that what they keep is kept with it or not at all; an error
+// undoes it all. They must be brief and must not call the Service that calls them.
+type Observer interface {
+	// Raised is told of a new alert before it is kept, and may set its Incident.
+	Raised(ctx context.Context, a *Alert) error
+	// Changed is told of a change before it is announced. Neither alert may be changed.
+	Changed(ctx context.Context, by ident.Actor, was, is *Alert) error
+}
+
+// Groups tells which device group a device is in, for suppression by group.
+type Groups interface {
+	// GroupOf returns the device's group, 0 for none.
+	GroupOf(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) (int64, error)
+}
+
 // Config is what a Service needs.
 type Config struct {
-	Store   Store
-	Audit   audit.Log           // nil for none
-	Created *bus.Topic[Created] // nil for none
-	Updated *bus.Topic[Updated] // nil for none
-	Clock   func() time.Time    // nil for time.Now
-	// Atomic runs do in one transaction of Store and Audit, which take part by do's
+	Store        Store
+	Suppressions SuppressionStore    // nil for no rules
+	History      history.Store       // nil for none
+	Groups       Groups              // nil when every device is in no group
+	Audit        audit.Log           // nil for none
+	Created      *bus.Topic[Created] // nil for none
+	Updated      *bus.Topic[Updated] // nil for none
+	Clock        func() time.Time    // nil for time.Now
+	// Observers take part, in their order.
+	Observers []Observer
+	// Atomic runs do in one transaction of the stores and Audit, which take part by do's
 	// context; nil runs it as it is.
 	Atomic func(ctx context.Context, do func(context.Context) error) error
 }
 
 // Service holds the rules about alerts. Permission is decided by the caller, before.
 type Service struct {
-	store   Store
-	audit   audit.Log
-	created *bus.Topic[Created]
-	updated *bus.Topic[Updated]
-	now     func() time.Time
-	atomic  func(context.Context, func(context.Context) error) error
+	store        Store
+	suppressions SuppressionStore
+	history      history.Store
+	groups       Groups
+	audit        audit.Log
+	created      *bus.Topic[Created]
+	updated      *bus.Topic[Updated]
+	now          func() time.Time
+	observers    []Observer
+	atomic       func(context.Context, func(context.Context) error) error
+
+	mu    sync.Mutex
+	rules map[ident.TenantID][]*Suppression // as the store has them; nil entries are not loaded
 }
 
 // NewService returns the service.
 func NewService(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, created: c.Created, updated: c.Updated, now: c.Clock, atomic: c.Atomic}
+	s := &Service{
+		store: c.Store, suppressions: c.Suppressions, history: c.History, groups: c.Groups, audit: c.Audit,
+		created: c.Created, updated: c.Updated, now: c.Clock, observers: c.Observers, atomic: c.Atomic,
+		rules: map[ident.TenantID][]*Suppression{},
+	}
+	if s.history == nil {
+		s.history = history.Discard
+	}
 	if s.audit == nil {
 		s.audit = audit.Discard
 	}
@@ -52,43 +89,7 @@ func NewService(c Config) *Service {
 	return s
 }
 
-// Raise keeps new alerts and announces them; those whose id is known already are passed
-// over. It returns the new ones, which are on stable storage then. Missing times and
-// status are filled in; the alerts belong to the service afterwards.
-func (s *Service) Raise(ctx context.Context, alerts []*Alert) ([]*Alert, error) {
-	const op = "alert.Raise"
-	if len(alerts) == 0 {
-		return nil, nil
-	}
-	now := s.now().UTC()
-	for _, a := range alerts {
-		if a.ID == "" || a.Tenant == "" {
-			return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "an alert has no id or no tenant")
-		}
-		if a.Status == "" {
-			a.Status = New
-		}
-		if a.Severity == "" {
-			a.Severity = Informational
-		}
-		if a.Created.IsZero() {
-			a.Created = now
-		}
-		if a.Updated.IsZero() {
-			a.Updated = a.Created
-		}
-	}
-	created, err := s.store.CreateAlerts(ctx, alerts)
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	for _, a := range created {
-		s.created.Publish(Created{Alert: a})
-	}
-	return created, nil
-}
-
-// Get returns one alert.
+// Get returns one alert. An id that was merged into another alert is that alert.
 func (s *Service) Get(ctx context.Context, tenant ident.TenantID, id ident.AlertID) (*Alert, error) {
 	a, err := s.store.Alert(ctx, tenant, id)
 	return a, errs.Wrap("alert.Get", err)
@@ -98,6 +99,22 @@ func (s *Service) Get(ctx context.Context, tenant ident.TenantID, id ident.Alert
 func (s *Service) List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*Alert], error) {
 	p, err := s.store.Alerts(ctx, tenant, q)
 	return p, errs.Wrap("alert.List", err)
+}
+
+// History returns up to limit changes of an alert after the given Seq, oldest first. An
+// alert that is not there is errs.NotFound.
+func (s *Service) History(ctx context.Context, tenant ident.TenantID, id ident.AlertID, after int64, limit int) ([]history.Entry, error) {
+	const op = "alert.History"
+	a, err := s.Get(ctx, tenant, id)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	es, err := s.history.History(ctx, object(tenant, a.ID), after, limit)
+	return es, errs.Wrap(op, err)
+}
+
+func object(tenant ident.TenantID, id ident.AlertID) history.Object {
+	return history.Object{Tenant: tenant, Noun: "alert", ID: string(id)}
 }
 
 // Update changes one alert of the caller's tenant, with the audit record of it. A change
@@ -112,6 +129,22 @@ func (s *Service) Update(ctx context.Context, by *access.Principal, id ident.Ale
 
 // UpdateMany changes several alerts alike, all or none.
 func (s *Service) UpdateMany(ctx context.Context, by *access.Principal, ids []ident.AlertID, c Change) ([]*Alert, error) {
+	var out []*Alert
+	err := s.atomic(ctx, func(ctx context.Context) error {
+		var err error
+		out, err = s.Cascade(ctx, by, ids, c)
+		return err
+	})
+	if err != nil {
+		return nil, errs.Wrap("alert.Update", err)
+	}
+	s.Announce(by.Actor, out)
+	return out, nil
+}
+
+// Cascade is UpdateMany for somebody who has a transaction open: it announces nothing, and
+// the caller calls Announce with the result when the transaction is kept.
+func (s *Service) Cascade(ctx context.Context, by *access.Principal, ids []ident.AlertID, c Change) ([]*Alert, error) {
 	const op = "alert.Update"
 	if len(ids) == 0 {
 		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "no alert is named")
@@ -124,27 +157,113 @@ func (s *Service) UpdateMany(ctx context.Context, by *access.Principal, ids []id
 	}
 	now := s.now().UTC()
 	var out []*Alert
-	err := s.atomic(ctx, func(ctx context.Context) error {
-		for _, id := range ids {
-			a, err := s.store.UpdateAlert(ctx, by.Tenant, id, func(a *Alert) error { return c.apply(a, by.Actor, now) })
-			if err != nil {
-				return err
-			}
-			out = append(out, a)
-			err = s.audit.Record(ctx, audit.Entry{
-				At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "alert.update", Object: string(id), Detail: c.summary(), Outcome: audit.Done,
-			})
-			if err != nil {
-				return err
-			}
+	for _, id := range ids {
+		a, err := s.change(ctx, by.Actor, by.Tenant, id, now, func(a *Alert) error { return c.apply(a, by.Actor, now) })
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	for _, a := range out {
-		s.updated.Publish(Updated{Alert: a, By: by.Actor})
+		out = append(out, a)
+		err = s.audit.Record(ctx, audit.Entry{
+			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "alert.update", Object: string(a.ID), Detail: c.summary(), Outcome: audit.Done,
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
+}
+
+// Move files alerts under another incident, for package incident, which has a transaction
+// open and keeps its own account of them: observers are not told. The caller calls
+// Announce with the result when the transaction is kept.
+func (s *Service) Move(ctx context.Context, by ident.Actor, tenant ident.TenantID, ids []ident.AlertID, to ident.IncidentID) ([]*Alert, error) {
+	now := s.now().UTC()
+	var out []*Alert
+	for _, id := range ids {
+		var was *Alert
+		a, err := s.store.UpdateAlert(ctx, tenant, id, func(a *Alert) error {
+			was = a.Clone()
+			a.Incident, a.Updated = to, now
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := s.remember(ctx, by, now, was, a); err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// Announce tells subscribers of alerts that Cascade or Move changed.
+func (s *Service) Announce(by ident.Actor, changed []*Alert) {
+	for _, a := range changed {
+		s.updated.Publish(Updated{Alert: a, By: by})
+	}
+}
+
+// Investigated notes that an automated investigation of the alert is in a state, one of
+// the published ones.
+func (s *Service) Investigated(ctx context.Context, tenant ident.TenantID, id ident.AlertID, investigation int64, state string) error {
+	by := access.System(tenant, "investigation").Actor
+	now := s.now().UTC()
+	var out *Alert
+	err := s.atomic(ctx, func(ctx context.Context) error {
+		var err error
+		out, err = s.change(ctx, by, tenant, id, now, func(a *Alert) error {
+			a.Investigation, a.InvestigationState, a.Updated = investigation, state, now
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return errs.Wrap("alert.Investigated", err)
+	}
+	s.Announce(by, []*Alert{out})
+	return nil
+}
+
+// change changes one alert with its history and lets observers take part.
+func (s *Service) change(ctx context.Context, by ident.Actor, tenant ident.TenantID, id ident.AlertID, now time.Time, apply func(*Alert) error) (*Alert, error) {
+	var was *Alert
+	a, err := s.store.UpdateAlert(ctx, tenant, id, func(a *Alert) error {
+		was = a.Clone()
+		return apply(a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.remember(ctx, by, now, was, a); err != nil {
+		return nil, err
+	}
+	for _, o := range s.observers {
+		if err := o.Changed(ctx, by, was, a); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// remember adds to the history what differs between was and is.
+func (s *Service) remember(ctx context.Context, by ident.Actor, now time.Time, was, is *Alert) error {
+	d := history.Diff{At: now, By: by}
+	d.Field("status", string(was.Status), string(is.Status))
+	d.Field("assignedTo", was.AssignedTo, is.AssignedTo)
+	d.Field("classification", was.Classification, is.Classification)
+	d.Field("determination", was.Determination, is.Determination)
+	d.Field("incidentId", number(int64(was.Incident)), number(int64(is.Incident)))
+	d.Field("investigationId", number(was.Investigation), number(is.Investigation))
+	d.Field("investigationState", was.InvestigationState, is.InvestigationState)
+	for _, c := range is.Comments[min(len(was.Comments), len(is.Comments)):] {
+		d.Field("comment", "", c.Text)
+	}
+	if n := len(is.Evidence) - len(was.Evidence); n > 0 {
+		d.Field("evidence", number(int64(len(was.Evidence))), number(int64(len(is.Evidence))))
+	}
+	if len(d.Entries) == 0 {
+		return nil
+	}
+	return s.history.AppendHistory(ctx, object(is.Tenant, is.ID), d.Entries...)
 }

@@ -38,7 +38,7 @@ func setup(t *testing.T) *fixture {
 	created, updated := new(bus.Topic[alert.Created]), new(bus.Topic[alert.Updated])
 	f.created, f.updated = created.Subscribe(10), updated.Subscribe(10)
 	f.Service = alert.NewService(alert.Config{
-		Store: s.Alerts(), Audit: f.log, Created: created, Updated: updated, Atomic: s.Atomic, Clock: func() time.Time { return f.now },
+		Store: s.Alerts(), Audit: f.log, Created: created, Updated: updated, Atomic: s.Atomic, History: s.Histories(), Suppressions: s.Alerts(), Clock: func() time.Time { return f.now },
 	})
 	return f
 }
@@ -79,7 +79,7 @@ func TestPairs(t *testing.T) {
 		"InformationalExpectedActivity": {"SecurityTesting", "LineOfBusinessApplication", "ConfirmedUserActivity", "Other"},
 		"FalsePositive":                 {"NotMalicious", "InsufficientData", "Other"},
 	}
-	all := map[string]bool{"Apt": true, "SecurityPersonnel": true, "nonsense": true}
+	all := map[string]bool{"SecurityPersonel": true, "nonsense": true}
 	for _, ds := range pairs {
 		for _, d := range ds {
 			all[d] = true

@@ -165,17 +165,17 @@ func TestNamesThatLeadInside(t *testing.T) {
 	for _, ip := range []string{"127.0.0.1", "127.9.9.9", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.100.100.200", "168.63.129.16", "224.0.0.1", "255.255.255.255"} {
 		c := external.Config{Hosts: []string{"lists.test:" + port}, TLS: trusting(s), Resolver: names(t, ip)}
 		_, err := open(t, c, "https://lists.test:"+port+"/")
-		refused(t, err, errs.Denied, "may not fetch from")
+		refused(t, err, errs.Denied, "may not connect to")
 	}
 	for _, ip := range []string{"127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[fe80::1]", "[fd00:ec2::254]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"} {
 		c := external.Config{Hosts: []string{ip + ":" + port}, TLS: trusting(s)}
 		_, err := open(t, c, "https://"+ip+":"+port+"/")
-		refused(t, err, errs.Denied, "may not fetch from")
+		refused(t, err, errs.Denied, "may not connect to")
 	}
 	// Not even by the administrator's word.
 	c := external.Config{Hosts: []string{"169.254.169.254"}, Networks: network("0.0.0.0/0")}
 	_, err := open(t, c, "https://169.254.169.254/latest/meta-data/")
-	refused(t, err, errs.Denied, "may not fetch from")
+	refused(t, err, errs.Denied, "may not connect to")
 	if asked.Load() != 0 {
 		t.Errorf("%d requests came through", asked.Load())
 	}
@@ -210,7 +210,7 @@ func TestRebinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = read(t, f, "https://rebind.test:"+port+"/")
-	refused(t, err, errs.Denied, "may not fetch from")
+	refused(t, err, errs.Denied, "may not connect to")
 	if inside.Load() != 0 {
 		t.Error("the second address was asked")
 	}
@@ -237,7 +237,7 @@ func TestRedirects(t *testing.T) {
 		t.Errorf("a redirect within the host: %q, %v", got, err)
 	}
 	for to, text := range map[string]string{
-		"https://127.0.0.2:" + hidden:              "may not fetch from", // listed, inside
+		"https://127.0.0.2:" + hidden:              "may not connect to", // listed, inside
 		"https://other.test/":                      "does not list",
 		"http://127.0.0.1:" + port:                 "https alone",
 		"http://169.254.169.254/latest/meta-data/": "https alone",

@@ -23,6 +23,9 @@ import (
 // Request is one query of one caller, who is the principal of the context.
 type Request struct {
 	Query string
+	// From and To bound the Timestamp of the rows that the query gets to see, as the
+	// published Timespan does; the zero time bounds nothing.
+	From, To time.Time
 	// Ingested is what of every table is looked at, by the time it came in; the zero Span
 	// is everything.
 	Ingested Span

@@ -11,6 +11,7 @@ import (
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
+	"github.com/vedette-edr/vedette/schema"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/audit"
@@ -40,6 +41,7 @@ type Config struct {
 	Devices  Devices          // nil: a caller who does not see every device sees none
 	Clock    func() time.Time // nil for time.Now
 	External Opener           // of the files that queries name by address; nil refuses them
+	State    telemetry.State  // tables that are not stored; nil for none
 	Quota    Quota            // of each tenant
 	Scratch  string           // directory for rows that wait to be read; "" for the system's
 	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
@@ -53,6 +55,7 @@ type Service struct {
 	scope   Devices
 	now     func() time.Time
 	files   Opener
+	state   telemetry.State
 	ledger  *ledger
 	scratch string
 
@@ -61,7 +64,7 @@ type Service struct {
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, files: c.External, scratch: c.Scratch, unaudited: c.Unaudited}
+	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, files: c.External, state: c.State, scratch: c.Scratch, unaudited: c.Unaudited}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -145,6 +148,10 @@ func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now t
 	for _, n := range q.More {
 		within.restrict(n)
 	}
+	r.restrict(q.Root)
+	for _, n := range q.More {
+		r.restrict(n)
+	}
 	if r.Ingested != (Span{}) {
 		r.Ingested.restrict(q.Root)
 		for _, n := range q.More {
@@ -197,7 +204,7 @@ func (s *Service) answer(ctx context.Context, p *access.Principal, q *kql.Query)
 
 // query has the store run a plan, and charges the caller with what it took however it ends.
 func (s *Service) query(ctx context.Context, p *access.Principal, root plan.Node, l telemetry.Limits, sink telemetry.Sink) (telemetry.Stats, error) {
-	q := &telemetry.Query{Tenant: p.Tenant, Plan: root, Limits: l, External: s.external()}
+	q := &telemetry.Query{Tenant: p.Tenant, Plan: root, Limits: l, External: s.external(), State: s.state}
 	if metered(p) {
 		q.Caller = string(p.Actor.Kind) + ":" + p.Actor.ID
 	}
@@ -207,6 +214,42 @@ func (s *Service) query(ctx context.Context, p *access.Principal, root plan.Node
 	}
 	return used, err
 }
+
+// restrict keeps every scan of a plan to the request's span. A table without a Timestamp
+// tells how things are, not what happened: it is left whole.
+func (r *Request) restrict(root plan.Node) {
+	if r.From.IsZero() && r.To.IsZero() {
+		return
+	}
+	span := plan.AllTime()
+	if !r.From.IsZero() {
+		span.Min = types.FromTime(r.From)
+	}
+	if !r.To.IsZero() {
+		span.Max = types.FromTime(r.To)
+	}
+	plan.RestrictScans(root, func(scan *plan.Scan) plan.Expr {
+		t, ok := schema.Lookup(scan.Base)
+		if !ok || scan.External != nil {
+			return nil
+		}
+		if _, ok := t.Column(happened); !ok {
+			return nil
+		}
+		at := scan.Read(happened, types.Datetime)
+		scan.Ranges = append(scan.Ranges, plan.ColumnRange{Source: happened, TimeRange: span})
+		within := plan.NewCall("and", types.Bool,
+			plan.NewCall(">=", types.Bool, at, &plan.Const{V: types.NewDatetime(span.Min)}),
+			plan.NewCall("<=", types.Bool, at, &plan.Const{V: types.NewDatetime(span.Max)}))
+		if scan.Pred == nil {
+			return within
+		}
+		return plan.NewCall("and", types.Bool, scan.Pred, within)
+	})
+}
+
+// happened is the column of a table of events that says when they happened.
+const happened = "Timestamp"
 
 // tooMuch turns the store's refusal of one query's size or appetite into the published
 // 400: asking again later helps nobody. A limit that says when to come back is a quota

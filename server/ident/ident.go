@@ -31,6 +31,18 @@ type IndicatorID int64
 // DefinitionID names one alert definition of the custom TI API.
 type DefinitionID int64
 
+// IncidentID names one incident: 1, 2, 3, … within its tenant; 0 is none.
+type IncidentID int64
+
+// SuppressionID names one suppression rule: 1, 2, 3, … within its tenant; 0 is none.
+type SuppressionID int64
+
+// NotificationID names one notification rule: 1, 2, 3, … within its tenant; 0 is none.
+type NotificationID int64
+
+// SubscriptionID names one web hook subscription: a lower-case GUID.
+type SubscriptionID string
+
 // AppID names an API application, the OAuth client id: a lower-case GUID.
 type AppID string
 
@@ -45,6 +57,15 @@ type UserGroupID string
 
 // String returns the id in decimal.
 func (i IndicatorID) String() string { return strconv.FormatInt(int64(i), 10) }
+
+// String returns the id in decimal.
+func (i IncidentID) String() string { return strconv.FormatInt(int64(i), 10) }
+
+// String returns the id in decimal.
+func (s SuppressionID) String() string { return strconv.FormatInt(int64(s), 10) }
+
+// String returns the id in decimal.
+func (n NotificationID) String() string { return strconv.FormatInt(int64(n), 10) }
 
 // String returns the id in decimal.
 func (d DefinitionID) String() string { return strconv.FormatInt(int64(d), 10) }

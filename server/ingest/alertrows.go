@@ -35,26 +35,29 @@ func NewAlertRows(a telemetry.Appender, now func() time.Time, log *slog.Logger) 
 	return &AlertRows{appender: a, now: now, log: log}
 }
 
-// Created is what AlertRows follows: a subscription of alerts that were raised.
-type Created interface {
-	Events() <-chan alert.Created
+// Follow is a subscription of what happens to alerts.
+type Follow[E any] interface {
+	Events() <-chan E
 	// Dropped is how many events had no room so far.
 	Dropped() uint64
 }
 
-// Run writes the rows of every alert of created until ctx ends. While the store takes
-// nothing it tries again; what the subscription drops meanwhile is the affair of missed,
-// which is called, once everything that was not dropped is written, with an instant that
-// no dropped alert is older than. What a crash cuts off has to be written with Write by
-// whoever compares alerts with rows.
-func (w *AlertRows) Run(ctx context.Context, created Created, missed func(ctx context.Context, since time.Time)) error {
+// Run writes the rows of every alert of created, and of the evidence that updated says was
+// added, until ctx ends. While the store takes nothing it tries again; what a subscription
+// drops meanwhile is the affair of missed, which is called, once everything that was not
+// dropped is written, with an instant that no dropped alert was last changed before. What a
+// crash cuts off has to be written by whoever compares alerts with rows.
+func (w *AlertRows) Run(ctx context.Context, created Follow[alert.Created], updated Follow[alert.Updated], missed func(ctx context.Context, since time.Time)) error {
 	var known uint64
 	var since time.Time
+	dropped := func() uint64 { return created.Dropped() + updated.Dropped() }
 	for {
-		if n := created.Dropped(); n != known && len(created.Events()) == 0 {
+		if n := dropped(); n != known && len(created.Events()) == 0 && len(updated.Events()) == 0 {
 			known = n
 			missed(ctx, since)
 		}
+		var a *alert.Alert
+		write := w.Write
 		select {
 		case <-ctx.Done():
 			return nil
@@ -62,17 +65,25 @@ func (w *AlertRows) Run(ctx context.Context, created Created, missed func(ctx co
 			if !ok {
 				return nil
 			}
-			if created.Dropped() == known {
-				since = c.Alert.Created
+			a = c.Alert
+		case u, ok := <-updated.Events():
+			if !ok {
+				return nil
 			}
-			w.insist(ctx, c.Alert)
+			a = u.Alert
+			from := len(a.Evidence) - u.Added
+			write = func(ctx context.Context, a *alert.Alert) error { return w.WriteEvidence(ctx, a, from) }
 		}
+		if dropped() == known {
+			since = a.Updated
+		}
+		w.insist(ctx, a, write)
 	}
 }
 
-func (w *AlertRows) insist(ctx context.Context, a *alert.Alert) {
+func (w *AlertRows) insist(ctx context.Context, a *alert.Alert, write func(context.Context, *alert.Alert) error) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
-		err := w.Write(ctx, a)
+		err := write(ctx, a)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -92,44 +103,61 @@ func (w *AlertRows) insist(ctx context.Context, a *alert.Alert) {
 // there has all of them.
 func (w *AlertRows) Write(ctx context.Context, a *alert.Alert) error {
 	const op = "ingest.AlertRows"
-	now := w.now().UTC()
+	rows := append([]telemetry.Row{w.evidence(a, a.Created, "Machine", "Impacted", nil)}, w.pieces(a, 0, a.Created)...)
+	if err := w.appender.AppendRows(ctx, a.Tenant, "AlertEvidence", rows); err != nil {
+		return errs.Wrap(op, err)
+	}
+	return errs.Wrap(op, w.appender.AppendRows(ctx, a.Tenant, "AlertInfo", []telemetry.Row{w.base(a, a.Created, "Category")}))
+}
+
+// WriteEvidence appends the rows of the evidence from one piece on, which was added to an
+// alert that has its rows.
+func (w *AlertRows) WriteEvidence(ctx context.Context, a *alert.Alert, from int) error {
+	rows := w.pieces(a, max(from, 0), a.Updated)
+	if len(rows) == 0 {
+		return nil
+	}
+	return errs.Wrap("ingest.AlertRows", w.appender.AppendRows(ctx, a.Tenant, "AlertEvidence", rows))
+}
+
+// base is the cells that every row of an alert has.
+func (w *AlertRows) base(a *alert.Alert, at time.Time, categories string) telemetry.Row {
 	source := a.DetectionSource
 	if s, ok := huntingSource[source]; ok {
 		source = s
 	}
-	base := func(categories string) telemetry.Row {
-		return telemetry.Row{
-			"Timestamp": event.At(a.Created), "IngestionTime": event.At(now), "AlertId": event.Str(string(a.ID)),
-			"Title": event.Str(a.Title), categories: event.Str(a.Category), "Severity": event.Str(string(a.Severity)),
-			"ServiceSource": event.Str(serviceSource), "DetectionSource": event.Str(source),
-			"AttackTechniques": event.Str(list(a.Techniques)),
-		}
+	return telemetry.Row{
+		"Timestamp": event.At(at), "IngestionTime": event.At(w.now().UTC()), "AlertId": event.Str(string(a.ID)),
+		"Title": event.Str(a.Title), categories: event.Str(a.Category), "Severity": event.Str(string(a.Severity)),
+		"ServiceSource": event.Str(serviceSource), "DetectionSource": event.Str(source),
+		"AttackTechniques": event.Str(list(a.Techniques)),
 	}
-	rows := []telemetry.Row{}
-	add := func(entity, role string, cells telemetry.Row) {
-		r := base("Category")
-		r["Categories"] = event.Str(list([]string{a.Category}))
-		r["EntityType"], r["EvidenceRole"] = event.Str(entity), event.Str(role)
-		r["DeviceId"], r["DeviceName"] = event.Str(string(a.Device)), event.Str(a.DeviceName)
-		r["ReportId"] = event.Num(a.Source.ReportID)
-		for k, v := range cells {
-			r[k] = v
-		}
-		rows = append(rows, r)
+}
+
+func (w *AlertRows) evidence(a *alert.Alert, at time.Time, entity, role string, cells telemetry.Row) telemetry.Row {
+	r := w.base(a, at, "Category")
+	r["Categories"] = event.Str(list([]string{a.Category}))
+	r["EntityType"], r["EvidenceRole"] = event.Str(entity), event.Str(role)
+	r["DeviceId"], r["DeviceName"] = event.Str(string(a.Device)), event.Str(a.DeviceName)
+	r["ReportId"] = event.Num(a.Source.ReportID)
+	for k, v := range cells {
+		r[k] = v
 	}
-	add("Machine", "Impacted", nil)
-	for i := range a.Evidence {
+	return r
+}
+
+// pieces are the rows of the alert's evidence from one piece on.
+func (w *AlertRows) pieces(a *alert.Alert, from int, at time.Time) []telemetry.Row {
+	var rows []telemetry.Row
+	for i := from; i < len(a.Evidence); i++ {
 		e := &a.Evidence[i]
-		add(e.Type, "Related", telemetry.Row{
+		rows = append(rows, w.evidence(a, at, e.Type, "Related", telemetry.Row{
 			"FileName": event.Str(e.FileName), "FolderPath": event.Str(e.FilePath), "SHA1": event.Str(e.SHA1), "SHA256": event.Str(e.SHA256),
 			"ProcessCommandLine": event.Str(e.CommandLine), "RemoteIP": event.Str(e.IP), "RemoteUrl": event.Str(e.URL),
 			"AccountName": event.Str(e.Account), "AccountDomain": event.Str(e.Domain), "AccountSid": event.Str(e.UserID),
-		})
+		}))
 	}
-	if err := w.appender.AppendRows(ctx, a.Tenant, "AlertEvidence", rows); err != nil {
-		return errs.Wrap(op, err)
-	}
-	return errs.Wrap(op, w.appender.AppendRows(ctx, a.Tenant, "AlertInfo", []telemetry.Row{base("Category")}))
+	return rows
 }
 
 // list renders a JSON array of strings, "" for none.

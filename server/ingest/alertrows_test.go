@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/ingest"
@@ -67,17 +68,20 @@ func (f *fullStore) AppendRows(_ context.Context, _ ident.TenantID, table string
 // once it does, from a time that none of them is older than.
 func TestAlertsThatHadNoRoomAreAskedForAgain(t *testing.T) {
 	store := &fullStore{full: true, rows: map[string]int{}, hit: make(chan struct{}, 1)}
-	sub := &narrow{events: make(chan alert.Created, 2)}
+	sub, quiet := &narrow{events: make(chan alert.Created, 2)}, (&bus.Topic[alert.Updated]{}).Subscribe(1)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	missed := make(chan time.Time, 10)
 	done := make(chan error, 1)
 	go func() {
 		w := ingest.NewAlertRows(store, time.Now, slog.New(slog.DiscardHandler))
-		done <- w.Run(ctx, sub, func(_ context.Context, since time.Time) { missed <- since })
+		done <- w.Run(ctx, sub, quiet, func(_ context.Context, since time.Time) { missed <- since })
 	}()
 	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	make1 := func(i int) *alert.Alert { return &alert.Alert{Created: begin.Add(time.Duration(i) * time.Second)} }
+	make1 := func(i int) *alert.Alert {
+		at := begin.Add(time.Duration(i) * time.Second)
+		return &alert.Alert{Created: at, Updated: at}
+	}
 	sub.publish(make1(0))
 	<-store.hit // the first alert is being insisted on
 	for i := 1; i < 10; i++ {
@@ -102,5 +106,34 @@ func TestAlertsThatHadNoRoomAreAskedForAgain(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// Evidence that is added to an alert gets its rows, and no row twice.
+func TestAddedEvidenceIsHuntable(t *testing.T) {
+	store := &fullStore{rows: map[string]int{}, hit: make(chan struct{}, 100)}
+	created, updated := &bus.Topic[alert.Created]{}, &bus.Topic[alert.Updated]{}
+	c, u := created.Subscribe(10), updated.Subscribe(10)
+	a := &alert.Alert{Evidence: []alert.Evidence{{Type: "Ip", IP: "192.0.2.1"}}}
+	more := &alert.Alert{Evidence: append(a.Evidence, alert.Evidence{Type: "Ip", IP: "192.0.2.2"}, alert.Evidence{Type: "Ip", IP: "192.0.2.3"})}
+	created.Publish(alert.Created{Alert: a})
+	updated.Publish(alert.Updated{Alert: more, Added: 2})
+	updated.Publish(alert.Updated{Alert: more})
+	c.Close()
+	u.Close()
+	w := ingest.NewAlertRows(store, time.Now, slog.New(slog.DiscardHandler))
+	// Either subscription's end ends it: twice takes both.
+	for range 2 {
+		if err := w.Run(t.Context(), c, u, func(context.Context, time.Time) { t.Error("nothing was dropped") }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for len(c.Events())+len(u.Events()) > 0 {
+		if err := w.Run(t.Context(), c, u, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if store.rows["AlertInfo"] != 1 || store.rows["AlertEvidence"] != 4 {
+		t.Errorf("rows %v", store.rows)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 var actionTable = table{
 	name: "action", what: "machine action", schema: action.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
-	scope: ofDevice("action", "device"),
+	scope: ofDevice("action", "device"), device: "device",
 	columns: columns{
 		"id": "id", "status": "status", "machineId": "device", "type": "kind", "requestor": "requestor",
 		"creationDateTimeUtc": "created", "lastUpdateDateTimeUtc": "updated",

@@ -2,6 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"time"
 
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/filter"
@@ -9,15 +13,17 @@ import (
 )
 
 var alertTable = table{
-	name: "alert", what: "alert", schema: alert.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
+	name: "alert", what: "alert", schema: alert.Stored, key: "id", order: "created DESC NULLS LAST, id DESC",
 	clocks: []string{"alertCreationTime", "lastUpdateTime", "lastEventTime", "firstEventTime"}, solid: []string{"created", "updated", "id"},
-	scope: ofDevice("alert", "device"),
+	scope: ofDevice("alert", "device"), device: "device",
 	columns: columns{
 		"id": "fold_id", "incidentId": "incident", "investigationId": "investigation", "assignedTo": "assigned",
 		"severity": "severity", "status": "status", "category": "category", "detectionSource": "source",
 		"machineId": "device", "title": "title", "alertCreationTime": "created", "firstEventTime": "first_event",
-		"lastEventTime": "last_event", "lastUpdateTime": "updated",
+		"lastEventTime": "last_event", "lastUpdateTime": "updated", "classification": "classification",
+		"determination": "determination", "suppressed": "suppressed",
 	},
+	lists: map[string]rows{"$entities": {table: "alert_entity", owner: "alert", columns: columns{filter.Element.Name: "entity"}}},
 }
 
 // Alerts is the alert.Store of this database.
@@ -38,9 +44,10 @@ func (a Alerts) CreateAlerts(ctx context.Context, alerts []*alert.Alert) ([]*ale
 				return err
 			}
 			args := append([]any{string(al.Tenant), string(al.ID)}, alertColumns(al, doc)...)
-			r, err := q.ExecContext(ctx, `INSERT INTO alert (tenant, id, fold_id, device, incident, severity, status,
-				category, source, title, assigned, created, first_event, last_event, updated, open_rank, doc)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, args...)
+			r, err := q.ExecContext(ctx, `INSERT INTO alert (tenant, id, fold_id, device, incident, investigation, severity,
+				status, category, source, title, assigned, created, first_event, last_event, updated,
+				classification, determination, suppressed, open_rank, doc, indexed)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING`, args...)
 			if err != nil {
 				return err
 			}
@@ -50,6 +57,9 @@ func (a Alerts) CreateAlerts(ctx context.Context, alerts []*alert.Alert) ([]*ale
 				continue
 			}
 			created = append(created, al)
+			if err := indexAlert(ctx, q, al); err != nil {
+				return err
+			}
 			if err := assess(ctx, q, al.Tenant, al.Device); err != nil {
 				return err
 			}
@@ -65,9 +75,10 @@ func (a Alerts) CreateAlerts(ctx context.Context, alerts []*alert.Alert) ([]*ale
 // alertColumns are the values from fold_id on, in the order of the statements.
 func alertColumns(a *alert.Alert, doc string) []any {
 	return []any{
-		text(string(a.ID)), text(string(a.Device)), number(a.Incident), text(string(a.Severity)), text(string(a.Status)),
+		text(string(a.ID)), text(string(a.Device)), number(int64(a.Incident)), number(a.Investigation), text(string(a.Severity)), text(string(a.Status)),
 		text(a.Category), text(a.DetectionSource), text(a.Title), text(a.AssignedTo),
-		stamp(a.Created), stamp(a.FirstEvent), stamp(a.LastEvent), stamp(a.Updated), openRank(a), doc,
+		stamp(a.Created), stamp(a.FirstEvent), stamp(a.LastEvent), stamp(a.Updated), text(a.Classification), text(a.Determination),
+		flag(a.Suppression != 0), openRank(a), doc,
 	}
 }
 
@@ -97,18 +108,64 @@ func (a Alerts) UpdateAlert(ctx context.Context, tenant ident.TenantID, id ident
 		if err != nil {
 			return err
 		}
-		_, err = q.ExecContext(ctx, `UPDATE alert SET fold_id = ?, device = ?, incident = ?, severity = ?, status = ?,
+		_, err = q.ExecContext(ctx, `UPDATE alert SET fold_id = ?, device = ?, incident = ?, investigation = ?, severity = ?, status = ?,
 			category = ?, source = ?, title = ?, assigned = ?, created = ?, first_event = ?, last_event = ?,
-			updated = ?, open_rank = ?, doc = ? WHERE tenant = ? AND id = ?`,
+			updated = ?, classification = ?, determination = ?, suppressed = ?, open_rank = ?, doc = ? WHERE tenant = ? AND id = ?`,
 			append(alertColumns(al, doc), string(tenant), string(id))...)
 		if err != nil {
 			return err
 		}
 		out = al
+		if err := indexAlert(ctx, q, al); err != nil {
+			return err
+		}
 		return assess(ctx, q, tenant, al.Device)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// OpenLike implements alert.Store.
+func (a Alerts) OpenLike(ctx context.Context, tenant ident.TenantID, device ident.DeviceID, title string, since time.Time, limit int) ([]*alert.Alert, error) {
+	from := int64(math.MinInt64)
+	if !since.IsZero() {
+		from = nanos(since)
+	}
+	return fetchAll[alert.Alert](ctx, a.s, &alertTable, `WHERE tenant = ? AND device = ? AND title = ? AND status <> 'resolved' AND last_event >= ?
+		ORDER BY last_event DESC, created DESC, id DESC LIMIT ?`, string(tenant), text(string(device)), text(title), from, limit)
+}
+
+// Absorb implements alert.Store.
+func (a Alerts) Absorb(ctx context.Context, tenant ident.TenantID, id, into ident.AlertID) error {
+	return a.s.update(ctx, "store.Absorb", func(ctx context.Context, q querier) error {
+		_, err := q.ExecContext(ctx, `INSERT INTO alert_absorbed (tenant, id, alert, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			string(tenant), string(id), string(into), nanos(a.s.now()))
+		return err
+	})
+}
+
+// Known implements alert.Store.
+func (a Alerts) Known(ctx context.Context, tenant ident.TenantID, id ident.AlertID) (ident.AlertID, error) {
+	var known string
+	err := a.s.view(ctx, "store.Known", func(ctx context.Context, q querier) error {
+		err := q.QueryRowContext(ctx, `SELECT id FROM alert WHERE tenant = ? AND id = ? UNION ALL
+			SELECT alert FROM alert_absorbed WHERE tenant = ? AND id = ? LIMIT 1`,
+			string(tenant), string(id), string(tenant), string(id)).Scan(&known)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return ident.AlertID(known), err
+}
+
+// PruneAbsorbed forgets detections that were merged before a time: devices send nothing
+// again that old.
+func (a Alerts) PruneAbsorbed(ctx context.Context, before time.Time) error {
+	return a.s.update(ctx, "store.PruneAbsorbed", func(ctx context.Context, q querier) error {
+		_, err := q.ExecContext(ctx, `DELETE FROM alert_absorbed WHERE at < ?`, nanos(before))
+		return err
+	})
 }

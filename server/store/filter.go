@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
@@ -139,6 +140,12 @@ func (c *compiler) compare(e filter.Compare, not bool) (string, error) {
 	left := col
 	if e.Fn != filter.Plain {
 		left = c.function(e, col)
+	}
+	if e.Op == filter.StartsWith && !not && e.Value.S != "" {
+		// The bounds say the same as the pattern, and an index serves them.
+		first := fold(e.Value.S)
+		c.args = append(c.args, first, first+string(unicode.MaxRune))
+		return "(" + left + " >= ? AND " + left + " <= ? AND " + left + " " + c.relation(e.Op, e.Value, false) + ")", nil
 	}
 	rel := c.relation(e.Op, e.Value, not)
 	// Null satisfies Ne, and the opposite of every other comparison. A function makes null

@@ -32,6 +32,9 @@ type table struct {
 	// scope is the predicate of rows that a caller of some device groups sees, with the
 	// groups as @groups; "" for nouns that belong to no device. See scope.go.
 	scope string
+	// device is the column with a row's device, where an index of (tenant, device) serves
+	// lists of few devices; "" for none.
+	device string
 	// clocks are the times by which clients follow the list. A query that bounds one of
 	// them and names no order gets the newest of it first, so that the index which serves
 	// the bound serves the order too.
@@ -71,7 +74,11 @@ func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID
 	if t.always != "" {
 		where, c.args = where+" AND "+t.always, append(c.args, t.alwaysArgs...)
 	}
-	where = "tenant = ? AND " + where + t.visible(ctx)
+	visible, seen, err := t.listed(ctx, q, tenant)
+	if err != nil {
+		return out, err
+	}
+	where, c.args = "tenant = ? AND "+where+visible, append(c.args, seen...)
 	if query.Count {
 		if err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+t.name+" WHERE "+where, c.args...).Scan(&out.Total); err != nil {
 			return out, err

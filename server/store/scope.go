@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/ident"
 )
 
 // This file keeps callers within their device groups. Every read of a noun that belongs to
@@ -51,6 +52,41 @@ func unscoped(ctx context.Context) context.Context {
 	all := *p
 	all.Scope = access.Everything
 	return access.WithPrincipal(ctx, &all)
+}
+
+// fewDevices is up to how many devices a list goes through their rows, and not through the
+// rows of the whole tenant in the list's order, most of which would be out of scope.
+const fewDevices = 200
+
+// listed is visible for lists, with the parameters of the predicate.
+func (t *table) listed(ctx context.Context, q querier, tenant ident.TenantID) (string, []any, error) {
+	s := access.ScopeOf(ctx)
+	if t.device == "" || s.All || len(s.Groups) == 0 {
+		return t.visible(ctx), nil, nil
+	}
+	rows, err := q.QueryContext(ctx, "SELECT id FROM device WHERE tenant = ? AND grp IN "+groupList(s, "")+" LIMIT ?", string(tenant), fewDevices+1)
+	if err != nil {
+		return "", nil, err
+	}
+	defer rows.Close()
+	var ids []any
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return "", nil, err
+		}
+		ids = append(ids, id)
+	}
+	switch {
+	case rows.Err() != nil:
+		return "", nil, rows.Err()
+	case len(ids) == 0:
+		return " AND " + truth(false), nil, nil
+	case len(ids) > fewDevices:
+		return t.visible(ctx), nil, nil
+	}
+	// A list of values, because planners do not know how few a sub-query returns.
+	return " AND " + t.name + "." + t.device + " IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(ids)), ", ") + ")", ids, nil
 }
 
 // groupList renders the groups of a scope, each between quotes.

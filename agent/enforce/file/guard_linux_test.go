@@ -470,6 +470,12 @@ func TestAStoppedOrKilledAgentHoldsNobodyUp(t *testing.T) {
 			if err := a.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
+			for end := time.Now().Add(patience); sig == syscall.SIGSTOP && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", a.Process.Pid))
+				if err != nil || bytes.Contains(stat, []byte(") T ")) {
+					break
+				}
+			}
 			began := time.Now()
 			if err := run(path); err != nil {
 				t.Error(err)

@@ -241,7 +241,8 @@ func (a *API) batchUpdateAlerts(w http.ResponseWriter, r *api.Request) error {
 
 func alertOf(al *alert.Alert, evidence bool) alertEntity {
 	e := alertEntity{
-		ID: string(al.ID), IncidentID: optional(al.Incident), AssignedTo: optional(al.AssignedTo),
+		ID: string(al.ID), IncidentID: optional(int64(al.Incident)), InvestigationID: optional(al.Investigation),
+		InvestigationState: optional(al.InvestigationState), AssignedTo: optional(al.AssignedTo),
 		Severity: string(al.Severity), Status: string(al.Status), Classification: optional(al.Classification),
 		Determination: optional(al.Determination), DetectionSource: optional(al.DetectionSource),
 		DetectorID: optional(al.DetectorID), Category: optional(al.Category), Title: al.Title,

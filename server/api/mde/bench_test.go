@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -100,7 +101,7 @@ func (f *fleet) fill(b *testing.B) {
 		a := &alert.Alert{ID: alertID(n), Tenant: benchTenant, Device: deviceID(d), DeviceName: fmt.Sprintf("host%06d.example", d),
 			Title: fmt.Sprint("Suspicious thing number ", n%300), Description: strings.Repeat("What was seen. ", 10), Category: pick("Malware", "Execution", "Discovery"),
 			Severity: alert.Severity(pick("Informational", "Low", "Low", "Medium", "High")), Status: alert.Resolved, DetectionSource: pick("CustomerTI", "CustomDetection"),
-			Incident: int64(n / 5), AssignedTo: pick("", "", "ann@example.org", "bob@example.org", fmt.Sprintf("user%d@example.org", n%1000)),
+			Incident: ident.IncidentID(n / 5), AssignedTo: pick("", "", "ann@example.org", "bob@example.org", fmt.Sprintf("user%d@example.org", n%1000)),
 			Created: created, Updated: created.Add(time.Duration(r.IntN(1000)) * time.Minute), FirstEvent: created.Add(-time.Minute), LastEvent: created,
 			Evidence: []alert.Evidence{{Type: "Process", FileName: "curl", CommandLine: "curl http://evil.example/" + fmt.Sprint(n)}, {Type: "Ip", IP: "203.0.113.7"}}}
 		if n%20 == 0 {
@@ -205,7 +206,16 @@ func BenchmarkLists(b *testing.B) {
 		{"/api/machines", func() string { return "osBuild eq 77" }},
 		{"/api/machines", func() string { return "firstSeen lt " + ago(60*24*time.Hour) }},
 	}
-	ask := func(path, where, rest string) time.Duration {
+	// spent is the processor time of this process: what a request takes when nobody else
+	// wants the processor.
+	spent := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	ask := func(path, where, rest string) (took, cpu time.Duration) {
 		target := path + "?" + rest
 		if where != "" {
 			target += "&$filter=" + url.QueryEscape(where)
@@ -213,34 +223,37 @@ func BenchmarkLists(b *testing.B) {
 		hr := httptest.NewRequest(http.MethodGet, target, nil)
 		hr.Header.Set("Authorization", "Bearer x")
 		w := httptest.NewRecorder()
-		began := time.Now()
+		began, before := time.Now(), spent()
 		router.ServeHTTP(w, hr)
-		took := time.Since(began)
+		took, cpu = time.Since(began), spent()-before
 		if w.Code != http.StatusOK {
 			b.Fatalf("%s: %d %s", target, w.Code, w.Body)
 		}
-		return took
+		return took, cpu
 	}
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	measure := func(name string, rounds int, rest string, qs []query) time.Duration {
 		var worst time.Duration
 		for _, q := range qs {
-			var all []time.Duration
+			var all, cpus []time.Duration
 			var example string
 			for range rounds {
 				example = q.with()
-				all = append(all, ask(q.path, example, rest))
+				took, cpu := ask(q.path, example, rest)
+				all, cpus = append(all, took), append(cpus, cpu)
 			}
 			slices.Sort(all)
+			slices.Sort(cpus)
 			p99 := all[len(all)*99/100]
 			worst = max(worst, p99)
-			b.Logf("%-7s p50 %8.2f ms  p99 %8.2f ms  %s?%s %s", name, ms(all[len(all)/2]), ms(p99), q.path, rest, example)
+			b.Logf("%-7s p50 %8.2f ms  p99 %8.2f ms  processor p50 %8.2f ms  p99 %8.2f ms  %s?%s %s", name, ms(all[len(all)/2]), ms(p99),
+				ms(cpus[len(cpus)/2]), ms(cpus[len(cpus)*99/100]), q.path, rest, example)
 		}
 		return worst
 	}
 	for b.Loop() {
-		b.ReportMetric(ms(measure("polled", 100, "$top=100", polled)), "polled-p99-ms")
-		b.ReportMetric(ms(measure("other", 20, "$top=100", others)), "other-p99-ms")
+		b.ReportMetric(ms(measure("polled", 60, "$top=100", polled)), "polled-p99-ms")
+		b.ReportMetric(ms(measure("other", 10, "$top=100", others)), "other-p99-ms")
 		both := []query{polled[0], polled[14]}
 		measure("$count", 5, "$top=1&$count=true", append(both, polled[3], polled[18]))
 		measure("10000", 5, "$top=10000", both)

@@ -4,15 +4,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/api/rows"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/hunt"
 )
@@ -84,11 +83,6 @@ type datasetStats struct {
 	TableSize     int64 `json:"table_size"` // bytes
 }
 
-type huntColumn struct {
-	Name string `json:"Name"`
-	Type string `json:"Type"`
-}
-
 type completeness struct {
 	Complete bool      `json:"complete"`
 	Gaps     []huntGap `json:"gaps"`
@@ -107,13 +101,13 @@ type huntGap struct {
 // writeHunt streams the published answer. Everything that can fail is encoded before the
 // first byte is sent.
 func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
-	rows := h.Rows.Len()
+	count := h.Rows.Len()
 	for _, t := range h.More {
-		rows += t.Rows.Len()
+		count += t.Rows.Len()
 	}
 	stats := huntStats{
 		ExecutionTime:     h.Stats.Elapsed.Seconds(),
-		DatasetStatistics: []datasetStats{{TableRowCount: rows, TableSize: h.Stats.Bytes}},
+		DatasetStatistics: []datasetStats{{TableRowCount: count, TableSize: h.Stats.Bytes}},
 	}
 	stats.ResourceUsage.CPU.Total = types.FormatTimespan(int64(h.Stats.CPU / (100 * time.Nanosecond)))
 	stats.ResourceUsage.Memory.PeakPerNode = h.Stats.Memory
@@ -123,8 +117,8 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	}
 	head, err := json.Marshal(struct {
 		Stats  huntStats
-		Schema []huntColumn
-	}{stats, huntColumns(h.Columns)})
+		Schema []rows.Column
+	}{stats, rows.Columns(h.Columns)})
 	if err != nil {
 		return errs.Wrap("mde.writeHunt", err)
 	}
@@ -138,7 +132,7 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	_, _ = b.Write(head[:len(head)-1])
 	_, _ = b.WriteString(`,"Results":[`)
-	err = writeRows(b, h.Table)
+	err = rows.Write(b, h.Table)
 	_ = b.WriteByte(']')
 	if len(h.More) > 0 {
 		err = errors.Join(err, writeMore(b, h.More))
@@ -155,23 +149,11 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	return nil
 }
 
-// huntColumns renders columns as the published API does.
-func huntColumns(list []hunt.Column) []huntColumn {
-	out := make([]huntColumn, len(list))
-	for i, c := range list {
-		out[i] = huntColumn{c.Name, c.Type.APIName()}
-		if c.JSON {
-			out[i].Type = types.String.APIName()
-		}
-	}
-	return out
-}
-
 // writeMore writes the further tables of fork and facet, which the published API leaves out.
 func writeMore(b *bufio.Writer, more []hunt.Table) error {
 	_, _ = b.WriteString(`,"MoreResults":[`)
 	for i, t := range more {
-		schema, err := json.Marshal(huntColumns(t.Columns))
+		schema, err := json.Marshal(rows.Columns(t.Columns))
 		if err != nil {
 			return err
 		}
@@ -181,78 +163,10 @@ func writeMore(b *bufio.Writer, more []hunt.Table) error {
 		_, _ = b.WriteString(`{"Schema":`)
 		_, _ = b.Write(schema)
 		_, _ = b.WriteString(`,"Results":[`)
-		if err := writeRows(b, t); err != nil {
+		if err := rows.Write(b, t); err != nil {
 			return err
 		}
 		_, _ = b.WriteString("]}")
 	}
 	return b.WriteByte(']')
-}
-
-func writeRows(b *bufio.Writer, t hunt.Table) error {
-	keys := make([][]byte, len(t.Columns))
-	for i, c := range t.Columns {
-		keys[i] = append(appendString(nil, c.Name), ':')
-	}
-	var cell []byte
-	first := true
-	for row, err := range t.Rows.All() {
-		if err != nil {
-			return err
-		}
-		if !first {
-			_ = b.WriteByte(',')
-		}
-		first = false
-		_ = b.WriteByte('{')
-		for j, v := range row {
-			if j > 0 {
-				_ = b.WriteByte(',')
-			}
-			_, _ = b.Write(keys[j])
-			cell = appendCell(cell[:0], v, t.Columns[j].JSON)
-			if _, err := b.Write(cell); err != nil {
-				return nil // the client is gone, nobody misses the rest
-			}
-		}
-		_ = b.WriteByte('}')
-	}
-	return nil
-}
-
-// appendCell renders a value as the published API does: a missing string is "", every
-// other missing value null. asText turns a dynamic value into the text of its JSON.
-func appendCell(b []byte, v types.Value, asText bool) []byte {
-	if asText {
-		return appendString(b, v.Text())
-	}
-	if v.Type == types.String {
-		return appendString(b, v.S)
-	}
-	if v.Null {
-		return append(b, "null"...)
-	}
-	switch v.Type {
-	case types.Bool:
-		return strconv.AppendBool(b, v.I != 0)
-	case types.Int, types.Long:
-		return strconv.AppendInt(b, v.I, 10)
-	case types.Real:
-		// JSON has no word for these; Kusto writes them as strings.
-		if math.IsNaN(v.F) || math.IsInf(v.F, 0) {
-			return appendString(b, types.FormatReal(v.F))
-		}
-		n, _ := json.Marshal(v.F)
-		return append(b, n...)
-	case types.Datetime:
-		return appendString(b, types.FormatDatetimeJSON(v.I))
-	case types.Dynamic:
-		return append(b, types.MarshalDynamic(v.D)...)
-	}
-	return appendString(b, v.Text())
-}
-
-func appendString(b []byte, s string) []byte {
-	q, _ := json.Marshal(s)
-	return append(b, q...)
 }

@@ -135,6 +135,12 @@ func (s *schemas) structure(t reflect.Type, u use) (*object, error) {
 
 func (s *schemas) name(t reflect.Type, u use) string {
 	name := strings.TrimSuffix(t.Name(), "Entity")
+	if i := strings.IndexByte(name, '['); i >= 0 { // of type parameters
+		name = name[:i]
+	}
+	if name == "" {
+		name = t.Name()
+	}
 	for _, candidate := range []string{name, path.Base(t.PkgPath()) + "." + name} {
 		if !s.taken[candidate] {
 			s.taken[candidate] = true
@@ -192,6 +198,12 @@ func constrain(p *object, tag string) (required bool, err error) {
 		switch name {
 		case "required":
 			required = true
+		case "nullable":
+			word, ok := p.get("type").(string)
+			if !ok {
+				return false, fmt.Errorf("doc tag: what has no single type cannot be nullable")
+			}
+			p.set("type", []string{word, "null"})
 		case "enum":
 			words := []any{}
 			for w := range strings.SplitSeq(value, "|") {

@@ -10,13 +10,17 @@ UPDATE alert SET open_rank = CASE severity WHEN 'informational' THEN 1 WHEN 'low
 DROP INDEX alert_created;
 DROP INDEX alert_device;
 DROP INDEX alert_status;
+DROP INDEX alert_updated;
+DROP INDEX alert_fold_id;
 CREATE INDEX alert_list ON alert (tenant, created, id, status, severity, device, assigned, incident, investigation, category,
     source, updated, first_event, last_event, fold_id, title);
 CREATE INDEX alert_device ON alert (tenant, device, created, id);
 CREATE INDEX alert_status ON alert (tenant, status, created, id);
+CREATE INDEX alert_fold_id ON alert (tenant, fold_id, created, id);
 CREATE INDEX alert_severity ON alert (tenant, severity, created, id);
 CREATE INDEX alert_assigned ON alert (tenant, assigned, created, id);
 CREATE INDEX alert_incident ON alert (tenant, incident, created, id);
+CREATE INDEX alert_updated ON alert (tenant, updated, id, status, severity, assigned, device);
 CREATE INDEX alert_first_event ON alert (tenant, first_event, id);
 CREATE INDEX alert_last_event ON alert (tenant, last_event, id);
 CREATE INDEX alert_risk ON alert (tenant, device, open_rank) WHERE open_rank IS NOT NULL;
@@ -47,14 +51,14 @@ DROP INDEX device_seen;
 DROP INDEX device_grp;
 CREATE INDEX device_list ON device (tenant, id, seen, name, state, risk, exposure, value, grp, platform, version, build, agent, aad,
     last_ip, external_ip, first);
-CREATE INDEX device_name ON device (tenant, name, id);
+CREATE INDEX device_name ON device (tenant, name, id, seen);
 CREATE INDEX device_seen ON device (tenant, seen, id);
 CREATE INDEX device_first ON device (tenant, first, id);
 CREATE INDEX device_state ON device (tenant, state, id, seen);
 CREATE INDEX device_risk ON device (tenant, risk, id, seen);
 CREATE INDEX device_grp ON device (tenant, grp, id, seen);
-CREATE INDEX device_aad ON device (tenant, aad);
-CREATE INDEX device_last_ip ON device (tenant, last_ip);
+CREATE INDEX device_aad ON device (tenant, aad, id, seen);
+CREATE INDEX device_last_ip ON device (tenant, last_ip, id, seen);
 CREATE INDEX device_external_ip ON device (tenant, external_ip);
 CREATE INDEX device_form ON device (form);
 

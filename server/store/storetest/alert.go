@@ -101,9 +101,15 @@ func alertValue(a *alert.Alert, field string) any {
 	case "id":
 		return string(a.ID)
 	case "incidentId":
-		return zeroIsNull(a.Incident)
+		return zeroIsNull(int64(a.Incident))
 	case "investigationId":
-		return nil
+		return zeroIsNull(a.Investigation)
+	case "classification":
+		return a.Classification
+	case "determination":
+		return a.Determination
+	case "suppressed":
+		return a.Suppression != 0
 	case "assignedTo":
 		return a.AssignedTo
 	case "severity":
@@ -139,7 +145,8 @@ func filterAlerts(t *testing.T, s alert.Store) {
 		for n := range rapid.IntRange(1, 12).Draw(r, "rows") {
 			rows = append(rows, &alert.Alert{
 				ID: ident.AlertID(fmt.Sprintf("da%d_1", n)), Tenant: tenant, Title: drawText(r), AssignedTo: drawText(r), Category: drawText(r),
-				Severity: alert.Severity(drawText(r)), Incident: drawInt(r), Created: drawSet(r), Updated: drawSet(r), FirstEvent: drawTime(r), LastEvent: drawTime(r), Device: device(n % 2),
+				Severity: alert.Severity(drawText(r)), Incident: ident.IncidentID(drawInt(r)), Created: drawSet(r), Updated: drawSet(r), FirstEvent: drawTime(r), LastEvent: drawTime(r), Device: device(n % 2),
+				Investigation: drawInt(r), Classification: drawText(r), Determination: drawText(r), Suppression: ident.SuppressionID(rapid.IntRange(0, 1).Draw(r, "suppressed")),
 			})
 		}
 		_, err := s.CreateAlerts(t.Context(), rows)
