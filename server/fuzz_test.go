@@ -305,6 +305,7 @@ func TestEveryOperationSurvivesHostileRequests(t *testing.T) {
 			refused = append(refused, o)
 		}
 	}
+	t.Logf("refused: %s", strings.Join(refused, ", "))
 	if len(refused)*3 > len(f.spec.operations) {
 		t.Errorf("%d of %d operations refused every request: %s", len(refused), len(f.spec.operations), strings.Join(refused, ", "))
 	}
