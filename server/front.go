@@ -113,7 +113,7 @@ func routes(s *Server) ([]api.Route, error) {
 	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
-	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Now: s.cfg.Clock})
+	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
 	all := slices.Concat(published.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(),
 		graphdetection.Routes(s.detect.rules),

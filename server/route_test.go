@@ -462,3 +462,29 @@ func bare(w *httptest.ResponseRecorder, path string) string {
 	}
 	return fmt.Sprintf("%d %s %s", w.Code, e.Error.Code, message)
 }
+
+// TestDevicesNameTheirGroupInEveryShape reads one device's group where alerts, incidents
+// and devices tell of it.
+func TestDevicesNameTheirGroupInEveryShape(t *testing.T) {
+	s := newSite(t)
+	tenants, err := s.control.store.Access().Tenants(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := tenants[0].ID
+	g, err := s.control.groups.Create(t.Context(), principal(ident.ActorApp, own), group.Request{Name: "Web servers"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	th := s.furnish(t, own, 1, g.ID)
+	var roles []string
+	for _, u := range access.Usages() {
+		roles = append(roles, string(u.Permission))
+	}
+	for _, path := range []string{"/api/machines", "/api/machines/" + th.ids["machines/{id}"], "/api/alerts", "/api/incidents", "/api/incidents/" + th.ids["incidents/{id}"],
+		"/v1.0/security/alerts_v2/" + th.ids["alerts/{id}"], "/v1.0/security/incidents/" + th.ids["incidents/{id}"] + "?$expand=alerts"} {
+		if w := s.call(principal(ident.ActorApp, own, roles...), "GET", path); !strings.Contains(w.Body.String(), `"rbacGroupName":"Web servers"`) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
