@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/blob"
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/ca"
 	"github.com/vedette-edr/vedette/server/connector/mail"
@@ -29,6 +30,8 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/investigation"
+	"github.com/vedette-edr/vedette/server/library"
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/store"
@@ -36,27 +39,30 @@ import (
 
 // control is the control plane: the store and the services on it.
 type control struct {
-	server     *Server
-	store      *store.Store
-	ca         *ca.CA
-	audit      *audit.Chain
-	directory  *access.Directory
-	authority  *access.Authority
-	devices    *device.Service
-	groups     *group.Service
-	moved      *bus.Topic[device.Moved]
-	alerts     *alert.Service
-	raised     *bus.Topic[alert.Created]
-	changed    *bus.Topic[alert.Updated]
-	incidents  *incident.Service
-	notices    *notify.Service
-	sender     *notify.Sender
-	hooks      *webhook.Client
-	actions    *action.Service
-	dispatch   *action.Dispatcher
-	indicators *indicator.Service
-	matcher    *ioc.Matcher
-	nudges     *nudges
+	server         *Server
+	store          *store.Store
+	ca             *ca.CA
+	audit          *audit.Chain
+	directory      *access.Directory
+	authority      *access.Authority
+	devices        *device.Service
+	groups         *group.Service
+	moved          *bus.Topic[device.Moved]
+	alerts         *alert.Service
+	raised         *bus.Topic[alert.Created]
+	changed        *bus.Topic[alert.Updated]
+	incidents      *incident.Service
+	notices        *notify.Service
+	sender         *notify.Sender
+	hooks          *webhook.Client
+	actions        *action.Service
+	dispatch       *action.Dispatcher
+	indicators     *indicator.Service
+	matcher        *ioc.Matcher
+	nudges         *nudges
+	library        *library.Service
+	investigations *investigation.Service
+	linkKey        []byte // signs links to downloads
 }
 
 // sweepEvery is how often actions are looked at whose lifetime may have ended.
@@ -98,7 +104,15 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
 		Observers: []alert.Observer{c.incidents, c.notices}})
 	c.incidents.Use(c.alerts)
-	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
+	blobs, err := blob.Open(filepath.Join(s.cfg.DataDir, "blob"))
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	c.linkKey = key.Derive("download-link")
+	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
+	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic})
+	actions := action.Config{Library: c.library, Blobs: blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
 	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Now: clock})
@@ -178,7 +192,7 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 		return every(ctx, sweepEvery, func(ctx context.Context) {
 			tenants, err := c.store.Access().Tenants(ctx)
 			for _, t := range tenants {
-				if e := c.dispatch.Sweep(ctx, t.ID); err == nil {
+				if e := errors.Join(c.dispatch.Sweep(ctx, t.ID), c.investigations.Sweep(ctx, t.ID)); err == nil {
 					err = e
 				}
 			}
