@@ -3,14 +3,20 @@ package server
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/detect/backtest"
 	"github.com/vedette-edr/vedette/server/detect/custom"
+	"github.com/vedette-edr/vedette/server/device/group"
+	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/library"
 	"github.com/vedette-edr/vedette/server/notify"
 )
 
@@ -90,6 +96,61 @@ func (s *Server) furnishRules(t testing.TB, tenant ident.TenantID, mark, file st
 			t.Fatal("the backtest does not end")
 		}
 	}
-	return map[string]string{"suppressions/{id}": sup.ID.String(), "notifications/{id}": rule.ID.String(), "subscriptions/{id}": string(sub.ID),
+	name := mark + ".sh"
+	_, err = s.control.library.Put(ctx, by, library.Upload{Name: name, Content: strings.NewReader("exit 0 # " + mark)})
+	must(err)
+	return map[string]string{"libraryfiles/{id}": name, "suppressions/{id}": sup.ID.String(), "notifications/{id}": rule.ID.String(), "subscriptions/{id}": string(sub.ID),
 		"detectionrules/{id}": fmt.Sprint(cus.ID), "detections/{id}": fil.Compiled.ID, "backtests/{id}": job.ID}
+}
+
+// TestARuleIsConfinedToItsOrganizationalScope holds the devices that a custom detection
+// rule sees against the groups that it names and those of its author.
+func TestARuleIsConfinedToItsOrganizationalScope(t *testing.T) {
+	s := newSite(t)
+	tenants, err := s.control.store.Access().Tenants(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := principal(ident.ActorApp, tenants[0].ID, string(access.CustomDetectionReadWrite))
+	web, err := s.control.groups.Create(t.Context(), by, group.Request{Name: "Web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.control.groups.Create(t.Context(), by, group.Request{Name: "Hidden", Access: group.Access{UserGroups: []ident.UserGroupID{"x"}}}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	made := func(p *access.Principal, scope string) (*custom.Rule, error) {
+		n++
+		return s.detect.rules.Create(access.WithPrincipal(t.Context(), p), &custom.Rule{Name: fmt.Sprint("r", n), Enabled: true, Period: custom.Hourly, Query: ruleQuery,
+			Scope: scope, Alert: custom.Template{Title: "t", Severity: "low", Category: "Execution"}})
+	}
+	r, err := made(by, `{"@odata.type":"#microsoft.graph.security.organizationalScope","scopeType":"deviceGroup","scopeNames":["WEB"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (access.Scope{Groups: []int64{web.ID}}); cmp.Diff(want, r.Sees) != "" {
+		t.Errorf("it sees %+v, want %+v", r.Sees, want)
+	}
+	out, err := s.detect.rules.Update(access.WithPrincipal(t.Context(), by), r.ID, func(r *custom.Rule) error { r.Scope = ""; return nil })
+	if err != nil || !out.Sees.All {
+		t.Errorf("without a scope it sees %+v, %v", out, err)
+	}
+	some := *by
+	some.Scope = access.Scope{Groups: []int64{web.ID}}
+	for _, c := range []struct {
+		by          *access.Principal
+		scope, says string
+	}{
+		{by, `{"scopeType":"deviceGroup","scopeNames":["nowhere"]}`, "nowhere"},
+		{&some, `{"scopeType":"deviceGroup","scopeNames":["Web","Hidden"]}`, "Hidden"},
+		{by, `{"scopeType":"user","scopeNames":["Web"]}`, "scopeType"},
+		{by, `{"scopeType":"deviceGroup","scopeNames":[]}`, "scopeNames"},
+		{by, `{"scopeType":"deviceGroup","scopeNames":["Web"],"except":["Web"]}`, "except"},
+		{by, `["Web"]`, "organizationalScope"},
+	} {
+		if _, err := made(c.by, c.scope); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", c.scope, err)
+		}
+	}
 }

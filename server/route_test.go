@@ -229,6 +229,8 @@ func nowhere(key string) (string, bool) {
 		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
 		"files/{id}": strings.Repeat("e", 40), "domains/{domain}": "nowhere.example", "ips/{ip}": "192.0.2.77", "users/{name}": "nobody",
+		"domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody", "libraryfiles/{id}": "nowhere.sh", "tiindicators/{id}": "nowhere.example",
+		"tag": "'nowhere'", "prefix": "true",
 	}[key]
 	return v, ok
 }
@@ -275,11 +277,14 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
 			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "userId": string(person.ID), "roleId": string(role.ID),
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
-			"incidents/{id}": al.Incident.String(),
+			"incidents/{id}": al.Incident.String(), "tiindicators/{id}": in.Value,
 		},
 		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
-			"incidents/{id}": true, "backtests/{id}": true},
+			"incidents/{id}": true, "backtests/{id}": true, "tiindicators/{id}": true, "investigations/{id}": true},
 	}
+	inv, err := c.investigations.Start(ctx, access.System(tenant, "test"), dev, al.ID, "test")
+	must(err)
+	out.ids["investigations/{id}"] = fmt.Sprint(inv.ID)
 	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
 	return out
 }
@@ -337,6 +342,13 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		d := &device.Device{ID: ident.DeviceID(fmt.Sprintf("%040x", 100+n)), Tenant: other.ID, Name: fmt.Sprintf("host2-%d", n), Incarnation: 1}
+		if err := s.control.store.Devices().Create(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.control.investigations.Start(ctx, access.System(other.ID, "test"), d.ID, "", "test"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	foreign := s.furnish(t, other.ID, 2, 0)
 	// An incident of one's own, the second of the tenant: anyBody merges into it.
@@ -370,7 +382,7 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 		unknown, _ := fill(r.Pattern, nowhere)
 		got, want := s.call(p, r.Method, path), s.call(p, r.Method, unknown)
 		// What says 403, as published, are changes of indicators of other device groups.
-		if key == "indicators/{id}" && who == "another group" && got.Code == 403 && r.Method != http.MethodGet {
+		if strings.HasSuffix(key, "indicators/{id}") && who == "another group" && got.Code == 403 && r.Method != http.MethodGet {
 			return
 		}
 		if got.Code != 404 {

@@ -54,7 +54,7 @@ type Config struct {
 	Self func(*device.Device) bool
 	// Library has the files that live responses name; nil has none.
 	Library Library
-	Blobs   Blobs // keeps what actions yield; nil where nothing does
+	Blobs   Blobs            // keeps what actions yield; nil where nothing does
 	Clock   func() time.Time // nil for time.Now
 	Rand    io.Reader        // nil for crypto/rand
 	// Atomic runs do in one transaction of Store and Audit, which take part by do's
