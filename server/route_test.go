@@ -290,7 +290,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 }
 
 // furnishThreats makes an indicator, a definition and an IOC in a tenant.
-func (s *site) furnishThreats(t *testing.T, tenant ident.TenantID, n int, inGroup int64) (*indicator.Indicator, *indicator.Definition, *indicator.IOC) {
+func (s *site) furnishThreats(t testing.TB, tenant ident.TenantID, n int, inGroup int64) (*indicator.Indicator, *indicator.Definition, *indicator.IOC) {
 	t.Helper()
 	c, now := s.control, time.Now().UTC()
 	must := func(err error) {
