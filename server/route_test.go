@@ -25,6 +25,9 @@ import (
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/investigation"
 	"github.com/vedette-edr/vedette/server/library"
+	"github.com/vedette-edr/vedette/server/vulnerability"
+	vulnfeed "github.com/vedette-edr/vedette/server/vulnerability/feed"
+	"github.com/vedette-edr/vedette/wire"
 )
 
 // bearers is an authenticator whose tokens are the principals themselves.
@@ -89,7 +92,7 @@ const anyBody = `{
 	"name": "x", "displayName": "x", "password": "a long enough password", "permissions": ["AlertsInvestigation"], "roles": [],
 	"disabled": false, "lifeInDays": 1, "certificate": "x", "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
 	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)",
-	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true
+	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x"
 }`
 
 func principal(kind ident.ActorKind, tenant ident.TenantID, permissions ...string) *access.Principal {
@@ -228,12 +231,12 @@ func nowhere(key string) (string, bool) {
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
 		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{id}": "no-such-file", "tiindicators/{id}": digits,
+		"software/{id}": "debian-_-nothing", "vulnerabilities/{id}": "CVE-2099-9999", "recommendations/{id}": "va-_-debian-_-nothing", "remediationtasks/{id}": guid,
+		"deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": guid,
 		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
 		"files/{id}": strings.Repeat("e", 40), "domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody",
 		"tag": "no-such-tag", "prefix": "false", "ticket": "no-such-ticket",
-		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
-		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
 	}[key]
 	return v, ok
 }
@@ -273,6 +276,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	}
 	file := &library.File{Tenant: tenant, Name: fmt.Sprintf("file%d", n), SHA256: strings.Repeat("a", 64), Created: now}
 	must(c.store.Library().PutFile(ctx, file))
+	task, scan := s.furnishSoftware(t, tenant, dev, n)
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -285,16 +289,49 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		ids: map[string]string{
 			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
+			"software/{id}": fmt.Sprintf("debian-_-package%d", n), "vulnerabilities/{id}": fmt.Sprintf("CVE-2099-000%d", n),
+			"recommendations/{id}": fmt.Sprintf("va-_-debian-_-package%d", n), "remediationtasks/{id}": task, "deviceauthenticatedscandefinitions/{id}": scan,
 			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "userId": string(person.ID), "roleId": string(role.ID),
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
 			"investigations/{id}": fmt.Sprint(inquiry.ID), "libraryfiles/{id}": file.Name, "tiindicators/{id}": in.ID.String(),
 			"incidents/{id}": al.Incident.String(),
 		},
 		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
-			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true},
+			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true,
+			"software/{id}": true, "recommendations/{id}": true},
 	}
 	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
 	return out
+}
+
+// furnishSoftware gives a device vulnerable software of its own, with a remediation task and
+// the definition of a scan, whose ids it returns.
+func (s *site) furnishSoftware(t *testing.T, tenant ident.TenantID, dev ident.DeviceID, n int) (task, scan string) {
+	t.Helper()
+	ctx, c := t.Context(), s.control
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := fmt.Sprintf("package%d", n)
+	cve := fmt.Sprintf("CVE-2099-000%d", n)
+	_, err := c.store.Vulnerabilities().SaveRecords(ctx, tenant, "test", 1, []*vulnfeed.Record{{ID: cve, Vulnerabilities: []string{cve},
+		Affected: []vulnfeed.Affected{{Ecosystem: "debian:12", Package: name, Ranges: []vulnfeed.Range{{Fixed: "2"}}}}}})
+	must(err)
+	item := fmt.Appendf(nil, `{"kind":"deb","name":%q,"version":"1","source":%q,"sourceVersion":"1","release":"debian:12"}`, name, name)
+	digest := wire.SectionDigest([]string{wire.SectionKey(item)})
+	body, err := wire.EncodeSection(&wire.SectionBody{Put: []json.RawMessage{item}})
+	must(err)
+	_, _, err = c.vulnerabilities.Report(ctx, &device.Device{ID: dev, Tenant: tenant}, vulnerability.Report{Section: wire.SectionSoftware, Digest: digest[:], Body: body})
+	must(err)
+	by := principal(ident.ActorApp, tenant)
+	asked, err := c.vulnerabilities.NewTask(ctx, by, vulnerability.TaskRequest{Recommendation: "va-_-debian-_-" + name})
+	must(err)
+	defined, err := c.vulnerabilities.PutScan(ctx, by, &vulnerability.Scan{Type: "Network", Name: "n", Target: "192.0.2.0/24", TargetType: "Ip", Interval: 24, Scanner: string(dev)})
+	must(err)
+	return asked.ID, defined.ID
 }
 
 // furnishThreats makes an indicator, a definition and an IOC in a tenant.
@@ -337,7 +374,8 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 	}
 	own := tenants[0].ID
 	admin := principal(ident.ActorApp, own)
-	g, err := s.control.groups.Create(ctx, admin, group.Request{Name: "Theirs", Access: group.Access{UserGroups: []ident.UserGroupID{"x"}}})
+	g, err := s.control.groups.Create(ctx, admin, group.Request{Name: "Theirs",
+		Rules: []group.Condition{{Property: group.Name, Operator: group.Equals, Values: []string{"host1"}}}, Access: group.Access{UserGroups: []ident.UserGroupID{"x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
