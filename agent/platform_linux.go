@@ -305,7 +305,11 @@ func (p *platform) facilities() []sensor.Facility {
 	if set := p.set.Load(); set != nil {
 		out = append(out, set.Facilities()...)
 	}
-	if _, err := p.isolator.Status(); err != nil {
+	_, unable := p.isolator.Status()
+	for _, kind := range p.responder.Kinds() {
+		out = append(out, responds(kind, unable))
+	}
+	if err := unable; err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(),
 			Remedy: "isolation needs nftables in the kernel and CAP_NET_ADMIN"})
 	} else {
@@ -319,6 +323,16 @@ func (p *platform) facilities() []sensor.Facility {
 		}
 	}
 	return out
+}
+
+// responds is the facility by which the server knows that the device carries out a kind of
+// command. All of today's kinds are those of isolation: unable is why it cannot be done.
+func responds(kind string, unable error) sensor.Facility {
+	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
+	if unable != nil {
+		f.State, f.Detail = sensor.Missing, unable.Error()
+	}
+	return f
 }
 
 // ready reports whether every sensor has found out what it can watch, and watches it.

@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/blob"
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/ca"
 	"github.com/vedette-edr/vedette/server/connector/mail"
@@ -30,6 +31,8 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/investigation"
+	"github.com/vedette-edr/vedette/server/library"
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/store"
@@ -38,27 +41,30 @@ import (
 
 // control is the control plane: the store and the services on it.
 type control struct {
-	server     *Server
-	store      *store.Store
-	ca         *ca.CA
-	audit      *audit.Chain
-	directory  *access.Directory
-	authority  *access.Authority
-	devices    *device.Service
-	groups     *group.Service
-	moved      *bus.Topic[device.Moved]
-	alerts     *alert.Service
-	raised     *bus.Topic[alert.Created]
-	changed    *bus.Topic[alert.Updated]
-	incidents  *incident.Service
-	notices    *notify.Service
-	sender     *notify.Sender
-	hooks      *webhook.Client
-	actions    *action.Service
-	dispatch   *action.Dispatcher
-	indicators *indicator.Service
-	matcher    *ioc.Matcher
-	nudges     *nudges
+	server         *Server
+	store          *store.Store
+	ca             *ca.CA
+	audit          *audit.Chain
+	directory      *access.Directory
+	authority      *access.Authority
+	devices        *device.Service
+	groups         *group.Service
+	moved          *bus.Topic[device.Moved]
+	alerts         *alert.Service
+	raised         *bus.Topic[alert.Created]
+	changed        *bus.Topic[alert.Updated]
+	incidents      *incident.Service
+	notices        *notify.Service
+	sender         *notify.Sender
+	hooks          *webhook.Client
+	actions        *action.Service
+	dispatch       *action.Dispatcher
+	indicators     *indicator.Service
+	matcher        *ioc.Matcher
+	nudges         *nudges
+	library        *library.Service
+	investigations *investigation.Service
+	linkKey        []byte // signs links to downloads
 
 	vulnerabilities *vulnerability.Service
 	exports         *export.Files
@@ -66,6 +72,13 @@ type control struct {
 
 // sweepEvery is how often actions are looked at whose lifetime may have ended.
 const sweepEvery = 10 * time.Second
+
+// expireEvery is how often indicators that have expired are taken out, and tallyEvery how
+// often what was seen of indicators is written: a crash loses no more of it.
+const (
+	expireEvery = time.Second
+	tallyEvery  = 5 * time.Second
+)
 
 // enrolmentLife is how long the first enrolment token is valid.
 const enrolmentLife = 30 * 24 * time.Hour
@@ -103,12 +116,20 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
 		Observers: []alert.Observer{c.incidents, c.notices}})
 	c.incidents.Use(c.alerts)
-	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
+	blobs, err := blob.Open(filepath.Join(s.cfg.DataDir, "blob"))
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	c.linkKey = key.Derive("download-link")
+	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
+	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic})
+	actions := action.Config{Library: c.library, Blobs: blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
-	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Now: clock})
+	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Tallies: c.store.Threats(), Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
-		Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
+		Tallies: c.store.Threats(), Expiry: c.store.Threats(), Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
 	c.vulnerabilities = vulnerability.New(vulnerability.Config{Store: c.store.Vulnerabilities(), Devices: c.devices, Audit: c.audit,
 		Dir: filepath.Join(s.cfg.DataDir, "feeds"), Clock: clock, Log: s.cfg.Log, Tenants: c.tenants})
 	c.exports = export.New(filepath.Join(s.cfg.DataDir, "exports"), key.Derive("export-link"), clock)
@@ -192,7 +213,7 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 		return every(ctx, sweepEvery, func(ctx context.Context) {
 			tenants, err := c.store.Access().Tenants(ctx)
 			for _, t := range tenants {
-				if e := c.dispatch.Sweep(ctx, t.ID); err == nil {
+				if e := errors.Join(c.dispatch.Sweep(ctx, t.ID), c.investigations.Sweep(ctx, t.ID)); err == nil {
 					err = e
 				}
 			}
@@ -211,6 +232,21 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 		return every(ctx, 10*time.Minute, func(context.Context) {
 			if err := c.exports.Sweep(); err != nil {
 				log.Error("removing exports whose time is over", "err", err)
+			}
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, expireEvery, func(ctx context.Context) {
+			if err := c.indicators.Expire(ctx); err != nil && ctx.Err() == nil {
+				log.Error("taking indicators that have expired out of force", "err", err)
+			}
+			c.matcher.Reclaim()
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, tallyEvery, func(ctx context.Context) {
+			if err := c.matcher.Flush(ctx); err != nil && ctx.Err() == nil {
+				log.Error("keeping what was seen of indicators", "err", err)
 			}
 		})
 	})
@@ -325,6 +361,11 @@ func (c *control) close() {
 		c.hooks.Close()
 	}
 	if c.matcher != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tallyEvery)
+		if err := c.matcher.Flush(ctx); err != nil {
+			c.server.cfg.Log.Error("keeping what was seen of indicators", "err", err)
+		}
+		cancel()
 		c.matcher.Close()
 	}
 	if c.store != nil {

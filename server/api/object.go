@@ -73,6 +73,18 @@ func (o *Object) Fold() *Object {
 	return o
 }
 
+// Alias lets the member called name, where it is there, be read as another, and returns o.
+// Older forms of a body name the same thing differently.
+func (o *Object) Alias(name, as string) *Object {
+	if v, ok := o.find(name); ok && !o.Has(as) {
+		o.members[as] = v
+		if o.folded != nil {
+			o.folded[strings.ToLower(as)] = v
+		}
+	}
+	return o
+}
+
 func (o *Object) find(name string) (*jsonValue, bool) {
 	if o.folded != nil {
 		v, ok := o.folded[strings.ToLower(name)]

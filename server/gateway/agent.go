@@ -238,7 +238,7 @@ func (s *agent) FetchIndicators(ctx context.Context, r *connect.Request[wirepb.F
 	for chunk := range slices.Chunk(e.Entries, partSize) {
 		for _, entry := range chunk {
 			if i := entry.Indicator; i != nil && concerns(i, d) {
-				p := &wirepb.Indicator{Id: int64(entry.ID), Type: string(i.Type), Value: i.Value, Action: string(i.Action)}
+				p := &wirepb.Indicator{Id: int64(entry.ID), Type: string(i.Type), Value: i.Value, Action: string(i.Action), Silent: !i.Alerts()}
 				if !i.Expires.IsZero() {
 					p.Expires = i.Expires.UnixNano()
 				}

@@ -1540,6 +1540,7 @@ type Indicator struct {
 	Value         string                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
 	Action        string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
 	Expires       int64                  `protobuf:"varint,5,opt,name=expires,proto3" json:"expires,omitempty"` // Unix nanoseconds; 0 for never
+	Silent        bool                   `protobuf:"varint,6,opt,name=silent,proto3" json:"silent,omitempty"`   // no alert is wanted; of files the device reports it as the published name says
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1607,6 +1608,13 @@ func (x *Indicator) GetExpires() int64 {
 		return x.Expires
 	}
 	return 0
+}
+
+func (x *Indicator) GetSilent() bool {
+	if x != nil {
+		return x.Silent
+	}
+	return false
 }
 
 // Fault is the detail of every error that the server answers.
@@ -1912,13 +1920,14 @@ const file_link_proto_rawDesc = "" +
 	"\x03put\x18\x05 \x03(\v2\x1a.vedette.wire.v1.IndicatorR\x03put\x12\x16\n" +
 	"\x06remove\x18\x06 \x03(\x03R\x06remove\x12\x12\n" +
 	"\x04part\x18\a \x01(\rR\x04part\x12\x12\n" +
-	"\x04last\x18\b \x01(\bR\x04last\"w\n" +
+	"\x04last\x18\b \x01(\bR\x04last\"\x8f\x01\n" +
 	"\tIndicator\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x16\n" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x18\n" +
-	"\aexpires\x18\x05 \x01(\x03R\aexpires\"<\n" +
+	"\aexpires\x18\x05 \x01(\x03R\aexpires\x12\x16\n" +
+	"\x06silent\x18\x06 \x01(\bR\x06silent\"<\n" +
 	"\x05Fault\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1f\n" +
 	"\vretry_after\x18\x02 \x01(\x03R\n" +
