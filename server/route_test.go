@@ -231,8 +231,6 @@ func nowhere(key string) (string, bool) {
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
 		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{id}": "no-such-file", "tiindicators/{id}": digits,
-		"software/{id}": "debian-_-nothing", "vulnerabilities/{id}": "CVE-2099-9999", "recommendations/{id}": "va-_-debian-_-nothing", "remediationtasks/{id}": guid,
-		"deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": guid,
 		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
 		"files/{id}": strings.Repeat("e", 40), "domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody",
@@ -269,6 +267,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		State: action.Approved, Created: now, Updated: now, Expires: now.Add(time.Hour), Incarnation: 1}
 	must(c.store.Actions().CreateAction(ctx, ac))
 	in, def, ioc := s.furnishThreats(t, tenant, n, inGroup)
+	task, scan := s.furnishSoftware(t, tenant, dev, n)
 	// As many as n, so that no other tenant has the number of the last.
 	inquiry := &investigation.Investigation{Tenant: tenant, Device: dev, State: investigation.TerminatedBySystem, Start: now}
 	for range n {
@@ -276,7 +275,6 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	}
 	file := &library.File{Tenant: tenant, Name: fmt.Sprintf("file%d", n), SHA256: strings.Repeat("a", 64), Created: now}
 	must(c.store.Library().PutFile(ctx, file))
-	task, scan := s.furnishSoftware(t, tenant, dev, n)
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
