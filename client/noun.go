@@ -90,6 +90,17 @@ type Indicator struct {
 	Expires       *time.Time `json:"expirationTime,omitempty"`
 }
 
+// IndicatorStats is what was seen of an indicator.
+type IndicatorStats struct {
+	ID         string     `json:"id"`
+	Matches    int64      `json:"matches"`
+	Blocks     int64      `json:"blocks"`
+	Alerts     int64      `json:"alerts"`
+	Devices    int        `json:"devices"`
+	FirstMatch *time.Time `json:"firstMatch"`
+	LastMatch  *time.Time `json:"lastMatch"`
+}
+
 // Definition is an alert definition of the custom threat-intelligence API.
 type Definition struct {
 	ID                  int64  `json:"Id,omitempty"`

@@ -25,6 +25,7 @@ import (
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/export"
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -35,6 +36,7 @@ import (
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/store"
+	"github.com/vedette-edr/vedette/server/vulnerability"
 )
 
 // control is the control plane: the store and the services on it.
@@ -63,10 +65,20 @@ type control struct {
 	library        *library.Service
 	investigations *investigation.Service
 	linkKey        []byte // signs links to downloads
+
+	vulnerabilities *vulnerability.Service
+	exports         *export.Files
 }
 
 // sweepEvery is how often actions are looked at whose lifetime may have ended.
 const sweepEvery = 10 * time.Second
+
+// expireEvery is how often indicators that have expired are taken out, and tallyEvery how
+// often what was seen of indicators is written: a crash loses no more of it.
+const (
+	expireEvery = time.Second
+	tallyEvery  = 5 * time.Second
+)
 
 // enrolmentLife is how long the first enrolment token is valid.
 const enrolmentLife = 30 * 24 * time.Hour
@@ -115,9 +127,12 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	actions := action.Config{Library: c.library, Blobs: blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
-	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Now: clock})
+	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Tallies: c.store.Threats(), Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
-		Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
+		Tallies: c.store.Threats(), Expiry: c.store.Threats(), Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
+	c.vulnerabilities = vulnerability.New(vulnerability.Config{Store: c.store.Vulnerabilities(), Devices: c.devices, Audit: c.audit,
+		Dir: filepath.Join(s.cfg.DataDir, "feeds"), Clock: clock, Log: s.cfg.Log, Tenants: c.tenants})
+	c.exports = export.New(filepath.Join(s.cfg.DataDir, "exports"), key.Derive("export-link"), clock)
 	if err := c.start(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -135,6 +150,16 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		return health.OK()
 	})
 	return c, nil
+}
+
+// tenants returns the ids of all tenants.
+func (c *control) tenants(ctx context.Context) ([]ident.TenantID, error) {
+	all, err := c.store.Access().Tenants(ctx)
+	ids := make([]ident.TenantID, len(all))
+	for i, t := range all {
+		ids[i] = t.ID
+	}
+	return ids, err
 }
 
 // checkWhole refuses a data directory of which a part was lost: beginning that part anew
@@ -168,13 +193,9 @@ func (c *control) start(ctx context.Context) error {
 	if err := c.readdress(); err != nil {
 		return err
 	}
-	tenants, err := c.store.Access().Tenants(ctx)
+	ids, err := c.tenants(ctx)
 	if err != nil {
 		return err
-	}
-	ids := make([]ident.TenantID, len(tenants))
-	for i, t := range tenants {
-		ids[i] = t.ID
 	}
 	if err := c.groups.Load(ctx, ids); err != nil {
 		return err
@@ -205,6 +226,29 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return c.sender.Run(ctx) })
 	g.Go(func() error {
 		return c.groups.Run(ctx, func(err error) { log.Error("sorting devices into groups", "err", err) })
+	})
+	g.Go(func() error { return c.vulnerabilities.Run(ctx) })
+	g.Go(func() error {
+		return every(ctx, 10*time.Minute, func(context.Context) {
+			if err := c.exports.Sweep(); err != nil {
+				log.Error("removing exports whose time is over", "err", err)
+			}
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, expireEvery, func(ctx context.Context) {
+			if err := c.indicators.Expire(ctx); err != nil && ctx.Err() == nil {
+				log.Error("taking indicators that have expired out of force", "err", err)
+			}
+			c.matcher.Reclaim()
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, tallyEvery, func(ctx context.Context) {
+			if err := c.matcher.Flush(ctx); err != nil && ctx.Err() == nil {
+				log.Error("keeping what was seen of indicators", "err", err)
+			}
+		})
 	})
 	moved := c.moved.Subscribe(4096)
 	g.Go(func() error { return c.regroup(ctx, moved) })
@@ -317,6 +361,11 @@ func (c *control) close() {
 		c.hooks.Close()
 	}
 	if c.matcher != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tallyEvery)
+		if err := c.matcher.Flush(ctx); err != nil {
+			c.server.cfg.Log.Error("keeping what was seen of indicators", "err", err)
+		}
+		cancel()
 		c.matcher.Close()
 	}
 	if c.store != nil {

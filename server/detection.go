@@ -20,8 +20,10 @@ import (
 	"github.com/vedette-edr/vedette/server/detect/backtest"
 	"github.com/vedette-edr/vedette/server/detect/behavior"
 	"github.com/vedette-edr/vedette/server/detect/custom"
+	"github.com/vedette-edr/vedette/server/detect/lookback"
 	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/indicator"
 )
 
 // detections is what finds bad things beside indicators: rule files, custom detection
@@ -35,6 +37,7 @@ type detections struct {
 	raised    *bus.Subscription[alert.Created]
 	runner    *custom.Runner
 	backtests *backtest.Service
+	lookback  *lookback.Runner
 }
 
 // newDetections loads the rules and builds what needs the control plane alone.
@@ -131,6 +134,10 @@ func (d *detections) connect(t *stream) {
 			}
 			cfg.Log.Warn("a detection rule did not run", "tenant", r.Tenant, "rule", r.ID, "err", err)
 		}})
+	d.lookback = lookback.New(lookback.Config{Store: c.store.Threats(), Hunter: hunts, Alerts: c.alerts, Groups: membership{c.store.Devices()}, Clock: cfg.Clock,
+		Failed: func(l indicator.Lookback, err error) {
+			cfg.Log.Warn("an indicator was not looked for in past telemetry", "tenant", l.Tenant, "indicator", l.ID, "err", err)
+		}})
 	d.backtests = backtest.New(backtest.Config{Store: t.store, Hunter: hunts, Clock: cfg.Clock})
 }
 
@@ -151,6 +158,7 @@ const respondEvery = 5 * time.Second
 func (d *detections) run(ctx context.Context, g *errgroup.Group) {
 	log := d.server.cfg.Log
 	g.Go(func() error { return d.runner.Run(ctx) })
+	g.Go(func() error { return d.lookback.Run(ctx) })
 	g.Go(func() error {
 		return d.detector.Run(ctx, func(err error) { log.Error("keeping what rules remember", "err", err) })
 	})

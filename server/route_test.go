@@ -23,6 +23,7 @@ import (
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/investigation"
 )
 
 // bearers is an authenticator whose tokens are the principals themselves.
@@ -225,12 +226,13 @@ func nowhere(key string) (string, bool) {
 		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid,
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
-		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{filename}": "no-such-file",
+		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{id}": "no-such-file", "tiindicators/{id}": digits,
 		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
-		"files/{id}": strings.Repeat("e", 40), "domains/{domain}": "nowhere.example", "ips/{ip}": "192.0.2.77", "users/{name}": "nobody",
-		"domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody", "libraryfiles/{id}": "nowhere.sh", "tiindicators/{id}": "nowhere.example",
-		"tag": "'nowhere'", "prefix": "true",
+		"files/{id}": strings.Repeat("e", 40), "domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody",
+		"tag": "no-such-tag", "prefix": "false", "ticket": "no-such-ticket",
+		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
+		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
 	}[key]
 	return v, ok
 }
@@ -263,6 +265,11 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		State: action.Approved, Created: now, Updated: now, Expires: now.Add(time.Hour), Incarnation: 1}
 	must(c.store.Actions().CreateAction(ctx, ac))
 	in, def, ioc := s.furnishThreats(t, tenant, n, inGroup)
+	// As many as n, so that no other tenant has the number of the last.
+	inquiry := &investigation.Investigation{Tenant: tenant, Device: dev, State: investigation.TerminatedBySystem, Start: now}
+	for range n {
+		must(c.store.Investigations().CreateInvestigation(ctx, inquiry))
+	}
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -277,14 +284,11 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
 			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "userId": string(person.ID), "roleId": string(role.ID),
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
-			"incidents/{id}": al.Incident.String(), "tiindicators/{id}": in.Value,
+			"incidents/{id}": al.Incident.String(), "investigations/{id}": fmt.Sprint(inquiry.ID), "tiindicators/{id}": in.ID.String(),
 		},
 		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
-			"incidents/{id}": true, "backtests/{id}": true, "tiindicators/{id}": true, "investigations/{id}": true},
+			"investigations/{id}": true, "tiindicators/{id}": true, "incidents/{id}": true, "backtests/{id}": true},
 	}
-	inv, err := c.investigations.Start(ctx, access.System(tenant, "test"), dev, al.ID, "test")
-	must(err)
-	out.ids["investigations/{id}"] = fmt.Sprint(inv.ID)
 	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
 	return out
 }
@@ -340,13 +344,6 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 		s.furnishRules(t, other.ID, fmt.Sprintf("rules%d", 100+n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", 100+n))
 		_, err := s.control.alerts.Raise(ctx, []*alert.Alert{{ID: ident.AlertID(fmt.Sprintf("da%018d_1", 100+n)), Tenant: other.ID, Title: fmt.Sprint("t", n)}})
 		if err != nil {
-			t.Fatal(err)
-		}
-		d := &device.Device{ID: ident.DeviceID(fmt.Sprintf("%040x", 100+n)), Tenant: other.ID, Name: fmt.Sprintf("host2-%d", n), Incarnation: 1}
-		if err := s.control.store.Devices().Create(ctx, d); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.control.investigations.Start(ctx, access.System(other.ID, "test"), d.ID, "", "test"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -177,7 +177,7 @@ func (s *Set) File(sums hash.Sums) file.Decision {
 		var d file.Decision
 		s.state.matching(k, string(raw), func(e *entry) {
 			if a := e.action.file(); e.alive(now) && precedence(a) > precedence(d.Action) {
-				d = file.Decision{Action: a, ID: e.id}
+				d = file.Decision{Action: a, ID: e.id, Silent: e.silent}
 			}
 		})
 		if d.Action != file.None {

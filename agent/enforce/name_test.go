@@ -202,3 +202,21 @@ func removeSeed(t testing.TB, dir string) {
 		t.Fatal(err)
 	}
 }
+
+func TestAFileIndicatorWithoutAnAlertStaysSoOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	s, _, _ := openNames(t, dir)
+	quiet, loud := of(1, "FileMd5", strings.Repeat("ab", 16), "Block", time.Time{}), of(2, "FileMd5", strings.Repeat("cd", 16), "Block", time.Time{})
+	quiet.Silent = true
+	apply(t, s, full(1, quiet))
+	apply(t, s, diff(1, 2, []*wirepb.Indicator{loud}))
+	for range 2 {
+		for text, want := range map[string]file.Decision{"ab": {Action: file.Block, ID: 1, Silent: true}, "cd": {Action: file.Block, ID: 2}} {
+			if got := s.File(hash.Sums{MD5: strings.Repeat(text, 16)}); got != want {
+				t.Errorf("%s: %+v, want %+v", text, got, want)
+			}
+		}
+		s.Close()
+		s, _, _ = openNames(t, dir)
+	}
+}

@@ -86,10 +86,14 @@ type entry struct {
 	kind    kind
 	key     string // of keySize[kind] bytes
 	action  action
+	silent  bool   // no alert is wanted
 	expires uint32 // Unix seconds; 0 for never
 }
 
 func (e *entry) alive(now int64) bool { return e.expires == 0 || now < int64(e.expires) }
+
+// silentBit is in the byte of the action; files from before it lack it, which is no loss.
+const silentBit = 0x80
 
 // Behind the key a record holds action, expiry and id.
 const tailSize = 1 + 4 + 8
@@ -98,7 +102,11 @@ func recordSize(k kind) int { return keySize[k] + tailSize }
 
 func (e *entry) append(b []byte) []byte {
 	b = append(b, e.key...)
-	b = append(b, byte(e.action))
+	a := byte(e.action)
+	if e.silent {
+		a |= silentBit
+	}
+	b = append(b, a)
 	b = binary.BigEndian.AppendUint32(b, e.expires)
 	return binary.BigEndian.AppendUint64(b, uint64(e.id))
 }
@@ -106,7 +114,7 @@ func (e *entry) append(b []byte) []byte {
 // readEntry reads a record; r has the size of k's records.
 func readEntry(k kind, r []byte) entry {
 	n := keySize[k]
-	return entry{kind: k, key: string(r[:n]), action: action(r[n]), expires: binary.BigEndian.Uint32(r[n+1:]), id: recordID(k, r)}
+	return entry{kind: k, key: string(r[:n]), action: action(r[n] &^ silentBit), silent: r[n]&silentBit != 0, expires: binary.BigEndian.Uint32(r[n+1:]), id: recordID(k, r)}
 }
 
 func recordID(k kind, r []byte) int64 { return int64(binary.BigEndian.Uint64(r[keySize[k]+5:])) }
@@ -133,7 +141,7 @@ func parse(seed name.Seed, p *wirepb.Indicator) ([]entry, error) {
 }
 
 func parseOne(seed name.Seed, p *wirepb.Indicator) (entry, error) {
-	e := entry{id: p.GetId()}
+	e := entry{id: p.GetId(), silent: p.GetSilent()}
 	if e.id <= 0 {
 		return e, fmt.Errorf("its id is %d", e.id)
 	}

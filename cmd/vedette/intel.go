@@ -20,12 +20,37 @@ type indicatorCommand struct {
 	List   indicatorList   `cmd:"" help:"List indicators."`
 	Create indicatorCreate `cmd:"" help:"Create an indicator, or change the one with the same value."`
 	Delete indicatorDelete `cmd:"" help:"Delete an indicator."`
+	Stats  indicatorStats  `cmd:"" help:"Show what was seen of an indicator."`
 }
 
-type indicatorList struct{ listFlags }
+type indicatorStats struct {
+	ID string `arg:"" help:"Indicator id."`
+}
+
+func (i *indicatorStats) Run(s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	var out client.IndicatorStats
+	if err := c.Do(s.ctx, http.MethodGet, "/api/indicators/"+url.PathEscape(i.ID)+"/stats", nil, &out); err != nil {
+		return err
+	}
+	return s.out.one(out, [][2]string{{"Id", out.ID}, {"Matches", fmt.Sprint(out.Matches)}, {"Blocks", fmt.Sprint(out.Blocks)},
+		{"Alerts", fmt.Sprint(out.Alerts)}, {"Devices", fmt.Sprint(out.Devices)}, {"First match", when(out.FirstMatch)}, {"Last match", when(out.LastMatch)}})
+}
+
+type indicatorList struct {
+	listFlags
+	Expired bool `help:"Those that have expired instead."`
+}
 
 func (l *indicatorList) Run(s *session) error {
-	return list(s, "/api/indicators", l.list(), []string{"TYPE", "VALUE", "ACTION", "SEVERITY", "TITLE", "EXPIRES", "ID"}, func(x client.Indicator) []string {
+	path := "/api/indicators"
+	if l.Expired {
+		path = "/api/vedette/indicators/expired"
+	}
+	return list(s, path, l.list(), []string{"TYPE", "VALUE", "ACTION", "SEVERITY", "TITLE", "EXPIRES", "ID"}, func(x client.Indicator) []string {
 		return []string{x.Type, x.Value, x.Action, x.Severity, x.Title, when(x.Expires), x.ID}
 	})
 }

@@ -257,3 +257,16 @@ func (o *Object) list(name string) ([]*jsonValue, error) {
 	}
 	return list, nil
 }
+
+// Object returns a member that is an object, an empty one when it is absent or null.
+func (o *Object) Object(name string) (*Object, error) {
+	v, ok := o.find(name)
+	if !ok || v.v == nil {
+		return &Object{}, nil
+	}
+	x, ok := v.v.(*Object)
+	if !ok {
+		return nil, o.wrong(name, v, "an object")
+	}
+	return x, nil
+}

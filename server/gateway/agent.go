@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/telemetry"
+	"github.com/vedette-edr/vedette/server/vulnerability"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
@@ -195,6 +196,20 @@ func (s *agent) ReportResult(ctx context.Context, r *connect.Request[wirepb.Repo
 	return connect.NewResponse(&wirepb.ReportResultResponse{}), nil
 }
 
+// ReportInventory takes one section of a device's inventory.
+func (s *agent) ReportInventory(ctx context.Context, r *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error) {
+	const op = "gateway.ReportInventory"
+	if s.g.cfg.Inventory == nil {
+		return nil, errs.New(op, errs.Unsupported, errs.DisabledFeature, "this server keeps no inventory")
+	}
+	have, digest, err := s.g.cfg.Inventory.Report(ctx, peerOf(ctx).device, vulnerability.Report{
+		Section: r.Msg.Section, Digest: r.Msg.Digest, Base: r.Msg.Base, Body: r.Msg.Body})
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	return connect.NewResponse(&wirepb.ReportInventoryResponse{Have: have, Digest: digest}), nil
+}
+
 // partSize is how many indicators one message of a set holds.
 const partSize = 20_000
 
@@ -223,7 +238,7 @@ func (s *agent) FetchIndicators(ctx context.Context, r *connect.Request[wirepb.F
 	for chunk := range slices.Chunk(e.Entries, partSize) {
 		for _, entry := range chunk {
 			if i := entry.Indicator; i != nil && concerns(i, d) {
-				p := &wirepb.Indicator{Id: int64(entry.ID), Type: string(i.Type), Value: i.Value, Action: string(i.Action)}
+				p := &wirepb.Indicator{Id: int64(entry.ID), Type: string(i.Type), Value: i.Value, Action: string(i.Action), Silent: !i.Alerts()}
 				if !i.Expires.IsZero() {
 					p.Expires = i.Expires.UnixNano()
 				}

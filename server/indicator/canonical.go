@@ -15,8 +15,8 @@ import (
 const maxValue = 2048
 
 // canonicalValue returns the one spelling of a whole value under which it is stored and
-// compared. ranges says whether an address may also be a CIDR range.
-func canonicalValue(k Kind, v string, ranges bool) (string, error) {
+// compared. An address may also be a CIDR range, which the published APIs do not know.
+func canonicalValue(k Kind, v string) (string, error) {
 	v = strings.TrimSpace(v)
 	if v == "" {
 		return "", invalid(errs.MissingRequiredParameter, "the indicator's value is missing")
@@ -32,7 +32,7 @@ func canonicalValue(k Kind, v string, ranges bool) (string, error) {
 	case KindMD5:
 		return canonicalHash(v, 32)
 	case KindIP:
-		return canonicalIP(v, ranges)
+		return canonicalIP(v)
 	case KindDomain:
 		return CanonicalDomain(v)
 	case KindURL:
@@ -49,14 +49,12 @@ func canonicalHash(v string, digits int) (string, error) {
 	return v, nil
 }
 
-func canonicalIP(v string, ranges bool) (string, error) {
+func canonicalIP(v string) (string, error) {
 	if a, err := netip.ParseAddr(v); err == nil && a.Zone() == "" {
 		return a.Unmap().String(), nil
 	}
-	if ranges {
-		if p, err := netip.ParsePrefix(v); err == nil && p.Bits() > 0 {
-			return canonicalPrefix(p), nil
-		}
+	if p, err := netip.ParsePrefix(v); err == nil && p.Bits() > 0 {
+		return canonicalPrefix(p), nil
 	}
 	return "", invalid(errs.InvalidIPAddress, "IP address %s is invalid", clip(v))
 }

@@ -15,7 +15,6 @@ func TestValuesHaveOneSpelling(t *testing.T) {
 	for _, c := range []struct {
 		kind      Kind
 		in, want  string
-		ranges    bool
 		forbidden errs.Code
 	}{
 		{kind: KindSHA1, in: " DEAD1111EEAABBCCDDEEAABBCCDDEE11FFFFFFFF ", want: "dead1111eeaabbccddeeaabbccddee11ffffffff"},
@@ -27,11 +26,10 @@ func TestValuesHaveOneSpelling(t *testing.T) {
 		{kind: KindIP, in: "::FFFF:52.184.197.12", want: "52.184.197.12"},
 		{kind: KindIP, in: "2001:DB8:0:0::1", want: "2001:db8::1"},
 		{kind: KindIP, in: "fe80::1%eth0", forbidden: errs.InvalidIPAddress},
-		{kind: KindIP, in: "10.1.2.3/8", forbidden: errs.InvalidIPAddress},
-		{kind: KindIP, in: "10.1.2.3/8", ranges: true, want: "10.0.0.0/8"},
-		{kind: KindIP, in: "10.1.2.3/32", ranges: true, want: "10.1.2.3"},
-		{kind: KindIP, in: "::ffff:10.1.2.3/104", ranges: true, want: "10.0.0.0/8"},
-		{kind: KindIP, in: "0.0.0.0/0", ranges: true, forbidden: errs.InvalidIPAddress},
+		{kind: KindIP, in: "10.1.2.3/8", want: "10.0.0.0/8"},
+		{kind: KindIP, in: "10.1.2.3/32", want: "10.1.2.3"},
+		{kind: KindIP, in: "::ffff:10.1.2.3/104", want: "10.0.0.0/8"},
+		{kind: KindIP, in: "0.0.0.0/0", forbidden: errs.InvalidIPAddress},
 		{kind: KindDomain, in: "EVIL.Example.", want: "evil.example"},
 		{kind: KindDomain, in: "bücher.example", want: "xn--bcher-kva.example"},
 		{kind: KindDomain, in: "_dmarc.example", want: "_dmarc.example"},
@@ -50,7 +48,7 @@ func TestValuesHaveOneSpelling(t *testing.T) {
 		{kind: KindURL, in: "http://evil.example/" + strings.Repeat("a", maxValue), forbidden: errs.InvalidInput},
 		{kind: KindURL, in: "", forbidden: errs.MissingRequiredParameter},
 	} {
-		got, err := canonicalValue(c.kind, c.in, c.ranges)
+		got, err := canonicalValue(c.kind, c.in)
 		var e *errs.E
 		if c.forbidden != "" {
 			if !errors.As(err, &e) || e.Code != c.forbidden || e.Kind != errs.Invalid {
@@ -73,14 +71,14 @@ func FuzzCanonicalValue(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, k uint8, s string) {
 		kind := Kind(k % uint8(kindEnd))
-		once, err := canonicalValue(kind, s, true)
+		once, err := canonicalValue(kind, s)
 		if err != nil {
 			if !errs.Is(err, errs.Invalid) {
 				t.Fatalf("%q: %v", s, err)
 			}
 			return
 		}
-		twice, err := canonicalValue(kind, once, true)
+		twice, err := canonicalValue(kind, once)
 		if err != nil || twice != once {
 			t.Fatalf("%q became %q, and that %q (%v)", s, once, twice, err)
 		}
@@ -155,7 +153,7 @@ func TestIOCAndIndicatorRules(t *testing.T) {
 		change func(*Indicator)
 	}{
 		{"", func(*Indicator) {}},
-		{"is invalid", func(i *Indicator) { i.Value = "10.0.0.0/8" }},
+		{"is invalid", func(i *Indicator) { i.Value = "10.0.0.0/0" }},
 		{"title is missing", func(i *Indicator) { i.Title = "" }},
 		{"description is missing", func(i *Indicator) { i.Description = "" }},
 		{"generateAlert must be true", func(i *Indicator) { i.Action = Audit }},

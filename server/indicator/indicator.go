@@ -29,7 +29,7 @@ type Indicator struct {
 	Techniques      []string // ATT&CK ids
 	ExternalID      string
 	CreatedBySource string // PublicApi or Portal
-	Historical      bool   // historicalDetection: echoed, not acted on
+	Historical      bool   // historicalDetection: also looked for in past telemetry, once
 	Stamps
 }
 
@@ -49,7 +49,7 @@ func (i *Indicator) Validate() error {
 	if i.Severity, err = oneOf("severity", i.Severity, severities); err != nil {
 		return err
 	}
-	if i.Value, err = canonicalValue(i.Type.Kind(), i.Value, false); err != nil {
+	if i.Value, err = canonicalValue(i.Type.Kind(), i.Value); err != nil {
 		return err
 	}
 	if i.Action == BlockAndRemediate && !i.file() {

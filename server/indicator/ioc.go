@@ -42,7 +42,7 @@ func (i *IOC) Validate() error {
 		return err
 	}
 	if i.Function == Equals {
-		i.Value, err = canonicalValue(i.Type.Kind(), i.Value, true)
+		i.Value, err = canonicalValue(i.Type.Kind(), i.Value)
 	} else {
 		i.Value, err = canonicalPattern(i.Type.Kind(), i.Value)
 	}

@@ -23,6 +23,8 @@ type Config struct {
 	Definitions DefinitionStore
 	IOCs        IOCStore
 	Indicators  IndicatorStore
+	Tallies     TallyStore
+	Expiry      ExpiryStore
 	Feed        Feed
 	Sink        Sink
 	Groups      Groups // nil: groups are kept as they are named
@@ -47,6 +49,8 @@ type Service struct {
 	definitions DefinitionStore
 	iocs        IOCStore
 	indicators  IndicatorStore
+	tallies     TallyStore
+	expiry      ExpiryStore
 	feed        Feed
 	sink        Sink
 	groups      Groups
@@ -60,7 +64,7 @@ type Service struct {
 // New returns a Service. Load must be called before the Sink is relied on.
 func New(c Config) *Service {
 	s := &Service{
-		definitions: c.Definitions, iocs: c.IOCs, indicators: c.Indicators,
+		definitions: c.Definitions, iocs: c.IOCs, indicators: c.Indicators, tallies: c.Tallies, expiry: c.Expiry,
 		feed: c.Feed, sink: c.Sink, groups: c.Groups, now: c.Now, quota: c.Quota,
 		followers: map[ident.TenantID]*follower{},
 	}

@@ -113,20 +113,20 @@ func (s *Service) Indicator(ctx context.Context, id ident.IndicatorID) (*Indicat
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
-	if !c.sees(&i.Stamps) {
+	if !c.sees(&i.Stamps) || i.expired(s.now()) {
 		return nil, notFound(op, "Indicator", id.String())
 	}
 	return i, nil
 }
 
-// Indicators lists those that the caller sees.
+// Indicators lists those that the caller sees and that have not expired.
 func (s *Service) Indicators(ctx context.Context, q filter.Query) (filter.Page[*Indicator], error) {
 	const op = "indicator.Indicators"
 	c, err := s.caller(ctx, op)
 	if err != nil {
 		return filter.Page[*Indicator]{}, err
 	}
-	page, err := s.indicators.Indicators(ctx, c.Tenant, c.scope(q, Fields, "createdBy"))
+	page, err := s.indicators.Indicators(ctx, c.Tenant, inForce(c.scope(q, Fields, "createdBy"), s.now()))
 	return page, errs.Wrap(op, err)
 }
 

@@ -96,7 +96,7 @@ func newFixture(t *testing.T, q indicator.Quota) *fixture {
 func (f *fixture) serve(sink indicator.Sink, q indicator.Quota) *indicator.Service {
 	th := f.store.Threats()
 	return indicator.New(indicator.Config{
-		Definitions: th, IOCs: th, Indicators: th, Feed: th, Sink: sink, Quota: q,
+		Definitions: th, IOCs: th, Indicators: th, Tallies: th, Expiry: th, Feed: th, Sink: sink, Quota: q,
 		Now: func() time.Time { return now },
 	})
 }
@@ -498,5 +498,50 @@ func TestEnforcingIsADifference(t *testing.T) {
 	}
 	if e4, got := get(f.Revision(acme)); got != "" || e4.Revision != f.Revision(acme) {
 		t.Errorf("nothing new: %q, revision %d", got, e4.Revision)
+	}
+}
+
+func TestWhatHasExpiredIsNeitherListedNorInForce(t *testing.T) {
+	f := newFixture(t, indicator.Quota{Indicators: 2})
+	put := func(value string, expires time.Time) *indicator.Indicator {
+		t.Helper()
+		i, err := f.Put(own("one"), &indicator.Indicator{Type: indicator.Domain, Value: value, Action: indicator.Block, Title: "t", Description: "d", Expires: expires})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	past, future := put("past.example", now), put("future.example", now.Add(time.Second))
+	listed := func(what string, of func(context.Context, filter.Query) (filter.Page[*indicator.Indicator], error), ctx context.Context, want ...*indicator.Indicator) {
+		t.Helper()
+		page, err := of(ctx, filter.Query{Count: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, page.Items, cmpopts.EquateEmpty()); d != "" || page.Total != int64(len(want)) {
+			t.Errorf("%s: %d\n%s", what, page.Total, d)
+		}
+	}
+	for _, when := range []string{"before", "after"} {
+		listed("in force "+when+" the sweep", f.Indicators, all(acme), future)
+		if _, err := f.Indicator(all(acme), past.ID); !errs.Is(err, errs.NotFound) {
+			t.Errorf("%s the sweep: %v", when, err)
+		}
+		if err := f.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.sink.has(acme, indicator.AnIndicator, int64(past.ID)) || !f.sink.has(acme, indicator.AnIndicator, int64(future.ID)) {
+		t.Error("the sink does not show what is in force")
+	}
+	listed("expired", f.Expired, own("one"), past)
+	listed("expired, to another application", f.Expired, own("two"))
+	listed("expired, to another tenant", f.Expired, all(other))
+	e, err := f.Enforcing(t.Context(), acme, 0)
+	if err != nil || len(e.Entries) != 1 || e.Entries[0].ID != future.ID {
+		t.Errorf("devices get %+v, %v", e, err)
+	}
+	if again := put("past.example", time.Time{}); again.ID == past.ID {
+		t.Error("the id came again")
 	}
 }

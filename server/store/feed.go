@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"sort"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
@@ -102,21 +105,42 @@ func addRows[T any](t *threat, fill func(*indicator.Change, *T)) func(context.Co
 			return err
 		}
 		defer rows.Close()
+		first := len(p.Changes)
+		var docs []string
 		for rows.Next() {
 			c := indicator.Change{Noun: t.noun}
 			var doc string
 			if err := rows.Scan(&c.Revision, &doc); err != nil {
 				return err
 			}
-			v, err := decode[T](doc)
-			if err != nil {
-				return err
-			}
-			fill(&c, v)
-			p.Changes = append(p.Changes, c)
+			p.Changes, docs = append(p.Changes, c), append(docs, doc)
 		}
-		return rows.Err()
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return decodeAll(docs, p.Changes[first:], fill)
 	}
+}
+
+// decodeAll fills each change from its document. Decoding is half the work of a start with
+// many rows, so it is shared between the processors.
+func decodeAll[T any](docs []string, into []indicator.Change, fill func(*indicator.Change, *T)) error {
+	const least = 500 // not worth sharing
+	each := max((len(docs)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0), least)
+	var g errgroup.Group
+	for from := 0; from < len(docs); from += each {
+		g.Go(func() error {
+			for n := from; n < min(from+each, len(docs)); n++ {
+				v, err := decode[T](docs[n])
+				if err != nil {
+					return err
+				}
+				fill(&into[n], v)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // addDeletions adds what was deleted, but for a reader that starts with nothing.

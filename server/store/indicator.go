@@ -62,6 +62,10 @@ func (v Threats) PutIndicators(ctx context.Context, tenant ident.TenantID, quota
 			if err != nil {
 				return err
 			}
+			var before indicator.Indicator // put may change old
+			if old != nil {
+				before = *old
+			}
 			i, err := put(n, old)
 			if err != nil {
 				return callerError{err}
@@ -77,6 +81,11 @@ func (v Threats) PutIndicators(ctx context.Context, tenant ident.TenantID, quota
 				return &errs.E{Op: op, Kind: errs.Conflict, Detail: "another indicator has the value " + i.Value, Err: err}
 			} else if err != nil {
 				return err
+			}
+			if i.Historical && (!before.Historical || before.Value != i.Value || before.Type != i.Type) {
+				if err := askLookback(ctx, q, tenant, i.ID, v.s.now()); err != nil {
+					return err
+				}
 			}
 		}
 		if !written {

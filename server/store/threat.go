@@ -133,6 +133,9 @@ func (v Threats) remove(ctx context.Context, q querier, t *threat, tenant ident.
 	if _, err := q.ExecContext(ctx, "DELETE FROM "+t.name+" WHERE "+where, args...); err != nil {
 		return err
 	}
+	if err := v.forgetTallies(ctx, q, t, tenant, rev); err != nil {
+		return err
+	}
 	if err := uncount(ctx, q, tenant, t.total, n); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ func (a Action) blocks() bool { return a >= Block }
 type Decision struct {
 	Action Action
 	ID     int64 // of the indicator; 0 for None
+	Silent bool  // no alert is wanted
 }
 
 // Decide says what is wanted of a file with these digests. It returns quickly.

@@ -31,9 +31,12 @@ type finding struct {
 	running  bool     // it is run by by
 }
 
-// threat is the name under which the published product reports what an indicator blocks;
-// queries look for it.
-const threat = "EUS:Win32/CustomEnterpriseBlock!cl"
+// The names under which the published product reports what an indicator blocks, with and
+// without an alert; queries look for them.
+const (
+	threat       = "EUS:Win32/CustomEnterpriseBlock!cl"
+	silentThreat = "EUS:Win32/CustomEnterpriseNoAlertBlock!cl"
+)
 
 // additional is the AdditionalFields of an event. The first six are published ones.
 type additional struct {
@@ -53,6 +56,9 @@ type additional struct {
 // settle does what a finding calls for beyond the answer that was given, and reports it.
 func (g *Guard) settle(f *finding) {
 	more := additional{ThreatName: threat, ReportSource: "Indicator", IndicatorID: f.decision.ID, WasExecutingWhileDetected: f.running}
+	if f.decision.Silent {
+		more.ThreatName = silentThreat
+	}
 	var by *event.Process
 	if g.cfg.Lookup != nil && f.by != 0 {
 		by = g.cfg.Lookup(f.by)

@@ -215,6 +215,8 @@ func (a *API) indicatorDocs() docs {
 		"GET /indicators":                  listed("List indicators", a.indicatorSpec(), []indicatorEntity{}),
 		"GET /indicators/$count":           numbered("Count indicators", a.indicatorSpec()),
 		"GET /indicators/{id}":             {Summary: "Get an indicator", Answer: indicatorEntity{}},
+		"GET /indicators/{id}/stats":       {Summary: "What was seen of an indicator", Answer: indicatorStats{}},
+		"GET /vedette/indicators/expired":  listed("List indicators that have expired, within 180 days", a.indicatorSpec(), []indicatorEntity{}),
 		"GET /vedette/indicators/coverage": {Summary: "How many devices have the newest indicators in force", Answer: coverageEntity{}},
 		"POST /indicators":                 {Summary: "Create an indicator, or change the one of the same value", Body: indicatorBody{}, Answer: indicatorEntity{}, Errors: body},
 		"POST /indicators/import":          {Summary: "Create or change up to 500 indicators, each for itself", Body: importBody{}, Answer: []importEntity{}, Errors: append(body, errs.MaximumBatchSizeExceeded)},

@@ -128,7 +128,7 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 	actions.Library, actions.Blobs = files, blobs
 	s.dispatch = action.NewDispatcher(actions)
 	indicators := indicator.New(indicator.Config{
-		Definitions: db.Threats(), IOCs: db.Threats(), Indicators: db.Threats(), Feed: db.Threats(), Sink: nobody{}, Now: clock,
+		Definitions: db.Threats(), IOCs: db.Threats(), Indicators: db.Threats(), Tallies: db.Threats(), Expiry: db.Threats(), Feed: db.Threats(), Sink: nobody{}, Now: clock,
 	})
 	m := mde.New(mde.Config{
 		Alerts: s.alerts, Incidents: incidents, Devices: s.devices, Actions: action.NewService(actions), Indicators: indicators,

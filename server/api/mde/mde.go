@@ -48,6 +48,8 @@ type Indicators interface {
 	Put(ctx context.Context, i *indicator.Indicator) (*indicator.Indicator, error)
 	Import(ctx context.Context, is []*indicator.Indicator) ([]indicator.Imported, error)
 	DeleteIndicators(ctx context.Context, ids []ident.IndicatorID) error
+	Expired(ctx context.Context, q filter.Query) (filter.Page[*indicator.Indicator], error)
+	Stats(ctx context.Context, id ident.IndicatorID) (*indicator.Stats, error)
 	// Revision is the one that the tenant's devices are to have in force.
 	Revision(tenant ident.TenantID) indicator.Revision
 }

@@ -86,6 +86,7 @@ func docs() map[string]api.Doc {
 		"DELETE " + def:                         keyed(gone("Delete an alert definition")),
 		"POST " + defs + "/Actions.BulkUpload":  {Summary: "Create alert definitions, all or none", Body: definitionsBody{}, Answer: []definition{}, Errors: bulk},
 		"POST " + def + "/Actions.DeleteIOCs":   keyed(gone("Delete the indicators of compromise of an alert definition")),
+		"GET " + ioc1 + "/Stats":                keyed(api.Doc{Summary: "What was seen of an indicator of compromise", Answer: stats{}}),
 		"GET " + iocs:                           list("List indicators of compromise", iocSpec, []ioc{}),
 		"GET " + iocs + "/$count":               number("Count indicators of compromise", iocSpec),
 		"POST " + iocs:                          {Summary: "Create an indicator of compromise", Body: iocBody{}, Answer: ioc{}, Status: http.StatusCreated, Errors: wrong},

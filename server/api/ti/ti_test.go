@@ -65,7 +65,7 @@ func newServer(t *testing.T, q indicator.Quota) *server {
 	}
 	th := db.Threats()
 	service := indicator.New(indicator.Config{
-		Definitions: th, IOCs: th, Indicators: th, Feed: th, Sink: shown{}, Now: clock, Quota: q,
+		Definitions: th, IOCs: th, Indicators: th, Tallies: th, Expiry: th, Feed: th, Sink: shown{}, Now: clock, Quota: q,
 	})
 	router, err := api.New(api.Config{Auth: tokens{
 		"all": app("user2", access.TIReadWrite), "own": app("own", access.TIReadWriteOwn), "none": app("none", access.AlertRead),

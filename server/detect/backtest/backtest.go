@@ -164,7 +164,7 @@ func (s *Service) Start(ctx context.Context, r Request) (*Job, error) {
 	}
 	query := r.Query
 	if r.Indicator != (Indicator{}) {
-		if query, err = r.Indicator.query(); err != nil {
+		if query, err = r.Indicator.Query(); err != nil {
 			return nil, err
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/vedette-edr/vedette/server/indicator"
 )
 
-// query is the events that an indicator is seen in, as KQL: what the matcher compares on
+// Query is the events that an indicator is seen in, as KQL: what the matcher compares on
 // the stream, asked of the tables.
-func (i Indicator) query() (string, error) {
+func (i Indicator) Query() (string, error) {
 	check := &indicator.Indicator{Type: indicator.Type(i.Type), Value: i.Value, Action: indicator.Audit, GenerateAlert: true,
 		Title: "backtest", Description: "backtest", Severity: indicator.Informational}
 	if err := check.Validate(); err != nil {
@@ -40,11 +40,23 @@ func (i Indicator) query() (string, error) {
 	case indicator.FileMD5:
 		return legs(hash("MD5"), "DeviceProcessEvents", "DeviceFileEvents", "DeviceImageLoadEvents"), nil
 	case indicator.IPAddress:
-		return legs("RemoteIP == "+v, "DeviceNetworkEvents", "DeviceLogonEvents", "DeviceEvents"), nil
+		where := "RemoteIP == " + v
+		if strings.Contains(check.Value, "/") {
+			where = inRange(check.Value)
+		}
+		return legs(where, "DeviceNetworkEvents", "DeviceLogonEvents", "DeviceEvents"), nil
 	case indicator.Domain:
 		return legs(fmt.Sprintf("RemoteUrl =~ %s or RemoteUrl endswith %s", v, types.Quote("."+check.Value)), "DeviceNetworkEvents", "DeviceEvents"), nil
 	case indicator.URL:
 		return legs("RemoteUrl =~ "+v, "DeviceNetworkEvents", "DeviceEvents"), nil
 	}
 	return "", errs.New("backtest.query", errs.Unsupported, errs.InvalidInput, "indicators of type %s have no events to be looked for in", check.Type)
+}
+
+// inRange is the condition that RemoteIP is within a range.
+func inRange(cidr string) string {
+	if strings.Contains(cidr, ":") {
+		return "RemoteIP contains ':' and ipv6_is_in_range(RemoteIP, " + types.Quote(cidr) + ")"
+	}
+	return "ipv4_is_in_range(RemoteIP, " + types.Quote(cidr) + ")"
 }

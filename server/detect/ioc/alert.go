@@ -2,6 +2,7 @@ package ioc
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,13 @@ const (
 	RuleIndicator = "indicator"
 )
 
+// What all alerts of this package have in common, and the category of those of the current
+// API's indicators, which have none of their own.
+const (
+	Source   = "CustomerTI"
+	Category = "SuspiciousActivity"
+)
+
 // skew is the clock difference up to which a device's time is taken as it is.
 const skew = 2 * time.Second
 
@@ -37,7 +45,7 @@ func (m *Matcher) alert(ctx context.Context, b *telemetry.Batch, h hit, now time
 	}
 	a := &alert.Alert{
 		Tenant: b.Tenant, Device: b.Device, DeviceName: b.DeviceName,
-		Status: alert.New, DetectionSource: "CustomerTI", DetectorID: DetectorID,
+		Status: alert.New, DetectionSource: Source, DetectorID: DetectorID,
 		Created: now.UTC(), Updated: now.UTC(), FirstEvent: at, LastEvent: at,
 	}
 	w := h.value.ref.row()
@@ -56,7 +64,10 @@ func (m *Matcher) alert(ctx context.Context, b *telemetry.Batch, h hit, now time
 			a.Title = d.Name
 		}
 	}
-	rule := fmt.Sprintf("%s/%d/%d", a.Source.Rule, w.id(), processKey(h.process))
+	if h.flood {
+		a.Description = strings.TrimSpace(a.Description + "\n\n" + floodNote)
+	}
+	rule := fmt.Sprintf("%s/%d/%d", a.Source.Rule, w.id(), h.key)
 	a.ID = alert.NewID(rule, b.Device, b.Incarnation, m.recent.windowOf(e.Time.UnixNano()), 0)
 	a.Evidence = evidence(h, e, at)
 	if h.process != nil {
@@ -75,17 +86,14 @@ func (m *Matcher) describe(ctx context.Context, a *alert.Alert, id ident.Indicat
 	if err != nil || !i.Alerts() {
 		return false, err
 	}
-	if len(i.Groups)+len(i.GroupIDs) > 0 {
-		in, err := m.groups.DeviceGroup(ctx, a.Tenant, a.Device)
-		if err != nil || !slices.Contains(i.GroupIDs, in) {
-			return false, err
-		}
-	}
 	a.Title, a.Description, a.Recommended = i.Title, i.Description, i.Recommended
-	a.Severity, a.Category = alert.Severity(i.Severity), "SuspiciousActivity"
+	a.Severity, a.Category = alert.Severity(i.Severity), Category
 	a.Techniques = slices.Clone(i.Techniques)
 	return true, nil
 }
+
+// floodNote is in the alert that stands for all processes that were too many.
+const floodNote = "More processes of this device did the same within minutes than there are alerts for: this alert stands for all further ones. Hunt for the rest."
 
 func processKey(p *event.Process) uint64 {
 	if p == nil {
@@ -96,10 +104,7 @@ func processKey(p *event.Process) uint64 {
 
 // evidence lists what was hit, whose doing it was, and under which account.
 func evidence(h hit, e *event.Event, at time.Time) []alert.Evidence {
-	status := "Detected"
-	if strings.HasSuffix(e.Action, "Blocked") {
-		status = "Blocked"
-	}
+	status := statusOf(e)
 	var out []alert.Evidence
 	add := func(ev alert.Evidence) {
 		ev.Created, ev.Detection = at, status
@@ -131,6 +136,51 @@ func evidence(h hit, e *event.Event, at time.Time) []alert.Evidence {
 	if p.Account.Name != "" {
 		add(alert.Evidence{Type: "User", Account: p.Account.Name, Domain: p.Account.Domain, UserID: p.Account.SID})
 	}
+	return out
+}
+
+// statusOf is the published word for what became of what was seen.
+func statusOf(e *event.Event) string {
+	switch b := enforcementOf(e); {
+	case b.remediated:
+		return "Remediated"
+	case b.blocked:
+		return "Blocked"
+	}
+	return "Detected"
+}
+
+// enforcement is what a device says it did about an indicator.
+type enforcement struct {
+	blocked, remediated bool
+	indicator           int64 // whose it was; 0 when the device does not say
+	repeated            int64 // the same attempts that it left out before
+}
+
+// maxRepeated bounds what a device can claim in one event.
+const maxRepeated = 1 << 20
+
+// enforcementOf reads the events with which devices report that an indicator was enforced.
+func enforcementOf(e *event.Event) enforcement {
+	var out enforcement
+	network := strings.HasSuffix(e.Action, "Blocked")
+	if !network && e.Action != "AntivirusDetection" {
+		return out
+	}
+	var more struct {
+		Action      string
+		IndicatorID int64 `json:"IndicatorId"`
+		Repeated    uint64
+	}
+	// What cannot be read says nothing; the action's name still does.
+	_ = json.Unmarshal([]byte(e.Additional), &more)
+	switch {
+	case network, more.Action == "Blocked", more.Action == "Killed":
+		out.blocked = true
+	case more.Action == "Quarantined":
+		out.blocked, out.remediated = true, true
+	}
+	out.indicator, out.repeated = more.IndicatorID, int64(min(more.Repeated, maxRepeated))
 	return out
 }
 

@@ -15,6 +15,7 @@ type base struct {
 	shape    shape
 	contains map[tag]*automaton
 	patterns []pattern // what contains was built from, by rising row
+	soonest  int64     // the first expiry of keys and patterns; 0 when nothing expires
 }
 
 // newBase takes keys that are sorted, and their values.
@@ -22,6 +23,7 @@ func newBase(keys []key, values []value) *base {
 	b := &base{keys: keys, values: values}
 	for _, v := range values {
 		b.shape.add(v.ref)
+		b.expires(v.expires)
 	}
 	// About eight keys a bucket: two cache lines to look at.
 	lead := max(bits.Len(uint(len(keys)))-3, 0)
@@ -35,6 +37,12 @@ func newBase(keys []key, values []value) *base {
 		b.index[p] = uint32(n)
 	}
 	return b
+}
+
+func (b *base) expires(at int64) {
+	if at != 0 && (b.soonest == 0 || at < b.soonest) {
+		b.soonest = at
+	}
 }
 
 func (b *base) bucket(k key) int {
@@ -93,6 +101,9 @@ func (b *base) merge(o *overlay, now int64) *base {
 	}
 	m := newBase(keys, values)
 	m.patterns = mergePatterns(b.patterns, o, now)
+	for _, p := range m.patterns {
+		m.expires(p.value.expires)
+	}
 	if slices.Equal(m.patterns, b.patterns) {
 		m.patterns, m.contains = b.patterns, b.contains
 	} else {

@@ -60,6 +60,7 @@ func (NoGroups) DeviceGroup(context.Context, ident.TenantID, ident.DeviceID) (st
 type Config struct {
 	Indicators Indicators
 	Groups     Groups           // nil for NoGroups
+	Tallies    Tallies          // nil: sightings are not kept
 	Now        func() time.Time // nil for time.Now
 	Window     time.Duration    // 0 for DefaultWindow
 }
@@ -75,19 +76,22 @@ type Config struct {
 // id that the alert store already has. Memory only smooths this: the window is counted
 // from the first sighting, and sightings after it are not raised again and again. After a
 // restart a sighting may for that reason raise a second alert when it falls into the next
-// window; none is ever missed.
+// window; none is ever missed. Processes beyond the first maxProcesses that a device names
+// for one row within a window, real or made up, share one alert.
 type Matcher struct {
 	indicators Indicators
 	groups     Groups
 	now        func() time.Time
 	hash       *hasher
 	recent     *recent
+	tally      *tally
 
-	mu      sync.RWMutex
-	tenants map[ident.TenantID]*tenant
-	merges  sync.WaitGroup
+	mu        sync.RWMutex
+	tenants   map[ident.TenantID]*tenant
+	reclaimed time.Time
+	merges    sync.WaitGroup
 
-	stats struct{ events, hits, suppressed, capped, merges atomic.Uint64 }
+	stats struct{ events, hits, suppressed, capped, flooded, merges atomic.Uint64 }
 }
 
 // tenant is one tenant's set, and the one that replaces it while a Reset is under way.
@@ -114,7 +118,7 @@ func New(c Config) *Matcher {
 	}
 	return &Matcher{
 		indicators: c.Indicators, groups: c.Groups, now: c.Now,
-		hash: newHasher(), recent: newRecent(c.Window),
+		hash: newHasher(), recent: newRecent(c.Window), tally: newTally(c.Tallies),
 		tenants: map[ident.TenantID]*tenant{},
 	}
 }
@@ -175,6 +179,31 @@ func (m *Matcher) startMerge(s *set, force bool) {
 	})
 }
 
+// reclaimEvery keeps rows that expire one after the other from causing a merge each.
+const reclaimEvery = time.Minute
+
+// Reclaim begins merges that give up rows which have expired, at most one in a minute. It
+// is called every now and then; no such row matches before either.
+func (m *Matcher) Reclaim() {
+	now := m.now()
+	m.mu.Lock()
+	if now.Sub(m.reclaimed) < reclaimEvery {
+		m.mu.Unlock()
+		return
+	}
+	m.reclaimed = now
+	var sets []*set
+	for _, t := range m.tenants {
+		sets = append(sets, t.live)
+	}
+	m.mu.Unlock()
+	for _, s := range sets {
+		if s.stale(now.Unix()) {
+			m.startMerge(s, true)
+		}
+	}
+}
+
 func (m *Matcher) live(id ident.TenantID) *set {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -192,8 +221,15 @@ func (m *Matcher) Match(ctx context.Context, b *telemetry.Batch) ([]*alert.Alert
 		return nil, nil
 	}
 	now := m.now()
+	group := ""
+	if s.scoped() {
+		var err error
+		if group, err = m.groups.DeviceGroup(ctx, b.Tenant, b.Device); err != nil {
+			return nil, errs.Wrap("ioc.Match", err)
+		}
+	}
 	var out []*alert.Alert
-	for _, h := range m.hits(s, b, now) {
+	for _, h := range m.hits(s, b, group, now) {
 		a, err := m.alert(ctx, b, h, now)
 		if err != nil {
 			return out, errs.Wrap("ioc.Match", err)
@@ -211,16 +247,20 @@ func (m *Matcher) Match(ctx context.Context, b *telemetry.Batch) ([]*alert.Alert
 type hit struct {
 	finding
 	definition *indicator.Definition // nil for an indicator of the current API
+	key        uint64                // of the process that the alert is about; 0 for all that are too many
+	flood      bool                  // the alert stands for all further processes
 }
 
-// hits looks all events of b up under one hold of the set.
-func (m *Matcher) hits(s *set, b *telemetry.Batch, now time.Time) []hit {
+// hits looks all events of b up under one hold of the set, counts what they hit, and
+// returns what raises an alert.
+func (m *Matcher) hits(s *set, b *telemetry.Batch, group string, now time.Time) []hit {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var out []hit
 	first := 0 // in out, of the event at hand
 	k := deviceKey{b.Device, b.Incarnation}
-	look := search{set: s, now: now.Unix()}
+	look := search{set: s, now: now.Unix(), group: group}
+	count := m.tally.begin(b)
 	look.found = func(f finding) {
 		w := f.value.ref.row()
 		if slices.ContainsFunc(out[first:], func(h hit) bool { return h.value.ref.row() == w }) {
@@ -242,16 +282,32 @@ func (m *Matcher) hits(s *set, b *telemetry.Batch, now time.Time) []hit {
 		first = len(out)
 		look.event(i, e)
 		at := e.Time.UnixNano()
-		kept := slices.DeleteFunc(out[first:], func(h hit) bool {
-			again := !m.recent.raises(k, sighting{h.value.ref.row(), processKey(h.process)}, origin{at, b.Sequence, i})
-			if again {
-				m.stats.suppressed.Add(1)
+		kept := out[:first]
+		for _, h := range out[first:] {
+			raises := !h.value.ref.quiet() && m.raises(k, &h, origin{at, b.Sequence, i})
+			count.add(&h, e, raises)
+			if raises {
+				kept = append(kept, h)
 			}
-			return again
-		})
-		out = out[:first+len(kept)]
+		}
+		out = kept
 	}
+	count.end()
 	return out
+}
+
+// raises reports whether a hit raises an alert, and settles what its alert is about.
+func (m *Matcher) raises(k deviceKey, h *hit, o origin) bool {
+	h.key = processKey(h.process)
+	yes, flood := m.recent.raises(k, sighting{h.value.ref.row(), h.key}, o)
+	if flood {
+		h.key, h.flood = 0, true
+		m.stats.flooded.Add(1)
+	}
+	if !yes {
+		m.stats.suppressed.Add(1)
+	}
+	return yes
 }
 
 // Stats counts since the Matcher was made.
@@ -262,6 +318,8 @@ type Stats struct {
 	Hits       uint64 // alerts raised
 	Suppressed uint64 // sightings that belong to an alert raised before
 	Capped     uint64 // rows that an event hit beyond the first 64
+	Flooded    uint64 // sightings of processes beyond those that raise alerts of their own
+	Uncounted  uint64 // sightings that Tallies has not: there was no room until it took the others
 	Merges     uint64
 }
 
@@ -270,6 +328,7 @@ func (m *Matcher) Stats() Stats {
 	st := Stats{
 		Events: m.stats.events.Load(), Hits: m.stats.hits.Load(), Suppressed: m.stats.suppressed.Load(),
 		Capped: m.stats.capped.Load(), Merges: m.stats.merges.Load(),
+		Flooded: m.stats.flooded.Load(), Uncounted: m.tally.uncounted.Load(),
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -258,6 +258,7 @@ func TestScopedIndicatorNeedsTheDevicesGroup(t *testing.T) {
 	r := newRig(t)
 	i := r.indicator(1, indicator.IPAddress, indicator.Block, "192.0.2.1")
 	i.Groups, i.GroupIDs = []string{"Servers"}, []string{"7"}
+	r.apply(indicator.Change{Noun: indicator.AnIndicator, ID: 1, Indicator: i})
 	if got := sources(r.match(r.batch(connect("ConnectionSuccess", "192.0.2.1", "", curl(1), start)))); got != "" {
 		t.Errorf("device without group: %q", got)
 	}
@@ -388,9 +389,24 @@ func TestResetReplacesEverythingAtOnce(t *testing.T) {
 // TestVisibleWhileMerging inserts rows, each of which must be hit as soon as Apply has
 // returned, while merges run and others match.
 func TestVisibleWhileMerging(t *testing.T) {
-	r := newRig(t)
+	r, _ := counted(t)
 	var done sync.WaitGroup
 	stop := make(chan struct{})
+	done.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			r.m.Reclaim()
+			r.m.Stats()
+			if err := r.m.Flush(context.Background()); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
 	done.Go(func() {
 		for n := uint64(0); ; n++ {
 			select {

@@ -133,6 +133,34 @@ func (w row) indicator() bool { return w&indicatorBit != 0 }
 // value is one row as a layer holds it.
 type value struct {
 	ref     ref
-	def     int64 // the definition of an IOC
+	def     int64 // the definition of an IOC; the mark of an indicator
 	expires int64 // seconds since 1970; 0 for never
+}
+
+// mark is what of an indicator decides between indicators: whom it is for and the rank of
+// its action.
+type mark int64
+
+const rankShift = 32
+
+func makeMark(scope uint32, a indicator.Action) mark {
+	return mark(int64(rankOf(a))<<rankShift | int64(scope))
+}
+
+// scope is the place of the indicator's device groups in set.scopes; 0 for all devices.
+func (m mark) scope() uint32 { return uint32(m) }
+func (m mark) rank() int     { return int(m >> rankShift) }
+
+// rankOf orders actions by what goes before what, as on devices: Allowed before Warn,
+// Warn before what blocks, and that before what only watches.
+func rankOf(a indicator.Action) int {
+	switch a {
+	case indicator.Allowed:
+		return 4
+	case indicator.Warn:
+		return 3
+	case indicator.Block, indicator.AlertAndBlock, indicator.BlockAndRemediate:
+		return 2
+	}
+	return 1
 }

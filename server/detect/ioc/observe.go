@@ -3,6 +3,7 @@ package ioc
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vedette-edr/vedette/schema/event"
@@ -23,8 +24,15 @@ type finding struct {
 type search struct {
 	set   *set
 	now   int64
+	group string // the device's; what is for other groups is not there
 	found func(finding)
 	at    finding // index and process of what is being looked up
+}
+
+// mine reports whether an indicator is for the device.
+func (s *search) mine(v value) bool {
+	place := mark(v.def).scope()
+	return place == 0 || slices.Contains(s.set.scopes[place], s.group)
 }
 
 // event looks up everything that e shows. Findings of the process that an event is about
@@ -83,14 +91,18 @@ func (s *search) hash(k indicator.Kind, text string, decided bool) bool {
 	return met
 }
 
-// level looks up one key. It reports IOCs always and the current API's indicators unless
-// decided, and returns whether there were any of the latter: at the most specific level
-// that has one, it decides for all less specific ones.
+// level looks up one key. It reports IOCs always and the current API's indicators for this
+// device unless decided, and returns whether there were any of the latter: at the most
+// specific level that has one, it decides for all less specific ones. An allowed value is
+// reported too: its hit is quiet.
 func (s *search) level(k key, decided bool) (met bool) {
 	s.set.find(k, s.now, func(v value) {
 		if v.ref.indicator() {
+			if !s.mine(v) {
+				return
+			}
 			met = true
-			if decided || v.ref.quiet() {
+			if decided {
 				return
 			}
 		}
@@ -138,20 +150,35 @@ func (s *search) address(text string) {
 		return
 	}
 	s.at.kind, s.at.text = indicator.KindIP, a.String()
+	// Of the current API's indicators one decides: that with the first rank among the
+	// address and all ranges around it, and of several the narrowest, as on devices.
+	var decides value
+	met := false
+	weigh := func(v value) {
+		switch {
+		case !v.ref.indicator():
+			s.hit(v)
+		case s.mine(v) && (!met || mark(v.def).rank() > mark(decides.def).rank()):
+			decides, met = v, true
+		}
+	}
 	if t := tagOf(indicator.KindIP, whole); s.set.shape[t].used {
-		s.level(s.set.hash.addr(t, a, 128), false)
+		s.set.find(s.set.hash.addr(t, a, 128), s.now, weigh)
 	}
 	if s.set.shape[cidr].used {
 		ls := s.set.shape[cidr].lengths
-		from := 1
+		least := 1
 		if a.Is4() {
-			from = 97
+			least = 97
 		}
-		for n := from; n < 128; n++ {
+		for n := 127; n >= least; n-- {
 			if ls.has(uint8(n)) {
-				s.set.find(s.set.hash.addr(cidr, mask(a, n), uint8(n)), s.now, s.hit)
+				s.set.find(s.set.hash.addr(cidr, mask(a, n), uint8(n)), s.now, weigh)
 			}
 		}
+	}
+	if met {
+		s.hit(decides)
 	}
 	s.parts(indicator.KindIP, s.at.text)
 }
@@ -255,11 +282,9 @@ func (s *search) name(name string, decided bool) {
 			}
 			parent = rest
 			s.set.find(s.set.hash.text(t, parent), s.now, func(v value) {
-				if v.ref.indicator() {
+				if v.ref.indicator() && s.mine(v) {
 					decided = true
-					if !v.ref.quiet() {
-						s.hit(v)
-					}
+					s.hit(v)
 				}
 			})
 		}

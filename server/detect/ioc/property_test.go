@@ -24,13 +24,14 @@ const acme = ident.TenantID("7e7c4e3e-1b8e-4a6e-9f1e-0c6b1a5d2f10")
 // model is the matcher written the plainest way: every row is compared with every
 // observable, with the standard library's own functions.
 type model struct {
+	group       string // of the device
 	definitions map[int64]*indicator.Definition
 	iocs        map[int64]*indicator.IOC
 	indicators  map[int64]*indicator.Indicator
 }
 
 func newModel() *model {
-	return &model{map[int64]*indicator.Definition{}, map[int64]*indicator.IOC{}, map[int64]*indicator.Indicator{}}
+	return &model{"7", map[int64]*indicator.Definition{}, map[int64]*indicator.IOC{}, map[int64]*indicator.Indicator{}}
 }
 
 // Indicator makes the model the source of texts for the matcher.
@@ -39,6 +40,11 @@ func (m *model) Indicator(_ context.Context, _ ident.TenantID, id ident.Indicato
 		return i, nil
 	}
 	return nil, errs.New("model", errs.NotFound, errs.ResourceNotFound, "indicator %d", id)
+}
+
+// DeviceGroup makes the model the source of groups.
+func (m *model) DeviceGroup(context.Context, ident.TenantID, ident.DeviceID) (string, error) {
+	return m.group, nil
 }
 
 func (m *model) apply(c indicator.Change) {
@@ -61,8 +67,10 @@ func (m *model) apply(c indicator.Change) {
 // observed is what one test event shows: at most one of each kind.
 type observed struct{ ip, domain, sha1, sha256, md5 string }
 
-func (m *model) hits(o observed, now time.Time) []string {
-	out := []string{}
+// hits returns the rows that raise an alert and all rows that are met, allowed ones
+// included.
+func (m *model) hits(o observed, now time.Time) (raised, met []string) {
+	raised, met = []string{}, []string{}
 	for id, i := range m.iocs {
 		d := m.definitions[int64(i.Definition)]
 		if !i.Enabled || d == nil || !d.Enabled || !i.Expires.IsZero() && !i.Expires.After(now) {
@@ -73,55 +81,73 @@ func (m *model) hits(o observed, now time.Time) []string {
 			indicator.SHA1: o.sha1, indicator.SHA256: o.sha256, indicator.MD5: o.md5,
 		}[i.Type]
 		if text != "" && naive(i, text) {
-			out = append(out, fmt.Sprintf("ioc/%d", id))
+			raised = append(raised, fmt.Sprintf("ioc/%d", id))
 		}
 	}
-	for _, level := range levels(o) {
-		met := false
-		for id, i := range m.indicators {
-			if !i.Expires.IsZero() && !i.Expires.After(now) || !slices.Contains(level, fmt.Sprintf("%d:%s", i.Type.Kind(), i.Value)) {
-				continue
-			}
-			met = true
-			if i.Alerts() {
-				out = append(out, fmt.Sprintf("indicator/%d", id))
-			}
+	met = append(met, raised...)
+	// Of indicators one decides: in the order of types and of narrower before wider, or for
+	// addresses by what goes before what.
+	var best int64
+	var bestOrder []int
+	for id, i := range m.indicators {
+		if !i.Expires.IsZero() && !i.Expires.After(now) || len(i.GroupIDs) > 0 && !slices.Contains(i.GroupIDs, m.group) {
+			continue
 		}
-		if met {
-			break
+		if order := orderOf(i, o); order != nil && (best == 0 || slices.Compare(order, bestOrder) < 0) {
+			best, bestOrder = id, order
 		}
 	}
-	slices.Sort(out)
-	return out
+	if best != 0 {
+		name := fmt.Sprintf("indicator/%d", best)
+		met = append(met, name)
+		if m.indicators[best].Alerts() {
+			raised = append(raised, name)
+		}
+	}
+	slices.Sort(raised)
+	slices.Sort(met)
+	return raised, met
 }
 
-// levels lists what the current API's indicators may name of an observable, the most
-// specific first. Test events show either hashes, or a domain, or an address.
-func levels(o observed) [][]string {
-	var out [][]string
-	if o.ip != "" {
-		out = append(out, []string{fmt.Sprintf("%d:%s", indicator.KindIP, o.ip)})
-	}
-	if o.domain != "" {
-		for name := o.domain; ; {
-			level := []string{fmt.Sprintf("%d:%s", indicator.KindDomain, name)}
-			out = append(out, level)
-			_, rest, more := strings.Cut(name, ".")
-			if !more {
-				break
-			}
-			name = rest
+// orderOf says where an indicator stands among those that an observation meets, the least
+// first; nil when it is not met. Test events show either hashes, or a domain, or an
+// address.
+func orderOf(i *indicator.Indicator, o observed) []int {
+	switch i.Type {
+	case indicator.FileSHA256:
+		if o.sha256 == i.Value {
+			return []int{1}
 		}
-	}
-	for _, h := range []struct {
-		k indicator.Kind
-		v string
-	}{{indicator.KindSHA256, o.sha256}, {indicator.KindSHA1, o.sha1}, {indicator.KindMD5, o.md5}} {
-		if h.v != "" {
-			out = append(out, []string{fmt.Sprintf("%d:%s", h.k, h.v)})
+	case indicator.FileSHA1:
+		if o.sha1 == i.Value {
+			return []int{2}
 		}
+	case indicator.FileMD5:
+		if o.md5 == i.Value {
+			return []int{3}
+		}
+	case indicator.Domain:
+		if o.domain == i.Value || o.domain != "" && strings.HasSuffix(o.domain, "."+i.Value) {
+			return []int{-len(i.Value)}
+		}
+	case indicator.IPAddress:
+		if o.ip == "" {
+			return nil
+		}
+		p, err := netip.ParsePrefix(i.Value)
+		if err != nil {
+			p = netip.PrefixFrom(netip.MustParseAddr(i.Value), netip.MustParseAddr(i.Value).BitLen())
+		}
+		if !p.Contains(netip.MustParseAddr(o.ip)) {
+			return nil
+		}
+		rank := map[indicator.Action]int{indicator.Allowed: 1, indicator.Warn: 2, indicator.Block: 3}[i.Action]
+		if rank == 0 {
+			rank = 4
+		}
+		return []int{rank, -p.Bits()}
 	}
-	return out
+	return nil
 }
 
 func naive(i *indicator.IOC, text string) bool {
@@ -181,13 +207,16 @@ func drawIOC(t *rapid.T) *indicator.IOC {
 func drawIndicator(t *rapid.T) *indicator.Indicator {
 	i := &indicator.Indicator{
 		Title: "t", Description: "d",
-		Action:        rapid.SampledFrom([]indicator.Action{indicator.Block, indicator.Allowed, indicator.Alert}).Draw(t, "action"),
+		Action:        rapid.SampledFrom([]indicator.Action{indicator.Block, indicator.Allowed, indicator.Alert, indicator.Audit, indicator.Warn}).Draw(t, "action"),
 		GenerateAlert: rapid.Bool().Draw(t, "alert"),
 		Type:          rapid.SampledFrom([]indicator.Type{indicator.FileSHA1, indicator.FileSHA256, indicator.FileMD5, indicator.IPAddress, indicator.Domain}).Draw(t, "type"),
 	}
+	if rapid.IntRange(0, 2).Draw(t, "scoped") == 0 {
+		i.Groups, i.GroupIDs = []string{"some"}, rapid.SampledFrom([][]string{{"7"}, {"8"}, {"8", "7"}}).Draw(t, "groups")
+	}
 	switch i.Type {
 	case indicator.IPAddress:
-		i.Value = rapid.SampledFrom(ips).Draw(t, "ip")
+		i.Value = rapid.SampledFrom(slices.Concat(ips, ranges)).Draw(t, "ip")
 	case indicator.Domain:
 		i.Value = rapid.SampledFrom(domains).Draw(t, "domain")
 	default:
@@ -209,7 +238,8 @@ func TestMatcherAgreesWithLinearSearch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Unix(1_800_000_000, 0)
 		ref := newModel()
-		m := New(Config{Indicators: ref, Now: func() time.Time { return now }})
+		seen := &ledger{}
+		m := New(Config{Indicators: ref, Groups: ref, Tallies: seen, Now: func() time.Time { return now }})
 		defer m.Close()
 		next := map[indicator.Noun]int64{}
 		revision := indicator.Revision(0)
@@ -264,8 +294,15 @@ func TestMatcherAgreesWithLinearSearch(t *testing.T) {
 			"freeze": func(t *rapid.T) {
 				m.live(acme).freeze(true)
 			},
+			"group": func(t *rapid.T) {
+				ref.group = rapid.SampledFrom([]string{"7", "8", ""}).Draw(t, "group")
+			},
+			"reclaim": func(t *rapid.T) {
+				m.Reclaim()
+			},
 			"merge": func(t *rapid.T) {
 				s := m.live(acme)
+				m.merges.Wait() // of what Reclaim began
 				if s.frozen != nil {
 					s.merge(now.Unix())
 				}
@@ -298,8 +335,16 @@ func TestMatcherAgreesWithLinearSearch(t *testing.T) {
 					got = append(got, a.Source.Rule+"/"+a.Source.Indicator)
 				}
 				slices.Sort(got)
-				if d := cmp.Diff(ref.hits(o, now), got); d != "" {
+				raised, met := ref.hits(o, now)
+				if d := cmp.Diff(raised, got); d != "" {
 					t.Fatalf("%+v: linear search, matcher:\n%s", o, d)
+				}
+				seen.rows = nil
+				if err := m.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(met, seen.names()); d != "" {
+					t.Fatalf("%+v: counted by linear search, by the matcher:\n%s", o, d)
 				}
 			},
 		})

@@ -28,7 +28,20 @@ type deviceKey struct {
 	incarnation uint64
 }
 
-type device struct{ now, before map[sighting]origin }
+type device struct {
+	now, before map[sighting]origin
+	crowds      map[row]crowd
+}
+
+// crowd is how many processes raised alerts of one row within a window.
+type crowd struct {
+	from      int64 // nanoseconds by the device's clock
+	processes int
+}
+
+// maxProcesses bounds the alerts of one row on one device within a window: whoever makes
+// process keys up gets no more.
+const maxProcesses = 16
 
 // sighting is what counts as the same thing seen again.
 type sighting struct {
@@ -54,9 +67,57 @@ func newRecent(window time.Duration) *recent {
 // raises reports whether an event that sees s raises an alert: unless an earlier event
 // within the window did. An event that raised once raises again when its batch is sent
 // again, because the alert may not have been kept the first time.
-func (r *recent) raises(k deviceKey, s sighting, o origin) bool {
+// flood says that the process is one too many: its sighting counts as one of process 0,
+// which all such have in common.
+func (r *recent) raises(k deviceKey, s sighting, o origin) (raises, flood bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	d := r.device(k)
+	if again, same := r.seen(d, s, o); again {
+		return same, false
+	}
+	c := d.crowds[s.row]
+	if since := time.Duration(o.at - c.from); c.processes == 0 || since >= r.window || since <= -r.window {
+		c = crowd{from: o.at}
+	}
+	if c.processes >= maxProcesses && s.process != 0 {
+		s.process, flood = 0, true
+		if again, same := r.seen(d, s, o); again {
+			return same, true
+		}
+	}
+	if len(d.crowds) >= maxRecent {
+		d.crowds = nil
+	}
+	if d.crowds == nil {
+		d.crowds = map[row]crowd{}
+	}
+	c.processes++
+	d.crowds[s.row] = c
+	if len(d.now) >= maxRecent {
+		d.now, d.before = map[sighting]origin{}, d.now
+	}
+	d.now[s] = o
+	return true, flood
+}
+
+// seen reports whether s was seen within the window, and whether in this very event.
+func (r *recent) seen(d *device, s sighting, o origin) (again, same bool) {
+	first, ok := d.now[s]
+	if !ok {
+		first, ok = d.before[s]
+	}
+	since := time.Duration(o.at - first.at)
+	if !ok || since >= r.window || since <= -r.window {
+		return false, false
+	}
+	if first == o {
+		return true, true
+	}
+	return first.before(o), false
+}
+
+func (r *recent) device(k deviceKey) *device {
 	d := r.devices[k]
 	if d == nil {
 		if len(r.devices) >= maxDevices {
@@ -68,19 +129,7 @@ func (r *recent) raises(k deviceKey, s sighting, o origin) bool {
 		d = &device{now: map[sighting]origin{}}
 		r.devices[k] = d
 	}
-	first, ok := d.now[s]
-	if !ok {
-		first, ok = d.before[s]
-	}
-	since := time.Duration(o.at - first.at)
-	if ok && since < r.window && since > -r.window && first.before(o) {
-		return false
-	}
-	if len(d.now) >= maxRecent {
-		d.now, d.before = map[sighting]origin{}, d.now
-	}
-	d.now[s] = o
-	return true
+	return d
 }
 
 // windowOf numbers the window that an instant by the device's clock falls into.

@@ -2,6 +2,7 @@ package ioc
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,13 +27,16 @@ type set struct {
 	frozen  *overlay // being merged; nil when none is
 	over    *overlay
 	defs    map[int64]*indicator.Definition
-	highest [2]int64      // the highest id ever seen of IOCs and of indicators
-	merged  chan struct{} // closed when the running merge ends; nil when none runs
-	shape   shape         // of all layers
+	highest [2]int64          // the highest id ever seen of IOCs and of indicators
+	merged  chan struct{}     // closed when the running merge ends; nil when none runs
+	shape   shape             // of all layers
+	scopes  [][]string        // the lists of device groups that indicators are for; [0] is nil
+	places  map[string]uint32 // where each list is in scopes
 }
 
 func newSet(h *hasher) *set {
-	return &set{hash: h, base: newBase(nil, nil), over: newOverlay(), defs: map[int64]*indicator.Definition{}}
+	return &set{hash: h, base: newBase(nil, nil), over: newOverlay(), defs: map[int64]*indicator.Definition{},
+		scopes: make([][]string, 1), places: map[string]uint32{}}
 }
 
 // apply makes changes visible. now is in seconds since 1970.
@@ -113,9 +117,34 @@ func (s *set) putIndicator(w row, i *indicator.Indicator, now int64) {
 		text = withoutScheme(text)
 	}
 	if k, t, n, ok := s.keyOf(kind, text); ok {
-		v.ref = makeRef(w, t, n, !i.Alerts())
+		v.ref, v.def = makeRef(w, t, n, !i.Alerts()), int64(makeMark(s.scope(i), i.Action))
 		s.over.put(k, v)
 	}
+}
+
+// scope returns the place of an indicator's groups. Lists are few beside indicators, and
+// stay until the set goes. It is called with mu held.
+func (s *set) scope(i *indicator.Indicator) uint32 {
+	if len(i.Groups)+len(i.GroupIDs) == 0 {
+		return 0
+	}
+	ids := slices.Clone(i.GroupIDs)
+	slices.Sort(ids)
+	name := strings.Join(ids, "\x00")
+	place, ok := s.places[name]
+	if !ok {
+		place = uint32(len(s.scopes))
+		s.scopes = append(s.scopes, ids)
+		s.places[strings.Clone(name)] = place
+	}
+	return place
+}
+
+// scoped reports whether some indicator was for some device groups only.
+func (s *set) scoped() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.scopes) > 1
 }
 
 // alive sets v's expiry and reports whether it is still to come.
@@ -215,7 +244,7 @@ func (s *set) freeze(force bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	due := s.over.size() >= max(minMerge, len(s.base.keys)/8) || len(s.over.contains) >= maxPatterns
-	if s.frozen != nil || !due && !(force && s.over.size() > 0) {
+	if s.frozen != nil || !due && !force {
 		return false
 	}
 	s.frozen, s.over = s.over, newOverlay()
@@ -246,6 +275,13 @@ func (s *set) crowded() <-chan struct{} {
 		return s.merged
 	}
 	return nil
+}
+
+// stale reports whether rows have expired that a merge would give up.
+func (s *set) stale(now int64) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.base.soonest != 0 && s.base.soonest <= now
 }
 
 // count returns how many rows are held, superseded ones included, and how many of them

@@ -20,6 +20,8 @@ type ThreatStore interface {
 	indicator.IOCStore
 	indicator.IndicatorStore
 	indicator.Feed
+	indicator.TallyStore
+	indicator.ExpiryStore
 }
 
 var quota = indicator.Quota{Definitions: 1000, IOCs: 1000, Patterns: 1000, Indicators: 1000, Now: base}
@@ -61,6 +63,8 @@ func Threats(t *testing.T, open func(testing.TB) ThreatStore) {
 	t.Run("definitions and IOCs", func(t *testing.T) { definitionsAndIOCs(t, open(t)) })
 	t.Run("quotas", func(t *testing.T) { quotas(t, open(t)) })
 	t.Run("indicators", func(t *testing.T) { indicators(t, open(t)) })
+	t.Run("tallies", func(t *testing.T) { tallies(t, open(t)) })
+	t.Run("expiry", func(t *testing.T) { expiry(t, open(t)) })
 	t.Run("feed", func(t *testing.T) { feed(t, open(t)) })
 	t.Run("filter", func(t *testing.T) { filterIndicators(t, open(t)) })
 }
