@@ -102,7 +102,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		ServerClock: clock,
 		Server:      c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
 		Name: host.name, Platform: host.platform, Fingerprint: host.fingerprint,
-		Respond: a.platform.respond, Health: a.platform.health,
+		Respond: a.platform.respond, Health: a.platform.health, Sections: a.platform.sections,
 		Trouble: func(err error) {
 			if err == nil {
 				c.Log.Info("in touch with the server again")

@@ -22,6 +22,8 @@ import (
 	"github.com/vedette-edr/vedette/agent/enforce/notice"
 	"github.com/vedette-edr/vedette/agent/hash"
 	"github.com/vedette-edr/vedette/agent/inventory"
+	"github.com/vedette-edr/vedette/agent/inventory/posture"
+	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/link"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
@@ -43,6 +45,8 @@ const auditMark = "/run/vedette-audit"
 type platform struct {
 	conf      Config
 	inventory *inventory.Collector
+	software  *software.Collector
+	posture   *posture.Collector
 	sensors   []sensor.Sensor
 	kernel    *ebpf.Sensor
 	writers   *writers
@@ -59,11 +63,13 @@ type platform struct {
 	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
+	unread string                     // of the inventory, as it was logged last
 	failed map[string]sensor.Facility // sensors that could not work at all; zero for one that says itself what it lacks
 }
 
 func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
 	p := &platform{conf: c, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
+		software: software.New(""), posture: posture.New(posture.Config{}),
 		writers: newWriters(time.Now)}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
@@ -299,7 +305,11 @@ func (p *platform) facilities() []sensor.Facility {
 	if set := p.set.Load(); set != nil {
 		out = append(out, set.Facilities()...)
 	}
-	if _, err := p.isolator.Status(); err != nil {
+	_, unable := p.isolator.Status()
+	for _, kind := range p.responder.Kinds() {
+		out = append(out, responds(kind, unable))
+	}
+	if err := unable; err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(),
 			Remedy: "isolation needs nftables in the kernel and CAP_NET_ADMIN"})
 	} else {
@@ -313,6 +323,16 @@ func (p *platform) facilities() []sensor.Facility {
 		}
 	}
 	return out
+}
+
+// responds is the facility by which the server knows that the device carries out a kind of
+// command. All of today's kinds are those of isolation: unable is why it cannot be done.
+func responds(kind string, unable error) sensor.Facility {
+	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
+	if unable != nil {
+		f.State, f.Detail = sensor.Missing, unable.Error()
+	}
+	return f
 }
 
 // ready reports whether every sensor has found out what it can watch, and watches it.
@@ -360,6 +380,31 @@ func (p *platform) health(context.Context) link.Health {
 			Detail: strings.ToValidUTF8(f.Detail, "�"), Remedy: f.Remedy})
 	}
 	return h
+}
+
+// sections is the further inventory, for the server's vulnerability management.
+func (p *platform) sections(context.Context) []link.Section {
+	packages, problems := p.software.Collect()
+	state := p.posture.Collect()
+	p.troubled(append(problems, state.Problems...))
+	return []link.Section{
+		{Name: wire.SectionSoftware, Items: software.Items(packages)},
+		{Name: wire.SectionConfiguration, Items: state.Configuration},
+		{Name: wire.SectionHardware, Items: state.Hardware},
+		{Name: wire.SectionCertificates, Items: state.Certificates},
+		{Name: wire.SectionExtensions, Items: state.Extensions},
+	}
+}
+
+// troubled logs what of the inventory cannot be read, once for each change.
+func (p *platform) troubled(problems []string) {
+	text := strings.Join(problems, "; ")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if text != "" && text != p.unread {
+		p.conf.Log.Warn("not all of the inventory can be read", "problems", text)
+	}
+	p.unread = text
 }
 
 func (p *platform) close() {

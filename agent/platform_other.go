@@ -30,6 +30,7 @@ func (*platform) ready() bool                                               { re
 func (*platform) isolated() bool                                            { return false }
 func (*platform) respond(context.Context, *wire.Command) link.Result        { return link.Result{} }
 func (*platform) health(context.Context) link.Health                        { return link.Health{} }
+func (*platform) sections(context.Context) []link.Section                   { return nil }
 func (*platform) enforce(string, func() time.Time) (link.Indicators, error) { return nil, errPlatform }
 func (*platform) close()                                                    {}
 

@@ -138,8 +138,9 @@ func newUser(t *testing.T) *account {
 	return u
 }
 
-// startSSHD runs an ssh server of its own on loopback that lets only the user in.
-func startSSHD(t *testing.T, u *account) (port int) {
+// startSSHD runs an ssh server of its own on loopback that lets only the user in. Further lines
+// of its configuration come before the usual ones, and win.
+func startSSHD(t *testing.T, u *account, further ...string) (port int) {
 	t.Helper()
 	dir := t.TempDir()
 	port = freePort(t)
@@ -148,7 +149,7 @@ func startSSHD(t *testing.T, u *account) (port int) {
 	}
 	command(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, "host"))
 	conf := filepath.Join(dir, "sshd_config")
-	if err := os.WriteFile(conf, []byte(fmt.Sprintf("ListenAddress 127.0.0.1:%d\nHostKey %s/host\nPidFile none\nUsePAM yes\nAllowUsers %s\nPasswordAuthentication no\nStrictModes no\n",
+	if err := os.WriteFile(conf, []byte(strings.Join(further, "\n")+"\n"+fmt.Sprintf("ListenAddress 127.0.0.1:%d\nHostKey %s/host\nPidFile none\nUsePAM yes\nAllowUsers %s\nPasswordAuthentication no\nStrictModes no\n",
 		port, dir, u.name)), 0o600); err != nil {
 		t.Fatal(err)
 	}

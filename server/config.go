@@ -36,6 +36,8 @@ type Config struct {
 	External     external.Config // files that queries may name by address; the zero value allows none
 	Content      string          // directory of the operator's rule files; "" for content/detections in DataDir, where it is
 	Quota        hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
+	// LibraryQuota is how many bytes the live response library of a tenant may have; 0 for 2 GiB.
+	LibraryQuota int64
 	Version      string
 	Log          *slog.Logger     // nil discards
 	Clock        func() time.Time // nil for time.Now

@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/blob"
 	"github.com/vedette-edr/vedette/server/bus"
 	"github.com/vedette-edr/vedette/server/ca"
 	"github.com/vedette-edr/vedette/server/connector/mail"
@@ -24,39 +25,49 @@ import (
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/export"
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/investigation"
+	"github.com/vedette-edr/vedette/server/library"
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/store"
+	"github.com/vedette-edr/vedette/server/vulnerability"
 )
 
 // control is the control plane: the store and the services on it.
 type control struct {
-	server     *Server
-	store      *store.Store
-	ca         *ca.CA
-	audit      *audit.Chain
-	directory  *access.Directory
-	authority  *access.Authority
-	devices    *device.Service
-	groups     *group.Service
-	moved      *bus.Topic[device.Moved]
-	alerts     *alert.Service
-	raised     *bus.Topic[alert.Created]
-	changed    *bus.Topic[alert.Updated]
-	incidents  *incident.Service
-	notices    *notify.Service
-	sender     *notify.Sender
-	hooks      *webhook.Client
-	actions    *action.Service
-	dispatch   *action.Dispatcher
-	indicators *indicator.Service
-	matcher    *ioc.Matcher
-	nudges     *nudges
+	server         *Server
+	store          *store.Store
+	ca             *ca.CA
+	audit          *audit.Chain
+	directory      *access.Directory
+	authority      *access.Authority
+	devices        *device.Service
+	groups         *group.Service
+	moved          *bus.Topic[device.Moved]
+	alerts         *alert.Service
+	raised         *bus.Topic[alert.Created]
+	changed        *bus.Topic[alert.Updated]
+	incidents      *incident.Service
+	notices        *notify.Service
+	sender         *notify.Sender
+	hooks          *webhook.Client
+	actions        *action.Service
+	dispatch       *action.Dispatcher
+	indicators     *indicator.Service
+	matcher        *ioc.Matcher
+	nudges         *nudges
+	library        *library.Service
+	investigations *investigation.Service
+	linkKey        []byte // signs links to downloads
+
+	vulnerabilities *vulnerability.Service
+	exports         *export.Files
 }
 
 // sweepEvery is how often actions are looked at whose lifetime may have ended.
@@ -105,12 +116,23 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
 		Observers: []alert.Observer{c.incidents, c.notices}})
 	c.incidents.Use(c.alerts)
-	actions := action.Config{Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
+	blobs, err := blob.Open(filepath.Join(s.cfg.DataDir, "blob"))
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	c.linkKey = key.Derive("download-link")
+	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
+	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic})
+	actions := action.Config{Library: c.library, Blobs: blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
 	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Tallies: c.store.Threats(), Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
 		Tallies: c.store.Threats(), Expiry: c.store.Threats(), Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
+	c.vulnerabilities = vulnerability.New(vulnerability.Config{Store: c.store.Vulnerabilities(), Devices: c.devices, Audit: c.audit,
+		Dir: filepath.Join(s.cfg.DataDir, "feeds"), Clock: clock, Log: s.cfg.Log, Tenants: c.tenants})
+	c.exports = export.New(filepath.Join(s.cfg.DataDir, "exports"), key.Derive("export-link"), clock)
 	if err := c.start(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -128,6 +150,16 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		return health.OK()
 	})
 	return c, nil
+}
+
+// tenants returns the ids of all tenants.
+func (c *control) tenants(ctx context.Context) ([]ident.TenantID, error) {
+	all, err := c.store.Access().Tenants(ctx)
+	ids := make([]ident.TenantID, len(all))
+	for i, t := range all {
+		ids[i] = t.ID
+	}
+	return ids, err
 }
 
 // checkWhole refuses a data directory of which a part was lost: beginning that part anew
@@ -161,13 +193,9 @@ func (c *control) start(ctx context.Context) error {
 	if err := c.readdress(); err != nil {
 		return err
 	}
-	tenants, err := c.store.Access().Tenants(ctx)
+	ids, err := c.tenants(ctx)
 	if err != nil {
 		return err
-	}
-	ids := make([]ident.TenantID, len(tenants))
-	for i, t := range tenants {
-		ids[i] = t.ID
 	}
 	if err := c.groups.Load(ctx, ids); err != nil {
 		return err
@@ -185,7 +213,7 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 		return every(ctx, sweepEvery, func(ctx context.Context) {
 			tenants, err := c.store.Access().Tenants(ctx)
 			for _, t := range tenants {
-				if e := c.dispatch.Sweep(ctx, t.ID); err == nil {
+				if e := errors.Join(c.dispatch.Sweep(ctx, t.ID), c.investigations.Sweep(ctx, t.ID)); err == nil {
 					err = e
 				}
 			}
@@ -198,6 +226,14 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return c.sender.Run(ctx) })
 	g.Go(func() error {
 		return c.groups.Run(ctx, func(err error) { log.Error("sorting devices into groups", "err", err) })
+	})
+	g.Go(func() error { return c.vulnerabilities.Run(ctx) })
+	g.Go(func() error {
+		return every(ctx, 10*time.Minute, func(context.Context) {
+			if err := c.exports.Sweep(); err != nil {
+				log.Error("removing exports whose time is over", "err", err)
+			}
+		})
 	})
 	g.Go(func() error {
 		return every(ctx, expireEvery, func(ctx context.Context) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/portal"
 	"github.com/vedette-edr/vedette/server/api/ti"
 	"github.com/vedette-edr/vedette/server/api/triage"
+	"github.com/vedette-edr/vedette/server/api/tvm"
 	"github.com/vedette-edr/vedette/server/audit"
 )
 
@@ -111,11 +113,12 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
-		Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
+	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
-	all := slices.Concat(published.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(),
+	all := slices.Concat(published.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
 		graphdetection.Routes(s.detect.rules),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
@@ -249,7 +252,7 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 		case oauth.Owns(path):
 			tokens.ServeHTTP(w, r)
 		case isAPI(path):
-			router.ServeHTTP(w, r)
+			router.ServeHTTP(w, current(r))
 		default:
 			page.ServeHTTP(w, r)
 		}
@@ -260,7 +263,25 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 // API, of Graph or of the web hooks of the flow connector, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions"}, func(root string) bool { return strings.EqualFold(first, root) })
+	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions", preview}, func(root string) bool { return strings.EqualFold(first, root) })
+}
+
+// preview is the root of the published API's form of before 2019, on the host of Graph.
+const preview = "testwdatppreview"
+
+// current is a request of the preview as one of the API that took its place; any other
+// request is left as it is.
+func current(r *http.Request) *http.Request {
+	first, rest, _ := strings.Cut(strings.TrimLeft(r.URL.EscapedPath(), "/"), "/")
+	if !strings.EqualFold(first, preview) {
+		return r
+	}
+	out := r.Clone(r.Context())
+	out.URL.RawPath = "/api/" + rest
+	if path, err := url.PathUnescape(out.URL.RawPath); err == nil {
+		out.URL.Path = path
+	}
+	return out
 }
 
 func (f *front) run(ctx context.Context, g *errgroup.Group) {

@@ -24,7 +24,6 @@ import (
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/hunt/hunttest"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
@@ -76,10 +75,7 @@ func newTarget(t testing.TB) *target {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
-	// Queries run in this process: by the interpreter, over rows in memory.
-	rows := &hunttest.Memory{}
-	s.stream.hunts = hunt.New(hunt.Config{Store: rows, Audit: s.control.audit, Devices: s.control.groups,
-		Quota: hunt.Quota{Hour: 1000 * time.Hour, Day: 1000 * time.Hour}})
+	rows := inMemory(s)
 	tenants, err := s.control.store.Access().Tenants(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -317,11 +313,8 @@ func TestEveryOperationSurvivesHostileRequests(t *testing.T) {
 // FuzzAPI is the long form.
 func FuzzAPI(f *testing.F) {
 	f.Add(uint64(1))
-	var there *target
+	there := newTarget(f) // once: the process that fuzzes has it for all its inputs
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		if there == nil {
-			there = newTarget(f)
-		}
 		o := &there.spec.operations[seed%uint64(len(there.spec.operations))]
 		if wrong, asked, _ := there.shoot(o, seed); wrong != "" {
 			t.Errorf("%s\n\t%s", asked, wrong)

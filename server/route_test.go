@@ -49,6 +49,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
+	inMemory(s)
 	table, err := routes(s)
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,9 @@ type Config struct {
 	Respond    func(context.Context, *wire.Command) Result
 	Health     func(context.Context) Health // nil says nothing
 	Indicators Indicators                   // nil enforces none
-	Policy     wire.Policy                  // Approvers, Threshold and Refused; the rest is filled in
+	// Sections is the further inventory, looked at every minute; nil for none.
+	Sections func(context.Context) []Section
+	Policy   wire.Policy // Approvers, Threshold and Refused; the rest is filled in
 
 	MinBackoff time.Duration    // 0 for 1 s
 	MaxBackoff time.Duration    // 0 for 1 min
@@ -190,7 +192,7 @@ func (l *Link) current() (*Identity, *Client) {
 // the server refuses the device for good; the spool keeps collecting.
 func (l *Link) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{l.pushLoop, l.heartbeatLoop, l.watchLoop, l.commandLoop, l.resultLoop, l.indicatorLoop} {
+	for _, loop := range []func(context.Context) error{l.pushLoop, l.heartbeatLoop, l.watchLoop, l.commandLoop, l.resultLoop, l.indicatorLoop, l.sectionLoop} {
 		g.Go(func() error { return loop(ctx) })
 	}
 	err := g.Wait()

@@ -29,26 +29,31 @@ type commands struct {
 	Output  string           `short:"o" help:"Form of the answer: ${enum}." enum:"table,json,csv" default:"table"`
 	Version kong.VersionFlag `help:"Print the version."`
 
-	Hunt         huntCommand         `cmd:"" help:"Run a KQL query over the telemetry."`
-	KQL          kqlCommand          `cmd:"" name:"kql" help:"The query language itself: check, explain, conformance. Needs no server."`
-	Alert        alertCommand        `cmd:"" help:"Alerts."`
-	Incident     incidentCommand     `cmd:"" help:"Incidents: alerts that belong together."`
-	Suppression  suppressionCommand  `cmd:"" help:"Rules about alerts that nobody needs to look at."`
-	Notification notificationCommand `cmd:"" help:"Who is told of alerts and incidents, by mail and web hook."`
-	Subscription subscriptionCommand `cmd:"" help:"Web hook subscriptions of the flow connector."`
-	Device       deviceCommand       `cmd:"" help:"Devices and response actions on them."`
-	Action       actionCommand       `cmd:"" help:"Response actions, pending and past."`
-	Indicator    indicatorCommand    `cmd:"" help:"Indicators: hashes, addresses, domains, URLs."`
-	Definition   definitionCommand   `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
-	IOC          iocCommand          `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`
-	Rule         ruleCommand         `cmd:"" help:"Detection rules: those of files, and custom detection rules."`
-	Schema       schemaCommand       `cmd:"" help:"The hunting tables and their columns."`
-	App          appCommand          `cmd:"" help:"API applications and their permissions."`
-	API          apiCommand          `cmd:"" name:"api" help:"Send one request to the API and print the answer."`
-	User         userCommand         `cmd:"" help:"People with an account, their roles and groups."`
-	Role         roleCommand         `cmd:"" help:"Roles: what people may do."`
-	Group        groupCommand        `cmd:"" help:"Device groups: which devices belong together, and who sees them."`
-	Token        tokenCommand        `cmd:"" help:"Print an access token, for curl and scripts."`
+	Hunt           huntCommand           `cmd:"" help:"Run a KQL query over the telemetry."`
+	KQL            kqlCommand            `cmd:"" name:"kql" help:"The query language itself: check, explain, conformance. Needs no server."`
+	Alert          alertCommand          `cmd:"" help:"Alerts."`
+	Incident       incidentCommand       `cmd:"" help:"Incidents: alerts that belong together."`
+	Suppression    suppressionCommand    `cmd:"" help:"Rules about alerts that nobody needs to look at."`
+	Notification   notificationCommand   `cmd:"" help:"Who is told of alerts and incidents, by mail and web hook."`
+	Subscription   subscriptionCommand   `cmd:"" help:"Web hook subscriptions of the flow connector."`
+	Device         deviceCommand         `cmd:"" help:"Devices and response actions on them."`
+	Action         actionCommand         `cmd:"" help:"Response actions, pending and past."`
+	Indicator      indicatorCommand      `cmd:"" help:"Indicators: hashes, addresses, domains, URLs."`
+	Definition     definitionCommand     `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
+	IOC            iocCommand            `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`
+	Rule           ruleCommand           `cmd:"" help:"Detection rules: those of files, and custom detection rules."`
+	Software       softwareCommand       `cmd:"" help:"Software on devices."`
+	Vulnerability  vulnerabilityCommand  `cmd:"" help:"Vulnerabilities of that software."`
+	Recommendation recommendationCommand `cmd:"" help:"What would mend vulnerabilities and settings."`
+	Exposure       exposureCommand       `cmd:"" help:"How exposed the devices are."`
+	Feed           feedCommand           `cmd:"" help:"Files that say which software is vulnerable."`
+	Schema         schemaCommand         `cmd:"" help:"The hunting tables and their columns."`
+	App            appCommand            `cmd:"" help:"API applications and their permissions."`
+	API            apiCommand            `cmd:"" name:"api" help:"Send one request to the API and print the answer."`
+	User           userCommand           `cmd:"" help:"People with an account, their roles and groups."`
+	Role           roleCommand           `cmd:"" help:"Roles: what people may do."`
+	Group          groupCommand          `cmd:"" help:"Device groups: which devices belong together, and who sees them."`
+	Token          tokenCommand          `cmd:"" help:"Print an access token, for curl and scripts."`
 }
 
 // session is what commands run with.

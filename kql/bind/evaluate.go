@@ -17,7 +17,7 @@ func (b *binder) evaluate(r rel, x *syntax.EvaluateOp, p *pipe) rel {
 	f, ok := plugin.Lookup(name)
 	if !ok || name == "reduce" {
 		if slices.Contains([]string{"python", "r", "sql_request", "mysql_request", "postgresql_request", "http_request", "http_request_post", "cosmosdb_sql_request", "azure_digital_twins_query_request", "ai_embeddings",
-			"funnel_sequence", "funnel_sequence_completion", "preview", "diffpatterns_text", "infer_storage_schema", "dcount_intersect"}, name) {
+			"funnel_sequence", "funnel_sequence_completion", "preview", "diffpatterns_text", "infer_storage_schema"}, name) {
 			b.fail(x.Call.Pos(), CodeSupport, "the plug-in %s is not supported", name)
 		}
 		b.unknown(x.Call.Name.Pos(), CodeFunction, "plug-in", x.Call.Name.Name, plugin.Names())
@@ -26,6 +26,9 @@ func (b *binder) evaluate(r rel, x *syntax.EvaluateOp, p *pipe) rel {
 	var missing types.Value
 	if name == "pivot" {
 		r, args, missing = b.pivotInput(r, x, p)
+	}
+	if name == "rows_near" && len(args) > 0 {
+		r, args = b.nearInput(r, args, p)
 	}
 	if name == "bag_unpack" {
 		r = b.parsedInput(r, args)
@@ -36,6 +39,22 @@ func (b *binder) evaluate(r rel, x *syntax.EvaluateOp, p *pipe) rel {
 		call.Args = append(call.Args, plugin.Arg{Param: miss, At: -1, Val: missing})
 	}
 	return b.pluginRel(call, node, x, p)
+}
+
+// nearInput makes the condition of rows_near a column, which the plug-in drops.
+func (b *binder) nearInput(r rel, args []syntax.Expr, p *pipe) (rel, []syntax.Expr) {
+	x := args[0]
+	if ids, v := named(x); len(ids) == 1 && strings.EqualFold(ids[0].Name, "Condition") {
+		x = v
+	}
+	cond := b.expr(x, b.rowEnv(r, p))
+	if cond.Type() != types.Bool {
+		b.fail(x.Pos(), CodeType, "rows_near takes a condition, not a %s", cond.Type())
+	}
+	c := b.column("$near", types.Bool)
+	// The name cannot be written, so that it hides no column.
+	r = b.overlay(r, []plan.Item{{Col: c, Expr: cond}})
+	return r, append([]syntax.Expr{&syntax.Ident{Span: x.Pos(), Name: c.Name}}, args[1:]...)
 }
 
 // parsedInput makes a JSON text that is to be unpacked a dynamic.

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -275,12 +276,21 @@ func compare(a, b types.Value, k plan.SortKey) int {
 		}
 		return 1
 	}
+	// NaN stands beside the nulls, between them and the numbers.
+	if x, y := isNaN(a), isNaN(b); x != y {
+		if x == k.NullsFirst {
+			return -1
+		}
+		return 1
+	}
 	c := types.Compare(a, b)
 	if k.Desc {
 		return -c
 	}
 	return c
 }
+
+func isNaN(v types.Value) bool { return v.Type == types.Real && math.IsNaN(v.F) }
 
 func (x *exec) expand(in rows, cols []plan.Column, items []plan.MvItem, index bool, limit int64, asArray bool) (rows, error) {
 	fs := make([]eval, len(items))

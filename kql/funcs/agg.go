@@ -248,11 +248,11 @@ func (x *varAcc) Result() []types.Value {
 		n--
 	}
 	v := x.m2 / n
-	if n <= 0 {
+	switch {
+	case n <= 0 && x.sample:
+		v = 0 // the published default, of no value and of one
+	case n <= 0:
 		v = math.NaN()
-		if x.n == 1 {
-			v = 0
-		}
 	}
 	if x.root {
 		v = math.Sqrt(v)
@@ -281,6 +281,9 @@ func (x *covAcc) Result() []types.Value {
 	if x.sample {
 		n--
 	}
+	if n <= 0 {
+		return one(types.NewReal(math.NaN()))
+	}
 	return one(types.NewReal(x.c / n))
 }
 
@@ -295,7 +298,7 @@ func (x *percentileAcc) Add(a []types.Value) {
 	if x.at == nil {
 		x.at = append(x.at, a[1:]...)
 	}
-	if !a[0].Null {
+	if !a[0].Null && !(a[0].Type == types.Real && math.IsNaN(a[0].F)) {
 		x.vals = append(x.vals, a[0])
 	}
 }

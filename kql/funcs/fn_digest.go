@@ -276,6 +276,41 @@ func (s sketch) count() int64 {
 	return int64(math.Round((sketchSize - 1) / (float64(list[sketchSize-1]) / math.MaxUint64)))
 }
 
+// IntersectSketches estimates how many distinct values all the sketches, made by hll, have
+// in common; null when one is no sketch. Below the least density of them all every
+// sketch holds each of its hashes, so that those in common are counted there.
+func IntersectSketches(values []types.Value) types.Value {
+	var common map[uint64]bool
+	limit := uint64(math.MaxUint64)
+	for _, v := range values {
+		s, ok := sketchOf(v.D)
+		if !ok {
+			return types.Null(types.Long)
+		}
+		list := s.hashes()
+		if len(list) == sketchSize {
+			limit = min(limit, list[sketchSize-1])
+		}
+		both := map[uint64]bool{}
+		for _, h := range list {
+			if common == nil || common[h] {
+				both[h] = true
+			}
+		}
+		common = both
+	}
+	if limit == math.MaxUint64 {
+		return long(len(common))
+	}
+	n := 0
+	for h := range common {
+		if h < limit {
+			n++
+		}
+	}
+	return types.NewLong(int64(math.Round(float64(n) / (float64(limit) / math.MaxUint64))))
+}
+
 type sketchAcc struct{ s sketch }
 
 func (x *sketchAcc) Add(a []types.Value) {

@@ -77,17 +77,18 @@ func dynamicFuncs() []entry {
 			return dyn(removeKeys(a[0].D, keys))
 		}},
 		{sig: "bag_set_key(bag:dynamic, key:string, value:any) dynamic", nulls: true, doc: "Bag with a key set.", eval: func(c *Ctx, a []types.Value) types.Value {
-			b, ok := a[0].D.(*types.Bag)
-			if !ok && !a[0].Null {
+			keys, ok := []string{a[1].S}, true
+			if strings.HasPrefix(a[1].S, "$.") || strings.HasPrefix(a[1].S, "$[") {
+				keys, ok = bagPath(a[1].S[1:])
+			}
+			b, isBag := a[0].D.(*types.Bag)
+			if !ok || !isBag {
 				return c.null()
 			}
-			out := types.NewBag()
-			if b != nil {
-				for _, k := range b.Keys {
-					out.Set(k, b.Vals[k])
-				}
+			out, ok := setKey(b, keys, types.Payload(a[2]))
+			if !ok {
+				return c.null()
 			}
-			out.Set(strings.TrimPrefix(a[1].S, "$."), types.Payload(a[2]))
 			return dyn(out)
 		}},
 		{sig: "bag_zip(keys:dynamic, values:dynamic) dynamic", doc: "Bag of two arrays; keys that are no text are left out.", eval: func(c *Ctx, a []types.Value) types.Value {
@@ -178,6 +179,62 @@ func removeKeys(d any, keys []any) any {
 		out.Set(k, v)
 	}
 	return out
+}
+
+// maxPath bounds the steps of a path.
+const maxPath = 100
+
+// bagPath reads the members of a path such as .a['b c'].d; positions of arrays are none.
+func bagPath(p string) (keys []string, ok bool) {
+	for p != "" {
+		key := ""
+		switch p[0] {
+		case '.':
+			p = p[1:]
+			i := strings.IndexAny(p, ".[")
+			if i < 0 {
+				i = len(p)
+			}
+			key, p = p[:i], p[i:]
+		case '[':
+			i := strings.IndexByte(p, ']')
+			if i < 3 || p[1] != '\'' && p[1] != '"' || p[i-1] != p[1] {
+				return nil, false
+			}
+			key, p = p[2:i-1], p[i+1:]
+		default:
+			return nil, false
+		}
+		if keys = append(keys, key); key == "" || len(keys) > maxPath {
+			return nil, false
+		}
+	}
+	return keys, len(keys) > 0
+}
+
+// setKey is a copy of b in which a member is set, and the bags on the way to it made; it
+// is not ok where something else stands in that way.
+func setKey(b *types.Bag, keys []string, v any) (*types.Bag, bool) {
+	out := types.NewBag()
+	for _, k := range b.Keys {
+		out.Set(k, b.Vals[k])
+	}
+	if len(keys) > 1 {
+		inner := types.NewBag()
+		if old, has := b.Get(keys[0]); has && old != nil {
+			var ok bool
+			if inner, ok = old.(*types.Bag); !ok {
+				return nil, false
+			}
+		}
+		set, ok := setKey(inner, keys[1:], v)
+		if !ok {
+			return nil, false
+		}
+		v = set
+	}
+	out.Set(keys[0], v)
+	return out, true
 }
 
 // jsonPath follows $.a.b[0]['c'].

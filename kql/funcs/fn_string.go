@@ -1,7 +1,6 @@
 package funcs
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -85,13 +84,10 @@ func stringFuncs() []entry {
 			return boolean(strings.IndexFunc(a[0].S, func(r rune) bool { return r > 127 }) < 0)
 		}},
 		{sig: "isutf8(source:string) bool", doc: "Whether the text is valid UTF-8.", eval: func(_ *Ctx, a []types.Value) types.Value { return boolean(utf8.ValidString(a[0].S)) }},
-		{sig: "url_encode(url:string) string", doc: "Text escaped for a URL.", eval: text(func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") })},
-		{sig: "url_encode_component(url:string) string", doc: "Text escaped for a part of a URL.", eval: text(func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") })},
+		{sig: "url_encode(url:string) string", doc: "Text escaped for a URL; a space becomes a plus sign.", eval: text(func(s string) string { return escapeURL(s, "+") })},
+		{sig: "url_encode_component(url:string) string", doc: "Text escaped for a part of a URL; a space becomes %20.", eval: text(func(s string) string { return escapeURL(s, "%20") })},
 		{sig: "url_decode(url:string) string", doc: "Text with URL escapes undone.", eval: text(func(s string) string {
-			if u, err := url.PathUnescape(s); err == nil {
-				return u
-			}
-			return s
+			return unescapeURL(s)
 		})},
 		{sig: "unicode_codepoints_from_string(value:string) dynamic", alias: []string{"to_utf8"}, doc: "Array of the code points of a text.", eval: func(_ *Ctx, a []types.Value) types.Value {
 			out := []any{}

@@ -320,8 +320,20 @@ func reduce(c *Call, in, _ Rows, limit int) (Rows, error) {
 			g.n++
 		}
 	}
-	sort.SliceStable(groups, func(i, j int) bool { return groups[i].n > groups[j].n })
+	// A text that has nothing in common with any other is one of the others.
 	var out Rows
+	others := 0
+	groups = slices.DeleteFunc(groups, func(g *group) bool {
+		alone := g.n == 1 && float64(g.n) <= th*float64(len(in))
+		if alone {
+			others++
+		}
+		return alone
+	})
+	if others > 0 {
+		groups = append(groups, &group{pattern: "others", n: others})
+	}
+	sort.SliceStable(groups, func(i, j int) bool { return groups[i].n > groups[j].n })
 	for _, g := range groups {
 		out = append(out, []types.Value{types.NewString(g.pattern), long(g.n), types.NewString(g.sample)})
 	}

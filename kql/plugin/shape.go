@@ -33,6 +33,13 @@ func shapeFuncs() []Func {
 				}
 				return out, nil
 			}},
+		{Name: "rows_near", Doc: "Rows within some places before and after those of which a condition is true.",
+			Params: []Param{{Name: "Condition", Kind: Col}, {Name: "NumRows", Kind: Const}, {Name: "RowsAfter", Kind: Const, Optional: true}},
+			Shape:  func(c *Call, _ Rows) ([]Column, error) { return without(c, c.at("Condition")), nil },
+			Run:    rowsNear},
+		{Name: "dcount_intersect", Doc: "Distinct values of the first sketch, of the first two together, and so on.",
+			Params: []Param{{Name: "hll", Kind: Col, Variadic: true}},
+			Shape:  intersectShape, Run: intersect},
 		{Name: "schema_merge", Doc: "One schema of several, as getschema answers them.",
 			Params: []Param{{Name: "PreserveOrder", Kind: Const, Optional: true}},
 			Shape: func(c *Call, _ Rows) ([]Column, error) {
@@ -97,7 +104,7 @@ func unpackShape(c *Call, rows Rows) ([]Column, error) {
 		case i < 0:
 			out = append(out, col)
 		case conflict == "replace_source":
-			out = append(slices.Delete(out, i, i+1), col)
+			out[i] = col
 		case conflict == "keep_source":
 		default:
 			return nil, fmt.Errorf("bag_unpack would make a second column %q; give columnsConflict or a prefix", col.Name)
@@ -150,6 +157,21 @@ func unpackRun(c *Call, in, _ Rows, _ int) (Rows, error) {
 	for i, o := range c.Out {
 		from[i] = slices.IndexFunc(c.In, func(x Column) bool { return x.Name == o.Name && x.Name != c.In[at].Name })
 	}
+	// A column that any bag replaces is replaced in every row.
+	if conflict == "replace_source" {
+		for _, row := range in {
+			b, ok := row[at].D.(*types.Bag)
+			for i, o := range c.Out {
+				key, has := strings.CutPrefix(o.Name, prefix)
+				if !ok || !has || ignored[key] {
+					continue
+				}
+				if _, has = b.Get(key); has {
+					from[i] = -1
+				}
+			}
+		}
+	}
 	out := make(Rows, len(in))
 	for r, row := range in {
 		b, _ := row[at].D.(*types.Bag)
@@ -158,9 +180,10 @@ func unpackRun(c *Call, in, _ Rows, _ int) (Rows, error) {
 			cells[i] = types.Null(o.Type)
 			if from[i] >= 0 {
 				cells[i] = types.Convert(row[from[i]], o.Type)
+				continue
 			}
 			key, ok := strings.CutPrefix(o.Name, prefix)
-			if !ok || b == nil || ignored[key] || from[i] >= 0 && conflict != "replace_source" {
+			if !ok || b == nil || ignored[key] {
 				continue
 			}
 			if d, has := b.Get(key); has {

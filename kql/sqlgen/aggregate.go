@@ -85,6 +85,9 @@ func (g *gen) multi(it plan.AggItem, filter string) string {
 	if key.t == types.Dynamic {
 		g.unsupported(it.Fn.Name + " of a dynamic")
 	}
+	if key.t == types.Real { // NaN is the least of all
+		key.s = "CASE WHEN isnan(" + key.s + ") THEN CAST('-inf' AS DOUBLE) ELSE " + key.s + " END"
+	}
 	if key.t == types.String {
 		return it.Fn.Name + "(" + pack + ", " + key.s + ")" + filter
 	}
@@ -139,10 +142,20 @@ func (g *gen) agg(it plan.AggItem, filter string, in rel) string {
 		if x.t == types.Dynamic {
 			g.unsupported(it.Fn.Name + " of a dynamic")
 		}
+		switch {
+		case x.t == types.String: // an empty text is the least of all
+			x = g.str(x)
+		case x.t == types.Real && len(x.s) > maxTwice:
+			g.unsupported(it.Fn.Name + " of a long expression of reals")
+		case x.t == types.Real && it.Fn.Name == "min":
+			return fmt.Sprintf("CASE WHEN coalesce(bool_or(isnan(%s))%s, false) THEN CAST('nan' AS DOUBLE) ELSE min(%s)%s END", x.s, filter, x.s, filter)
+		case x.t == types.Real:
+			return fmt.Sprintf("coalesce(max(%s)%s, max(%s)%s)", x.s, filterOf("NOT isnan("+x.s+")", filter), x.s, filter)
+		}
 		return it.Fn.Name + "(" + x.s + ")" + filter
 	case "stdev", "variance":
 		fn := map[string]string{"stdev": "stddev_samp", "variance": "var_samp"}[it.Fn.Name]
-		return fmt.Sprintf("CASE count(%s)%s WHEN 0 THEN CAST('nan' AS DOUBLE) WHEN 1 THEN 0 ELSE %s(%s)%s END", x.s, filter, fn, x.s, filter)
+		return fmt.Sprintf("coalesce(%s(%s)%s, 0)", fn, x.s, filter)
 	case "stdevp", "variancep":
 		fn := map[string]string{"stdevp": "stddev_pop", "variancep": "var_pop"}[it.Fn.Name]
 		return fmt.Sprintf("coalesce(%s(%s)%s, CAST('nan' AS DOUBLE))", fn, x.s, filter)
@@ -153,6 +166,9 @@ func (g *gen) agg(it plan.AggItem, filter string, in rel) string {
 		p, ok := it.Args[1].(*plan.Const)
 		if !ok || p.V.Null || p.V.F < 0 || p.V.F > 100 {
 			g.unsupported("a percentile that is no constant from 0 to 100")
+		}
+		if x.t == types.Real {
+			filter = filterOf("NOT isnan("+x.s+")", filter)
 		}
 		return fmt.Sprintf("quantile_disc(%s, %s)%s", x.s, g.literal(types.NewReal(p.V.F/100)), filter)
 	case "binary_all_and":

@@ -18,6 +18,11 @@ type sx struct {
 	simple bool
 	konst  *types.Value
 	raw    string // of parse_json(raw): the text before parsing
+	// doc and ptr say of a member of a document what it is read from: JSON text, or with
+	// loose text that may be none, and a JSON pointer. Reading from there once is cheaper
+	// than reading text from text.
+	doc, ptr string
+	loose    bool
 }
 
 func (g *gen) col(id int, t types.Type) sx {
@@ -158,7 +163,7 @@ func (g *gen) convert(x sx, t types.Type) sx {
 			return sx{s: x.s, t: t, null: true, simple: x.simple}
 		case types.Dynamic:
 			if x.konst == nil {
-				return sx{s: "json_extract_string(" + x.s + ", '$')", t: t, null: true}
+				return sx{s: memberText(x), t: t, null: true}
 			}
 		}
 		return g.foreign("tostring", t, []sx{x})
@@ -189,12 +194,13 @@ const maxTwice = 500
 // leaves the rest to the function: numbers are the most of what conversions meet, and a
 // foreign call for each row is slow.
 func (g *gen) plainNumber(x sx, t types.Type) (sx, bool) {
-	pattern := map[types.Type]string{types.Int: `"?-?[0-9]{1,9}"?`, types.Long: `"?-?[0-9]{1,18}"?`, types.Real: `-?[0-9]{1,15}(\.[0-9]{1,15})?`}[t]
+	pattern := map[types.Type]string{types.Int: `-?[0-9]{1,9}`, types.Long: `-?[0-9]{1,18}`, types.Real: `-?[0-9]{1,15}(\.[0-9]{1,15})?`}[t]
 	if pattern == "" {
 		return sx{}, false
 	}
-	return sx{s: fmt.Sprintf("CASE WHEN regexp_full_match(%s, %s) THEN CAST(trim(%s, '\"') AS %s) ELSE %s END",
-		x.s, quote(pattern), x.s, g.d.types(t), g.foreignConvert(x, t).s), t: t, null: true}, true
+	text := memberText(x)
+	return sx{s: fmt.Sprintf("CASE WHEN %s IS NULL THEN NULL WHEN regexp_full_match(%s, %s) THEN CAST(%s AS %s) ELSE %s END",
+		text, text, quote(pattern), text, g.d.types(t), g.foreignConvert(x, t).s), t: t, null: true}, true
 }
 
 func (g *gen) foreignConvert(x sx, t types.Type) sx {

@@ -2,8 +2,8 @@ package sqlgen
 
 import (
 	"fmt"
+	"math"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/vedette-edr/vedette/kql/funcs"
@@ -23,11 +23,7 @@ func (g *gen) native(c *plan.Call, a []sx, pred bool) (sx, bool) {
 		if a[0].t == types.Decimal || a[0].t == types.Dynamic || a[1].t == types.Dynamic {
 			return sx{}, false
 		}
-		l, r := a[0], a[1]
-		if l.t == types.String {
-			l, r = g.str(l), g.str(r)
-		}
-		return out("(%s %s %s)", l.s, name, r.s)
+		return g.order(name, a[0], a[1], pred)
 	case "+", "-", "*", "/", "%", "neg":
 		return g.arithmetic(c, a)
 	case "not":
@@ -99,7 +95,7 @@ func (g *gen) native(c *plan.Call, a []sx, pred bool) (sx, bool) {
 			return out("%s", g.json(a[0]))
 		}
 	case "min_of", "max_of":
-		if c.T.Numeric() && c.T != types.Decimal || c.T == types.Datetime || c.T == types.Timespan {
+		if c.T.Integral() || c.T == types.Datetime || c.T == types.Timespan {
 			fn := map[string]string{"min_of": "least", "max_of": "greatest"}[name]
 			return out("%s(%s)", fn, list(a))
 		}
@@ -116,11 +112,17 @@ func list(a []sx) string {
 }
 
 func (g *gen) equality(op string, l, r sx, pred bool) (sx, bool) {
-	if l.t == types.Dynamic || r.t == types.Dynamic || l.t == types.Decimal {
-		return sx{}, false
-	}
 	if l.konst != nil {
 		l, r = r, l
+	}
+	if l.t == types.Dynamic && l.konst == nil && plainText(r) {
+		l = sx{s: memberText(l), t: types.String, null: true}
+		if op == "==" && !pred {
+			return sx{s: "coalesce(" + l.s + " = " + r.s + ", false)"}, true
+		}
+	}
+	if l.t == types.Dynamic || r.t == types.Dynamic || l.t == types.Decimal {
+		return sx{}, false
 	}
 	if l.t == types.String {
 		// NULL means the empty string: a comparison with a text that is not empty may
@@ -137,6 +139,13 @@ func (g *gen) equality(op string, l, r sx, pred bool) (sx, bool) {
 		return sx{s: "(" + g.str(l).s + " " + sign + " " + g.str(r).s + ")"}, true
 	}
 	known := r.konst != nil && !r.konst.Null
+	if l.t == types.Real && !(known && !math.IsNaN(r.konst.F)) {
+		// NaN equals nothing, not even itself.
+		if !pred || !l.simple || op == "!=" {
+			return sx{}, false
+		}
+		return sx{s: "(" + l.s + " = " + r.s + " AND NOT isnan(" + l.s + "))"}, true
+	}
 	switch {
 	case op == "==" && pred:
 		return sx{s: "(" + l.s + " = " + r.s + ")"}, true
@@ -150,40 +159,6 @@ func (g *gen) equality(op string, l, r sx, pred bool) (sx, bool) {
 			s = "(NOT " + s + ")"
 		}
 		return sx{s: s}, true
-	}
-	return sx{}, false
-}
-
-func (g *gen) arithmetic(c *plan.Call, a []sx) (sx, bool) {
-	if c.T == types.Decimal {
-		return sx{}, false
-	}
-	out := func(format string, args ...any) (sx, bool) { return sx{s: fmt.Sprintf(format, args...)}, true }
-	if c.Fn.Name == "neg" {
-		return out("(-%s)", a[0].s)
-	}
-	l, r := a[0], a[1]
-	ticks := func(t types.Type) bool { return t == types.Timespan || t == types.Datetime }
-	mixed := ticks(c.T) && (l.t == types.Real || r.t == types.Real)
-	switch c.Fn.Name {
-	case "+", "-":
-		return out("(%s %s %s)", l.s, c.Fn.Name, r.s)
-	case "*":
-		if mixed {
-			return out("TRY_CAST(round(%s * %s) AS BIGINT)", l.s, r.s)
-		}
-		return out("(%s * %s)", l.s, r.s)
-	case "/":
-		switch {
-		case mixed:
-			return out("TRY_CAST(round(%s / %s) AS BIGINT)", l.s, r.s)
-		case c.T == types.Real:
-			return out("(CAST(%s AS DOUBLE) / CAST(%s AS DOUBLE))", l.s, r.s)
-		}
-		return out("(%s // %s)", l.s, r.s)
-	}
-	if k := r.konst; k != nil && !k.Null && k.I > 0 && c.T != types.Real {
-		return out("((%s %% %s + %s) %% %s)", l.s, r.s, r.s, r.s)
 	}
 	return sx{}, false
 }
@@ -267,35 +242,6 @@ func (g *gen) empty(name string, x sx, pred bool) (sx, bool) {
 		return sx{s: "(" + x.s + " <> '')"}, true
 	}
 	return sx{s: "(" + g.str(x).s + " <> '')"}, true
-}
-
-// get reads a member or element of JSON text.
-func (g *gen) get(x, key sx) (sx, bool) {
-	k := key.konst
-	if k == nil || k.Null {
-		return sx{}, false
-	}
-	path := ""
-	switch {
-	case k.Type == types.String:
-		// A JSON pointer, in which only these two characters are special.
-		path = "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(k.S)
-		if _, err := strconv.Atoi(k.S); err == nil || k.S == "" || strings.ContainsAny(k.S, "\x00") {
-			return sx{}, false
-		}
-	case k.Type.Integral() && k.I >= 0:
-		path = fmt.Sprintf("$[%d]", k.I)
-	case k.Type.Integral():
-		path = fmt.Sprintf("$[#%d]", k.I)
-	default:
-		return sx{}, false
-	}
-	from := x.s
-	if x.raw != "" {
-		// Text that is no JSON has no member, so it need not become a JSON string first.
-		from = "CASE WHEN json_valid(" + x.raw + ") THEN " + x.raw + " END"
-	}
-	return sx{s: "nullif(CAST(json_extract(" + from + ", " + quote(path) + ") AS VARCHAR), 'null')"}, true
 }
 
 func (g *gen) bin(c *plan.Call, a []sx) (sx, bool) {

@@ -282,6 +282,11 @@ func (g *gen) sort(s *plan.Sort) rel {
 		if x.t == types.Decimal {
 			x.s = "CAST(" + x.s + " AS DOUBLE)"
 		}
+		if x.t == types.Real { // NaN stands beside the nulls, between them and the numbers
+			kind := g.fresh("o")
+			extra = append(extra, "CASE WHEN "+x.s+" IS NULL THEN 2 WHEN isnan("+x.s+") THEN 1 ELSE 0 END AS "+kind)
+			order = append(order, term{col: kind, desc: k.NullsFirst})
+		}
 		name := g.fresh("o")
 		extra = append(extra, x.s+" AS "+name)
 		order = append(order, term{name, k.Desc, k.NullsFirst})

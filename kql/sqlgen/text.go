@@ -78,9 +78,14 @@ func (g *gen) nativeText(c *plan.Call, a []sx, pred bool) (sx, bool) {
 		return sx{}, false
 	}
 	switch name {
-	case "tolower", "toupper":
-		fn := map[string]string{"tolower": "lower", "toupper": "upper"}[name]
-		return sx{s: fn + "(" + a[0].s + ")", null: a[0].null}, true
+	case "tolower":
+		return sx{s: "lower(" + a[0].s + ")", null: a[0].null}, true
+	case "toupper":
+		// DuckDB alone has a capital sharp s; a text that holds one keeps it in neither.
+		if len(a[0].s) > maxTwice {
+			return sx{}, false
+		}
+		return sx{s: "CASE WHEN contains(" + a[0].s + ", 'ß') THEN " + g.foreign(name, c.T, a).s + " ELSE upper(" + a[0].s + ") END", null: a[0].null}, true
 	case "strlen":
 		return out("CAST(length(%s) AS BIGINT)", g.str(a[0]).s)
 	case "string_size":

@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -332,6 +333,9 @@ func (l *lexer) typedLiteral(off int) bool {
 		l.emit(tLiteral, off, types.Null(t))
 		return true
 	}
+	if t == types.Datetime && strings.Contains(raw, ",") {
+		raw = dateOfParts(raw)
+	}
 	v := types.ParseAs(strings.TrimPrefix(strings.ReplaceAll(raw, " - ", "-"), "+"), t)
 	if v.Null {
 		l.fail(off, "%q is no %s", raw, t)
@@ -339,4 +343,22 @@ func (l *lexer) typedLiteral(off int) bool {
 	}
 	l.emit(tLiteral, off, v)
 	return true
+}
+
+// dateOfParts writes "2025, 6, 14" or "2025, 6, 14, 13, 5, 0" as a date; other texts stay
+// as they are.
+func dateOfParts(raw string) string {
+	parts := strings.Split(raw, ",")
+	if len(parts) < 3 || len(parts) > 6 {
+		return raw
+	}
+	var n [6]int
+	for i, p := range parts {
+		v, err := strconv.Atoi(strings.TrimSpace(p))
+		if err != nil || v < 0 || v > 9999 {
+			return raw
+		}
+		n[i] = v
+	}
+	return fmt.Sprintf("%04d-%02d-%02dT%02d:%02d:%02d", n[0], n[1], n[2], n[3], n[4], n[5])
 }

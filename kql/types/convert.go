@@ -172,7 +172,8 @@ func parseLong(t string) (int64, bool) {
 }
 
 // Compare orders two non-null values of one type: -1, 0 or 1. Numbers of different
-// types compare by value, dynamics by their kind and then by their value.
+// types compare by value, NaN as the least of them, dynamics by their kind and then by
+// their value.
 func Compare(a, b Value) int {
 	if a.Type.Numeric() && b.Type.Numeric() {
 		if a.Type.Integral() && b.Type.Integral() {
@@ -198,6 +199,13 @@ func cmp[T int64 | float64](a, b T) int {
 		return -1
 	case a > b:
 		return 1
+	case a != a || b != b: // NaN
+		switch {
+		case b == b:
+			return -1
+		case a == a:
+			return 1
+		}
 	}
 	return 0
 }

@@ -16,15 +16,6 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
-// Kind is the published type of a machine action.
-type Kind string
-
-// The kinds this server can carry out. Others come with the responders that do them.
-const (
-	Isolate   Kind = "Isolate"
-	Unisolate Kind = "Unisolate"
-)
-
 // State is where an action stands.
 type State string
 
@@ -99,7 +90,10 @@ type Action struct {
 	DeviceName  string
 	Incarnation uint64 // of the device, when it was asked
 	Kind        Kind
-	Scope       string          // Full, Selective, …; "" for none
+	Scope       string          // Full, Selective, Quick, …; "" for none
+	File        string          `json:",omitempty"` // SHA-1 of the file it is about; "" for none
+	Commands    []LiveCommand   `json:",omitempty"` // of a live response, in their order
+	Artifacts   []Artifact      `json:",omitempty"` // what it yielded
 	Params      json.RawMessage `json:",omitempty"` // what the responder gets; nil for none
 	Comment     string
 	Requestor   ident.Actor
@@ -113,6 +107,29 @@ type Action struct {
 	Expires     time.Time // it is not delivered after this
 	Cancel      Cancellation
 }
+
+// LiveKind is what one command of a live response does.
+type LiveKind string
+
+// The published commands.
+const (
+	PutFile   LiveKind = "PutFile"
+	RunScript LiveKind = "RunScript"
+	GetFile   LiveKind = "GetFile"
+)
+
+// LiveCommand is one command of a live response. The zero times are not reached yet.
+type LiveCommand struct {
+	Kind   LiveKind
+	Params []Param
+	Status string // Created, Executing, Completed, Failed
+	Start  time.Time
+	End    time.Time
+	Errors []string `json:",omitempty"`
+}
+
+// Param is one parameter of a LiveCommand.
+type Param struct{ Key, Value string }
 
 // Cancellation says who cancelled an action, when, and why.
 type Cancellation struct {

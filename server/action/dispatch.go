@@ -88,7 +88,7 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 			continue // it has the command, or somebody cancelled it in the meantime
 		}
 		out = append(out, Command{
-			ID: a.ID, Device: a.Device, Incarnation: a.Incarnation, Kind: strings.ToLower(string(a.Kind)),
+			ID: a.ID, Device: a.Device, Incarnation: a.Incarnation, Kind: a.Kind.word(),
 			Params: a.Params, Issued: a.Created, Expires: a.Expires,
 		})
 	}

@@ -1,13 +1,63 @@
 package action
 
+import (
+	"strings"
+
+	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/errs"
+)
+
+// Kind is the published type of a machine action.
+type Kind string
+
+// The published kinds. Which of them a device can carry out, its agent says.
+const (
+	Isolate               Kind = "Isolate"
+	Unisolate             Kind = "Unisolate"
+	RunAntiVirusScan      Kind = "RunAntiVirusScan"
+	RestrictCodeExecution Kind = "RestrictCodeExecution"
+	AllowCodeExecution    Kind = "UnrestrictCodeExecution"
+	CollectPackage        Kind = "CollectInvestigationPackage"
+	StopAndQuarantineFile Kind = "StopAndQuarantineFile"
+	RequestSample         Kind = "RequestSample" // of before 2019: the file is fetched from the device
+	Offboard              Kind = "Offboard"
+	LiveResponse          Kind = "LiveResponse"
+)
+
 // Containment reports whether k limits what a device can do to others, or lifts such a
 // limit. These go to a device before everything else, in the order they were asked for.
 func (k Kind) Containment() bool { return k == Isolate || k == Unisolate }
 
 // inverse gives the kind whose verified effect an action of this kind undoes.
 func (k Kind) inverse() (Kind, bool) {
-	if k == Unisolate {
+	switch k {
+	case Unisolate:
 		return Isolate, true
+	case AllowCodeExecution:
+		return RestrictCodeExecution, true
 	}
 	return "", false
 }
+
+// word is the responder's name of the kind.
+func (k Kind) word() string { return strings.ToLower(string(k)) }
+
+// Refusal says why the device d, as its agent reports it, cannot carry out actions of a
+// kind; nil when it can, and when it is not known. The error's code is the published
+// OsPlatformNotSupported or ClientVersionNotSupported.
+func Refusal(d *device.Device, k Kind) error {
+	const op = "action.Request"
+	switch works, known := d.Responds(k.word()); {
+	case works:
+		return nil
+	case known:
+		return errs.New(op, errs.Unsupported, errs.ClientVersionNotSupported,
+			"The agent %s of %s does not carry out %s: %s", d.AgentVersion, d.Name, k, d.Lacks(k.word()))
+	case d.Platform != "" && d.Platform != responding:
+		return errs.New(op, errs.Unsupported, errs.OSPlatformNotSupported, "The agent for %s does not carry out %s", d.Platform, k)
+	}
+	return nil
+}
+
+// responding is the platform whose agents carry out actions even where they do not say so.
+const responding = "Linux"

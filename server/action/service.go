@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ import (
 )
 
 const (
+	// present is how recently a device must have reported to be judged by its report.
+	present     = 10 * time.Minute
 	defaultLife = 3 * 24 * time.Hour // the published one, for an offline device
 	maxLife     = 7 * 24 * time.Hour
 	maxComment  = 4000 // characters
@@ -48,9 +51,12 @@ type Config struct {
 	Changed *bus.Topic[Changed] // nil for none
 	// Self reports whether the device is the machine that this server runs on; nil says
 	// that none is.
-	Self  func(*device.Device) bool
-	Clock func() time.Time // nil for time.Now
-	Rand  io.Reader        // nil for crypto/rand
+	Self func(*device.Device) bool
+	// Library has the files that live responses name; nil has none.
+	Library Library
+	Blobs   Blobs            // keeps what actions yield; nil where nothing does
+	Clock   func() time.Time // nil for time.Now
+	Rand    io.Reader        // nil for crypto/rand
 	// Atomic runs do in one transaction of Store and Audit, which take part by do's
 	// context; nil runs it as it is.
 	Atomic func(ctx context.Context, do func(context.Context) error) error
@@ -79,6 +85,9 @@ func (c Config) filled() Config {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
+	if c.Library == nil {
+		c.Library = noLibrary{}
+	}
 	if c.Nudger == nil {
 		c.Nudger = noNudger{}
 	}
@@ -96,7 +105,9 @@ func (noNudger) Nudge(ident.DeviceID) {}
 type Request struct {
 	Device    ident.DeviceID
 	Kind      Kind
-	Scope     string        // for Isolate: Full in any case, "" for Full
+	Scope     string        // for Isolate: Full in any case, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
+	File      string        // for StopAndQuarantineFile and RequestSample: a SHA-1
+	Commands  []LiveCommand // for LiveResponse: Kind and Params of each
 	Comment   string        // why; required
 	Source    string        // PublicApi, Portal, Rule, …
 	External  string        // the caller's own id; may be ""
@@ -128,19 +139,31 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 		return nil, errs.New(op, errs.Denied, errs.ForceSelfMissing,
 			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
 	}
+	now := s.cfg.Clock().UTC()
+	// A device that is away may come back with an agent that can.
+	if err := Refusal(d, r.Kind); err != nil && now.Sub(d.LastReport) < present {
+		return nil, errors.Join(err, s.cfg.Audit.Record(ctx, audit.Entry{
+			Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(d.ID), Detail: err.Error(), Outcome: audit.Denied,
+		}))
+	}
+	if err := s.fetch(ctx, by.Tenant, r.Commands); err != nil {
+		return nil, err
+	}
 	id, err := uuid.NewRandomFromReader(s.cfg.Rand)
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
-	now := s.cfg.Clock().UTC()
 	a := &Action{
 		ID: ident.ActionID(id.String()), Tenant: by.Tenant, Device: d.ID, DeviceName: d.Name, Incarnation: d.Incarnation,
-		Kind: r.Kind, Scope: r.Scope, Params: params, Comment: r.Comment, Requestor: by.Actor, Source: r.Source, External: r.External,
+		Kind: r.Kind, Scope: r.Scope, File: r.File, Commands: r.Commands, Params: params, Comment: r.Comment, Requestor: by.Actor, Source: r.Source, External: r.External,
 		Created: now, Expires: now.Add(r.Life),
 	}
 	a.move(Requested, now, by.Name, r.Comment, nil)
 	a.move(Approved, now, "policy", "this kind needs no approval", nil)
 	err = s.cfg.Atomic(ctx, func(ctx context.Context) error {
+		if err := s.sessionFree(ctx, a); err != nil {
+			return err
+		}
 		if err := s.cfg.Store.CreateAction(ctx, a); err != nil {
 			return err
 		}
@@ -155,60 +178,6 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 	s.cfg.Changed.Publish(Changed{a})
 	s.cfg.Nudger.Nudge(a.Device)
 	return a, nil
-}
-
-// check validates r, fills in what was left out, and returns what the responder gets.
-func (r *Request) check() (json.RawMessage, error) {
-	const op = "action.Request"
-	if strings.TrimSpace(r.Comment) == "" {
-		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Comment is missing: an action needs a reason")
-	}
-	for _, t := range []struct {
-		place, text string
-		most        int
-	}{{"Comment", r.Comment, maxComment}, {"ExternalId", r.External, maxExternal}, {"Source", r.Source, maxExternal}} {
-		if !utf8.ValidString(t.text) || utf8.RuneCountInString(t.text) > t.most {
-			return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "%s is longer than %d characters or not UTF-8", t.place, t.most)
-		}
-	}
-	if r.Life == 0 {
-		r.Life = defaultLife
-	}
-	if r.Life < 0 || r.Life > maxLife {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the lifetime is not between 0 and %v", maxLife)
-	}
-	switch r.Kind {
-	case Isolate:
-		return r.checkScope()
-	case Unisolate:
-		r.Scope = ""
-		return nil, nil
-	}
-	return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "actions of type %q are not offered", r.Kind)
-}
-
-// isolateParams are what the device's responder gets.
-type isolateParams struct {
-	IsolationType string `json:"isolationType"`
-	ForceSelf     bool   `json:"forceSelf,omitempty"`
-}
-
-func (r *Request) checkScope() (json.RawMessage, error) {
-	const op = "action.Request"
-	switch {
-	case r.Scope == "" || strings.EqualFold(r.Scope, "Full"):
-		r.Scope = "Full"
-	case strings.EqualFold(r.Scope, "Selective"):
-		// Agents cut a device off fully or not at all: granting less than was asked for
-		// while saying otherwise would be a lie.
-		return nil, errs.New(op, errs.Unsupported, errs.OSPlatformNotSupported, "selective isolation is not supported by this device's agent; ask for IsolationType Full")
-	case strings.EqualFold(r.Scope, "UnManagedDevice"):
-		return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "IsolationType UnManagedDevice is not offered: the device has an agent that isolates it")
-	default:
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "IsolationType is not Full")
-	}
-	// The device checks by itself whether it runs the server: it has to be told as well.
-	return json.Marshal(isolateParams{IsolationType: r.Scope, ForceSelf: r.ForceSelf})
 }
 
 // Cancel withdraws an action that no device has been given yet. One that was handed out

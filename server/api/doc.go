@@ -22,8 +22,9 @@ var DefaultLimit = Limit{PerMinute: 100, PerHour: 1500}
 // with a Body or Answer that is no JSON shape, fails its test.
 //
 // Shapes are zero values of structs. Their json tags are the properties; a `doc` tag holds
-// what the type does not say, comma-separated: required, enum=A|B, max=N (characters or
-// items), format=date-time (any format of JSON Schema). In answers every property is
+// what the type does not say, comma-separated: required, nullable (a map or slice that may
+// be null), enum=A|B, max=N (characters or items), format=date-time (any format of JSON
+// Schema). In answers every property is
 // there, and a pointer may be null; in bodies only those marked required must be.
 type Doc struct {
 	Summary string // one line, such as "List alerts"

@@ -73,6 +73,18 @@ func (o *Object) Fold() *Object {
 	return o
 }
 
+// Alias lets the member called name, where it is there, be read as another, and returns o.
+// Older forms of a body name the same thing differently.
+func (o *Object) Alias(name, as string) *Object {
+	if v, ok := o.find(name); ok && !o.Has(as) {
+		o.members[as] = v
+		if o.folded != nil {
+			o.folded[strings.ToLower(as)] = v
+		}
+	}
+	return o
+}
+
 func (o *Object) find(name string) (*jsonValue, bool) {
 	if o.folded != nil {
 		v, ok := o.folded[strings.ToLower(name)]
@@ -244,4 +256,17 @@ func (o *Object) list(name string) ([]*jsonValue, error) {
 		return nil, o.wrong(name, v, "an array")
 	}
 	return list, nil
+}
+
+// Object returns a member that is an object, an empty one when it is absent or null.
+func (o *Object) Object(name string) (*Object, error) {
+	v, ok := o.find(name)
+	if !ok || v.v == nil {
+		return &Object{}, nil
+	}
+	x, ok := v.v.(*Object)
+	if !ok {
+		return nil, o.wrong(name, v, "an object")
+	}
+	return x, nil
 }

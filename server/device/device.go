@@ -74,7 +74,7 @@ type Facility struct {
 // sees reports whether the device is watched by means of f. Isolation and blocking act on it:
 // that they work does not make a device seen.
 func (f Facility) sees() bool {
-	return f.Name != "nftables" && f.Name != "enforce" && !strings.HasPrefix(f.Name, "enforce:")
+	return f.Name != "nftables" && f.Name != "enforce" && !strings.HasPrefix(f.Name, "enforce:") && !strings.HasPrefix(f.Name, respond)
 }
 
 // Spool is how much the device holds that the server has not acknowledged.

@@ -161,6 +161,21 @@ func (s *Service) update(ctx context.Context, tenant ident.TenantID, id ident.De
 	return d, err
 }
 
+// Expose notes how exposed devices are: the exposureLevel of each, "" for one that is not
+// assessed. A device that is gone is passed over.
+func (s *Service) Expose(ctx context.Context, tenant ident.TenantID, levels map[ident.DeviceID]string) error {
+	for id, level := range levels {
+		_, err := s.update(ctx, tenant, id, func(d *Device) error {
+			d.Exposure = level
+			return nil
+		})
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return errs.Wrap("device.Expose", err)
+		}
+	}
+	return nil
+}
+
 func (s *Service) groupOf(d *Device) int64 {
 	if s.groups == nil {
 		return d.Group

@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/telemetry"
+	"github.com/vedette-edr/vedette/server/vulnerability"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
@@ -193,6 +194,20 @@ func (s *agent) ReportResult(ctx context.Context, r *connect.Request[wirepb.Repo
 		return nil, errs.Wrap(op, err)
 	}
 	return connect.NewResponse(&wirepb.ReportResultResponse{}), nil
+}
+
+// ReportInventory takes one section of a device's inventory.
+func (s *agent) ReportInventory(ctx context.Context, r *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error) {
+	const op = "gateway.ReportInventory"
+	if s.g.cfg.Inventory == nil {
+		return nil, errs.New(op, errs.Unsupported, errs.DisabledFeature, "this server keeps no inventory")
+	}
+	have, digest, err := s.g.cfg.Inventory.Report(ctx, peerOf(ctx).device, vulnerability.Report{
+		Section: r.Msg.Section, Digest: r.Msg.Digest, Base: r.Msg.Base, Body: r.Msg.Body})
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	return connect.NewResponse(&wirepb.ReportInventoryResponse{Have: have, Digest: digest}), nil
 }
 
 // partSize is how many indicators one message of a set holds.

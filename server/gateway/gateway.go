@@ -26,6 +26,7 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/ingest"
+	"github.com/vedette-edr/vedette/server/vulnerability"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb/wirepbconnect"
 )
@@ -45,6 +46,12 @@ type Indicators interface {
 	Revision(tenant ident.TenantID) indicator.Revision
 }
 
+// Inventory takes what devices report of their software and settings.
+type Inventory interface {
+	// Report takes one section in; see vulnerability.Service.
+	Report(ctx context.Context, d *device.Device, r vulnerability.Report) (have bool, digest []byte, err error)
+}
+
 // Config is what a Gateway needs. Members marked so may be left out.
 type Config struct {
 	CA         *ca.CA
@@ -52,6 +59,7 @@ type Config struct {
 	Ingest     *ingest.Pipeline
 	Commands   Commands
 	Indicators Indicators            // nil for none
+	Inventory  Inventory             // nil for none
 	Metrics    prometheus.Registerer // nil for none
 	Clock      func() time.Time      // nil for time.Now
 	Heartbeat  time.Duration         // between two of one device; 0 for a minute

@@ -2,6 +2,7 @@ package hunt
 
 import (
 	"context"
+	"strings"
 
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
@@ -61,6 +62,9 @@ func (w *within) restrict(root plan.Node) {
 		if s.External != nil {
 			return nil // no telemetry; what may be read there is decided elsewhere
 		}
+		if knowledge(s.Base) {
+			return nil
+		}
 		p := w.predicate(s)
 		if s.Pred != nil {
 			p = plan.NewCall("and", types.Bool, s.Pred, p)
@@ -68,6 +72,10 @@ func (w *within) restrict(root plan.Node) {
 		return p
 	})
 }
+
+// knowledge reports whether a table says what things mean and nothing of any device: those
+// are for everybody.
+func knowledge(table string) bool { return strings.HasSuffix(table, "KB") }
 
 // predicate is the scope on one scan.
 func (w *within) predicate(s *plan.Scan) plan.Expr {

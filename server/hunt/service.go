@@ -41,6 +41,7 @@ type Config struct {
 	Devices  Devices          // nil: a caller who does not see every device sees none
 	Clock    func() time.Time // nil for time.Now
 	External Opener           // of the files that queries name by address; nil refuses them
+	State    telemetry.State  // tables that are not stored; nil for none
 	Quota    Quota            // of each tenant
 	Scratch  string           // directory for rows that wait to be read; "" for the system's
 	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
@@ -54,6 +55,7 @@ type Service struct {
 	scope   Devices
 	now     func() time.Time
 	files   Opener
+	state   telemetry.State
 	ledger  *ledger
 	scratch string
 
@@ -62,7 +64,7 @@ type Service struct {
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, files: c.External, scratch: c.Scratch, unaudited: c.Unaudited}
+	s := &Service{store: c.Store, audit: c.Audit, scope: c.Devices, now: c.Clock, files: c.External, state: c.State, scratch: c.Scratch, unaudited: c.Unaudited}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -202,7 +204,7 @@ func (s *Service) answer(ctx context.Context, p *access.Principal, q *kql.Query)
 
 // query has the store run a plan, and charges the caller with what it took however it ends.
 func (s *Service) query(ctx context.Context, p *access.Principal, root plan.Node, l telemetry.Limits, sink telemetry.Sink) (telemetry.Stats, error) {
-	q := &telemetry.Query{Tenant: p.Tenant, Plan: root, Limits: l, External: s.external()}
+	q := &telemetry.Query{Tenant: p.Tenant, Plan: root, Limits: l, External: s.external(), State: s.state}
 	if metered(p) {
 		q.Caller = string(p.Actor.Kind) + ":" + p.Actor.ID
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 var alertTable = table{
-	name: "alert", what: "alert", schema: alert.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
+	name: "alert", what: "alert", schema: alert.Stored, key: "id", order: "created DESC NULLS LAST, id DESC",
 	clocks: []string{"alertCreationTime", "lastUpdateTime", "lastEventTime", "firstEventTime"}, solid: []string{"created", "updated", "id"},
 	scope: ofDevice("alert", "device"), device: "device",
 	columns: columns{
@@ -23,6 +23,7 @@ var alertTable = table{
 		"lastEventTime": "last_event", "lastUpdateTime": "updated", "classification": "classification",
 		"determination": "determination", "suppressed": "suppressed",
 	},
+	lists: map[string]rows{"$entities": {table: "alert_entity", owner: "alert", columns: columns{filter.Element.Name: "entity"}}},
 }
 
 // Alerts is the alert.Store of this database.
@@ -45,8 +46,8 @@ func (a Alerts) CreateAlerts(ctx context.Context, alerts []*alert.Alert) ([]*ale
 			args := append([]any{string(al.Tenant), string(al.ID)}, alertColumns(al, doc)...)
 			r, err := q.ExecContext(ctx, `INSERT INTO alert (tenant, id, fold_id, device, incident, investigation, severity,
 				status, category, source, title, assigned, created, first_event, last_event, updated,
-				classification, determination, suppressed, open_rank, doc)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, args...)
+				classification, determination, suppressed, open_rank, doc, indexed)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING`, args...)
 			if err != nil {
 				return err
 			}
@@ -56,6 +57,9 @@ func (a Alerts) CreateAlerts(ctx context.Context, alerts []*alert.Alert) ([]*ale
 				continue
 			}
 			created = append(created, al)
+			if err := indexAlert(ctx, q, al); err != nil {
+				return err
+			}
 			if err := assess(ctx, q, al.Tenant, al.Device); err != nil {
 				return err
 			}
@@ -112,6 +116,9 @@ func (a Alerts) UpdateAlert(ctx context.Context, tenant ident.TenantID, id ident
 			return err
 		}
 		out = al
+		if err := indexAlert(ctx, q, al); err != nil {
+			return err
+		}
 		return assess(ctx, q, tenant, al.Device)
 	})
 	if err != nil {

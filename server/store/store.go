@@ -88,6 +88,9 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if err := s.checkKey(ctx); err != nil {
 		return err
 	}
+	if err := s.indexAlerts(ctx); err != nil {
+		return err
+	}
 	if err := s.reformDevices(ctx); err != nil {
 		return err
 	}

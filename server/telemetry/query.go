@@ -110,4 +110,6 @@ type Query struct {
 	// value for each of x.Cols; the store asks it once for each externaldata. Nil refuses
 	// such plans as errs.Unsupported.
 	External func(ctx context.Context, x *plan.External, sink Sink) error
+	// State answers the tables that are not stored; nil for none.
+	State State
 }

@@ -68,3 +68,13 @@ type Status struct {
 	Workers     int       // query workers alive
 	Sandbox     string    // what the workers' sandbox lacks, in words for people; "" for nothing
 }
+
+// State is what the server knows now, shown as hunting tables: nobody appends their rows,
+// each query is given those of the moment.
+type State interface {
+	// Holds reports whether a physical table is one of these.
+	Holds(table string) bool
+	// Rows passes the rows of a tenant's table to take, whose error ends it. Columns that a
+	// row does not name are null.
+	Rows(ctx context.Context, tenant ident.TenantID, table string, take func(Row) error) error
+}

@@ -1670,6 +1670,128 @@ func (x *Fault) GetRetryAfter() int64 {
 	return 0
 }
 
+// ReportInventoryRequest first asks with a digest alone whether the server has it, and
+// carries a body when it has not.
+type ReportInventoryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Section       string                 `protobuf:"bytes,1,opt,name=section,proto3" json:"section,omitempty"` // software, certificates, …
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`   // 32 bytes: of the section when the body is applied
+	Base          []byte                 `protobuf:"bytes,3,opt,name=base,proto3" json:"base,omitempty"`       // of the section that the body changes; empty when the body is all of it
+	Body          []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`       // JSON of wire.Section, compressed with zstd; empty to ask
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportInventoryRequest) Reset() {
+	*x = ReportInventoryRequest{}
+	mi := &file_link_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportInventoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportInventoryRequest) ProtoMessage() {}
+
+func (x *ReportInventoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportInventoryRequest.ProtoReflect.Descriptor instead.
+func (*ReportInventoryRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReportInventoryRequest) GetSection() string {
+	if x != nil {
+		return x.Section
+	}
+	return ""
+}
+
+func (x *ReportInventoryRequest) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *ReportInventoryRequest) GetBase() []byte {
+	if x != nil {
+		return x.Base
+	}
+	return nil
+}
+
+func (x *ReportInventoryRequest) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+type ReportInventoryResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Have          bool                   `protobuf:"varint,1,opt,name=have,proto3" json:"have,omitempty"`    // the server has the section of this digest now
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // of the section that the server has; empty for none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportInventoryResponse) Reset() {
+	*x = ReportInventoryResponse{}
+	mi := &file_link_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportInventoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportInventoryResponse) ProtoMessage() {}
+
+func (x *ReportInventoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportInventoryResponse.ProtoReflect.Descriptor instead.
+func (*ReportInventoryResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ReportInventoryResponse) GetHave() bool {
+	if x != nil {
+		return x.Have
+	}
+	return false
+}
+
+func (x *ReportInventoryResponse) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
 var File_link_proto protoreflect.FileDescriptor
 
 const file_link_proto_rawDesc = "" +
@@ -1809,9 +1931,17 @@ const file_link_proto_rawDesc = "" +
 	"\x05Fault\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1f\n" +
 	"\vretry_after\x18\x02 \x01(\x03R\n" +
-	"retryAfter2S\n" +
+	"retryAfter\"r\n" +
+	"\x16ReportInventoryRequest\x12\x18\n" +
+	"\asection\x18\x01 \x01(\tR\asection\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\x12\x12\n" +
+	"\x04base\x18\x03 \x01(\fR\x04base\x12\x12\n" +
+	"\x04body\x18\x04 \x01(\fR\x04body\"E\n" +
+	"\x17ReportInventoryResponse\x12\x12\n" +
+	"\x04have\x18\x01 \x01(\bR\x04have\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest2S\n" +
 	"\tEnrolment\x12F\n" +
-	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\xd7\x04\n" +
+	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\xbd\x05\n" +
 	"\x05Agent\x12F\n" +
 	"\x05Renew\x12\x1d.vedette.wire.v1.RenewRequest\x1a\x1e.vedette.wire.v1.RenewResponse\x12C\n" +
 	"\x04Push\x12\x1c.vedette.wire.v1.PushRequest\x1a\x1d.vedette.wire.v1.PushResponse\x12R\n" +
@@ -1819,7 +1949,8 @@ const file_link_proto_rawDesc = "" +
 	"\x05Watch\x12\x1d.vedette.wire.v1.WatchRequest\x1a\x1e.vedette.wire.v1.WatchResponse0\x01\x12^\n" +
 	"\rFetchCommands\x12%.vedette.wire.v1.FetchCommandsRequest\x1a&.vedette.wire.v1.FetchCommandsResponse\x12[\n" +
 	"\fReportResult\x12$.vedette.wire.v1.ReportResultRequest\x1a%.vedette.wire.v1.ReportResultResponse\x12f\n" +
-	"\x0fFetchIndicators\x12'.vedette.wire.v1.FetchIndicatorsRequest\x1a(.vedette.wire.v1.FetchIndicatorsResponse0\x01B,Z*github.com/vedette-edr/vedette/wire/wirepbb\x06proto3"
+	"\x0fFetchIndicators\x12'.vedette.wire.v1.FetchIndicatorsRequest\x1a(.vedette.wire.v1.FetchIndicatorsResponse0\x01\x12d\n" +
+	"\x0fReportInventory\x12'.vedette.wire.v1.ReportInventoryRequest\x1a(.vedette.wire.v1.ReportInventoryResponseB,Z*github.com/vedette-edr/vedette/wire/wirepbb\x06proto3"
 
 var (
 	file_link_proto_rawDescOnce sync.Once
@@ -1833,7 +1964,7 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_link_proto_goTypes = []any{
 	(*EnrolRequest)(nil),            // 0: vedette.wire.v1.EnrolRequest
 	(*EnrolResponse)(nil),           // 1: vedette.wire.v1.EnrolResponse
@@ -1861,6 +1992,8 @@ var file_link_proto_goTypes = []any{
 	(*IndicatorSet)(nil),            // 23: vedette.wire.v1.IndicatorSet
 	(*Indicator)(nil),               // 24: vedette.wire.v1.Indicator
 	(*Fault)(nil),                   // 25: vedette.wire.v1.Fault
+	(*ReportInventoryRequest)(nil),  // 26: vedette.wire.v1.ReportInventoryRequest
+	(*ReportInventoryResponse)(nil), // 27: vedette.wire.v1.ReportInventoryResponse
 }
 var file_link_proto_depIdxs = []int32{
 	6,  // 0: vedette.wire.v1.HeartbeatRequest.facilities:type_name -> vedette.wire.v1.Facility
@@ -1879,16 +2012,18 @@ var file_link_proto_depIdxs = []int32{
 	16, // 13: vedette.wire.v1.Agent.FetchCommands:input_type -> vedette.wire.v1.FetchCommandsRequest
 	19, // 14: vedette.wire.v1.Agent.ReportResult:input_type -> vedette.wire.v1.ReportResultRequest
 	21, // 15: vedette.wire.v1.Agent.FetchIndicators:input_type -> vedette.wire.v1.FetchIndicatorsRequest
-	1,  // 16: vedette.wire.v1.Enrolment.Enrol:output_type -> vedette.wire.v1.EnrolResponse
-	3,  // 17: vedette.wire.v1.Agent.Renew:output_type -> vedette.wire.v1.RenewResponse
-	5,  // 18: vedette.wire.v1.Agent.Push:output_type -> vedette.wire.v1.PushResponse
-	9,  // 19: vedette.wire.v1.Agent.Heartbeat:output_type -> vedette.wire.v1.HeartbeatResponse
-	12, // 20: vedette.wire.v1.Agent.Watch:output_type -> vedette.wire.v1.WatchResponse
-	17, // 21: vedette.wire.v1.Agent.FetchCommands:output_type -> vedette.wire.v1.FetchCommandsResponse
-	20, // 22: vedette.wire.v1.Agent.ReportResult:output_type -> vedette.wire.v1.ReportResultResponse
-	22, // 23: vedette.wire.v1.Agent.FetchIndicators:output_type -> vedette.wire.v1.FetchIndicatorsResponse
-	16, // [16:24] is the sub-list for method output_type
-	8,  // [8:16] is the sub-list for method input_type
+	26, // 16: vedette.wire.v1.Agent.ReportInventory:input_type -> vedette.wire.v1.ReportInventoryRequest
+	1,  // 17: vedette.wire.v1.Enrolment.Enrol:output_type -> vedette.wire.v1.EnrolResponse
+	3,  // 18: vedette.wire.v1.Agent.Renew:output_type -> vedette.wire.v1.RenewResponse
+	5,  // 19: vedette.wire.v1.Agent.Push:output_type -> vedette.wire.v1.PushResponse
+	9,  // 20: vedette.wire.v1.Agent.Heartbeat:output_type -> vedette.wire.v1.HeartbeatResponse
+	12, // 21: vedette.wire.v1.Agent.Watch:output_type -> vedette.wire.v1.WatchResponse
+	17, // 22: vedette.wire.v1.Agent.FetchCommands:output_type -> vedette.wire.v1.FetchCommandsResponse
+	20, // 23: vedette.wire.v1.Agent.ReportResult:output_type -> vedette.wire.v1.ReportResultResponse
+	22, // 24: vedette.wire.v1.Agent.FetchIndicators:output_type -> vedette.wire.v1.FetchIndicatorsResponse
+	27, // 25: vedette.wire.v1.Agent.ReportInventory:output_type -> vedette.wire.v1.ReportInventoryResponse
+	17, // [17:26] is the sub-list for method output_type
+	8,  // [8:17] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -1905,7 +2040,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -11,4 +11,4 @@
 package ebpf
 
 //go:generate sh -c "clang --version | head -n1 > bpf/CLANG"
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -no-global-types -target amd64,arm64 -output-stem sensor -type event_type -type who -type header -type exec_event -type fork_event -type exit_event -type socket_event -type dns_event -type file_event -type memory_event -type ptrace_event -type iouring_event -type counter -type tuning -type listener bpf bpf/sensor.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -I/usr/include/x86_64-linux-gnu
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -no-global-types -target amd64,arm64 -output-stem sensor -type event_type -type who -type header -type exec_event -type fork_event -type exit_event -type socket_event -type dns_event -type file_event -type memory_event -type ptrace_event -type iouring_event -type counter -type tuning -type secret_name -type listener bpf bpf/sensor.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -I/usr/include/x86_64-linux-gnu

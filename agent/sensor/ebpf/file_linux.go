@@ -1,8 +1,11 @@
 package ebpf
 
 import (
+	"fmt"
 	"path"
 	"strings"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/schema/event"
@@ -19,16 +22,18 @@ func (n *normaliser) file(b []byte) bool {
 	}
 	cut := e.Header.Flags&flagPathCut != 0
 	now, before := joined(s[0], s[1], cut), ""
-	action := "FileCreated"
+	table, action := event.FileEvents, "FileCreated"
 	switch bpfEventType(e.Header.Type) {
 	case bpfEventTypeEVENT_MODIFY:
 		action = "FileModified"
+	case bpfEventTypeEVENT_READ:
+		table, action = event.DeviceEvents, "SensitiveFileRead"
 	case bpfEventTypeEVENT_DELETE:
 		action = "FileDeleted"
 	case bpfEventTypeEVENT_RENAME:
 		action, before, now = "FileRenamed", now, joined(s[2], s[3], cut)
 	}
-	ev := n.begin(&e.Header, event.FileEvents, action)
+	ev := n.begin(&e.Header, table, action)
 	if by := ev.Initiating.Image.Path; n.leftOut(now, by) && (before == "" || n.leftOut(before, by)) {
 		n.excluded.Add(1)
 		return true
@@ -74,4 +79,35 @@ func (n *normaliser) leftOut(p, by string) bool {
 		}
 	}
 	return false
+}
+
+// secretNames are files whose reading is reported, by their last element, wherever they lie:
+// the password database and its backups, Kerberos and ssh keys, and what well-known clients
+// keep their passwords and tokens in. At most 64, of at most 31 bytes each.
+func secretNames() []string {
+	return []string{
+		"shadow", "shadow-", "gshadow", "gshadow-", "opasswd", "krb5.keytab",
+		"id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk",
+		"ssh_host_rsa_key", "ssh_host_ecdsa_key", "ssh_host_ed25519_key",
+		".netrc", ".pgpass", ".my.cnf", ".git-credentials", ".vault-token", ".pypirc",
+		"credentials", "credentials.db", "access_tokens.db", "msal_token_cache.json", "sitemanager.xml",
+		"logins.json", "key4.db", "Login Data", "Cookies", "cookies.sqlite",
+	}
+}
+
+// putSecrets tells the kernel programs the names.
+func putSecrets(m *ebpf.Map) error {
+	for _, name := range secretNames() {
+		var k bpfSecretName
+		if len(name) >= len(k.Text) {
+			return fmt.Errorf("the secret's name %q has %d bytes: must be fewer than %d", name, len(name), len(k.Text))
+		}
+		for i := range len(name) {
+			k.Text[i] = int8(name[i])
+		}
+		if err := m.Put(k, uint32(1)); err != nil {
+			return fmt.Errorf("naming the secret %q: %w", name, err)
+		}
+	}
+	return nil
 }

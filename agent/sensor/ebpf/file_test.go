@@ -52,3 +52,35 @@ func TestFilesByRelativeNamesAndDescriptors(t *testing.T) {
 		t.Errorf("%d events excluded, want 1", n)
 	}
 }
+
+func TestReadingASecretIsReported(t *testing.T) {
+	dir := t.TempDir()
+	secret, link, plain := filepath.Join(dir, "id_ed25519"), filepath.Join(dir, "innocent"), filepath.Join(dir, "id_ed25519.pub")
+	for _, p := range []string{secret, plain} {
+		if err := os.WriteFile(p, []byte("x\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(secret, link); err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t, Config{})
+	s.need("bpf:file")
+	// The second file is the same by another name, within the window of repetitions.
+	cmd := s.command("/bin/cat", plain, link, secret)
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	pid := uint32(cmd.Process.Pid)
+	s.wait("end", action(pid, "ProcessTerminated"))
+	got := s.all(action(pid, "SensitiveFileRead"))
+	if len(got) != 1 {
+		t.Fatalf("%d readings reported, want 1:\n%s", len(got), s.dump())
+	}
+	if e := got[0]; e.Table != event.DeviceEvents || e.File.Path != secret || e.File.Name != "id_ed25519" || e.Initiating.Image.Name != "cat" {
+		t.Errorf("event %s", line(e))
+	}
+	if c := s.sensor.Stats().Kernel["read"]; c.Sent != 1 || c.Suppressed != 1 {
+		t.Errorf("counted %+v, want one sent and one suppressed", c)
+	}
+}

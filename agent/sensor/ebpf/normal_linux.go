@@ -63,7 +63,8 @@ func (n *normaliser) record(b []byte) {
 			ok = n.socket(b)
 		case bpfEventTypeEVENT_DNS:
 			ok = n.dns(b)
-		case bpfEventTypeEVENT_CREATE, bpfEventTypeEVENT_MODIFY, bpfEventTypeEVENT_RENAME, bpfEventTypeEVENT_DELETE:
+		case bpfEventTypeEVENT_CREATE, bpfEventTypeEVENT_MODIFY, bpfEventTypeEVENT_RENAME, bpfEventTypeEVENT_DELETE,
+			bpfEventTypeEVENT_READ:
 			ok = n.file(b)
 		case bpfEventTypeEVENT_PTRACE:
 			ok = n.ptrace(b)
@@ -197,6 +198,9 @@ func (n *normaliser) exec(b []byte) bool {
 		f.str("MemoryFile", process.Text(strings.TrimPrefix(exe, "/memfd:")))
 	}
 	if asked := n.texts.of(cBytes(s[2])); asked != exe && path.Base(asked) != base(exe) && !memfd {
+		if !path.IsAbs(asked) {
+			asked = path.Join(img.WorkingDir, asked)
+		}
 		f.str("ExecutedPath", process.Text(asked))
 	}
 	if e.ArgsTotal > e.ArgsLen {

@@ -144,6 +144,16 @@ func TestScriptShowsItsOwnPath(t *testing.T) {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	relative := s.command("./run.sh")
+	relative.Dir = filepath.Dir(script)
+	if err := relative.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if e := s.wait("relative name", func(e *event.Event) bool {
+		return e.Action == "ProcessCreated" && e.Process.PID == uint32(relative.Process.Pid)
+	}); !strings.Contains(e.Additional, `"ExecutedPath":"`+script+`"`) {
+		t.Errorf("additional fields of a relative name %s", e.Additional)
+	}
 	cmd := s.command(script, "arg")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)

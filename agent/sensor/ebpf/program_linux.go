@@ -130,6 +130,10 @@ func prepare(cfg Config) (*objects, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := putSecrets(maps.Maps[bpfMapSecrets]); err != nil {
+		maps.Close()
+		return nil, err
+	}
 	return &objects{spec: spec, maps: maps, btf: btf.NewCache()}, nil
 }
 

@@ -50,7 +50,8 @@ const (
 	bpfEventTypeEVENT_WX             bpfEventType = 16
 	bpfEventTypeEVENT_MODULE         bpfEventType = 17
 	bpfEventTypeEVENT_IOURING        bpfEventType = 18
-	bpfEventTypeEVENT_END            bpfEventType = 19
+	bpfEventTypeEVENT_READ           bpfEventType = 19
+	bpfEventTypeEVENT_END            bpfEventType = 20
 )
 
 type bpfExecEvent struct {
@@ -141,6 +142,11 @@ type bpfPtraceEvent struct {
 	Pad     uint32
 }
 
+type bpfSecretName struct {
+	_    structs.HostLayout
+	Text [32]int8
+}
+
 type bpfSocketEvent struct {
 	_          structs.HostLayout
 	Header     bpfHeader
@@ -189,6 +195,7 @@ const (
 	bpfMapOwners          = "owners"
 	bpfMapRepeats         = "repeats"
 	bpfMapScratches       = "scratches"
+	bpfMapSecrets         = "secrets"
 	bpfMapSettings        = "settings"
 	bpfMapSilent          = "silent"
 	bpfMapTalks           = "talks"
@@ -330,6 +337,7 @@ type bpfMapSpecs struct {
 	Owners     *ebpf.MapSpec `ebpf:"owners"`
 	Repeats    *ebpf.MapSpec `ebpf:"repeats"`
 	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	Secrets    *ebpf.MapSpec `ebpf:"secrets"`
 	Settings   *ebpf.MapSpec `ebpf:"settings"`
 	Silent     *ebpf.MapSpec `ebpf:"silent"`
 	Talks      *ebpf.MapSpec `ebpf:"talks"`
@@ -383,6 +391,7 @@ type bpfMaps struct {
 	Owners     *ebpf.Map `ebpf:"owners"`
 	Repeats    *ebpf.Map `ebpf:"repeats"`
 	Scratches  *ebpf.Map `ebpf:"scratches"`
+	Secrets    *ebpf.Map `ebpf:"secrets"`
 	Settings   *ebpf.Map `ebpf:"settings"`
 	Silent     *ebpf.Map `ebpf:"silent"`
 	Talks      *ebpf.Map `ebpf:"talks"`
@@ -398,6 +407,7 @@ func (m *bpfMaps) Close() error {
 		m.Owners,
 		m.Repeats,
 		m.Scratches,
+		m.Secrets,
 		m.Settings,
 		m.Silent,
 		m.Talks,

@@ -265,7 +265,7 @@ func (s *Sensor) finish() {
 func typeName(t bpfEventType) string {
 	names := [...]string{
 		"", "exec", "fork", "exit", "connect", "connected", "connect-failed", "accept", "listen", "dns",
-		"create", "modify", "rename", "delete", "ptrace", "memfd", "wx", "module", "io_uring",
+		"create", "modify", "rename", "delete", "ptrace", "memfd", "wx", "module", "io_uring", "read",
 	}
 	if int(t) < len(names) {
 		return names[t]

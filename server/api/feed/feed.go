@@ -71,7 +71,7 @@ func (a *API) Exporter() []api.Route {
 
 func (a *API) siem(pattern string) api.Route {
 	return api.Route{Method: http.MethodGet, Pattern: pattern, Need: readAlerts, Handle: a.export,
-		Doc: api.Doc{Summary: "Pull alerts as records of the SIEM alert exporter", Answer: []record{}, Errors: []errs.Code{errs.BadRequest},
+		Doc: api.Doc{Summary: "Pull alerts as records of the SIEM alert exporter", Answer: []record{}, Bare: true, Errors: []errs.Code{errs.BadRequest},
 			Params: []api.Param{{Name: "sinceTimeUtc", Type: "date-time"}, {Name: "untilTimeUtc", Type: "date-time"}, {Name: "ago", About: "an ISO 8601 duration"},
 				{Name: "limit", Type: "integer", About: "the newest so many"}, {Name: "machinegroups"}, {Name: "DeviceCreatedMachineTags"}, {Name: "CloudCreatedMachineTags"}}}}
 }

@@ -52,7 +52,7 @@ type alertEntity struct {
 	AdditionalData     *struct{}         `json:"additionalData"`
 	Comments           []commentEntity   `json:"comments"`
 	Evidence           []evidenceEntity  `json:"evidence"`
-	CustomDetails      map[string]string `json:"customDetails"`
+	CustomDetails      map[string]string `json:"customDetails" doc:"nullable"` // of a custom detection rule
 }
 
 // commentEntity is Graph's security.alertComment.
@@ -229,6 +229,7 @@ func alertOf(r *api.Request, al *alert.Alert, devices lookup) alertEntity {
 		CreatedDateTime: odata.DateTime(al.Created), LastUpdateDateTime: odata.DateTime(al.Updated), ResolvedDateTime: odata.DateTime(al.Resolved),
 		FirstActivity: odata.DateTime(al.FirstEvent), LastActivity: odata.DateTime(al.LastEvent), SystemTags: []string{},
 		Comments: comments(al.Comments), Evidence: evidenceOf(al, devices),
+		CustomDetails: al.Details,
 	}
 	if al.Incident != 0 {
 		id := al.Incident.String()

@@ -3,6 +3,7 @@ package mde
 import (
 	"context"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/vedette-edr/vedette/server/access"
@@ -20,25 +21,41 @@ type Actions interface {
 	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*action.Action], error)
 	Request(ctx context.Context, by *access.Principal, r action.Request) (*action.Action, error)
 	Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*action.Action, error)
+	// Open returns the content of what an action yielded.
+	Open(f action.Artifact) (*os.File, error)
 }
 
 // publicAPI is the published requestSource of what comes through this API.
 const publicAPI = "PublicApi"
 
 func (a *API) actionRoutes() []api.Route {
-	isolate := []access.Permission{access.MachineIsolate}
 	cancel := []access.Permission{
 		access.MachineCollect, access.MachineIsolate, access.MachineRestrict, access.MachineScan,
 		access.MachineOffboard, access.MachineQuarantine, access.MachineLive,
 	}
-	return []api.Route{
-		post("/machines/{id}/isolate", isolate, a.isolate),
-		post("/machines/{id}/unisolate", isolate, a.unisolate),
+	routes := []api.Route{
 		get("/machineactions", machineRead, a.getActions),
 		get("/machineactions/$count", machineRead, a.countActions),
 		get("/machineactions/{id}", machineRead, a.getAction),
 		post("/machineactions/{id}/cancel", cancel, a.cancelAction),
+		limited(api.Limit{PerMinute: 2, PerHour: 120}, delegated(access.MachineCollect, get("/machineactions/{id}/getPackageUri", machineRead, a.getPackageURI))),
+		delegated(access.MachineLive, get("/machineactions/{id}/GetLiveResponseResultDownloadLink(index={index})", machineRead, a.getLiveLink)),
+		{Method: http.MethodGet, Pattern: "/api/vedette/downloads/{ticket}", Open: "the link is its own permission: signed, for one file and a short time", Handle: a.download},
 	}
+	for _, k := range requests {
+		r := post("/machines/{id}/"+k.path, []access.Permission{k.need}, a.requestOf(k))
+		if k.kind == action.LiveResponse {
+			r = limited(api.Limit{PerMinute: 10}, r)
+		}
+		routes = append(routes, r)
+	}
+	return routes
+}
+
+// delegated says what people need for a route, where it is not what applications need.
+func delegated(p access.Permission, r api.Route) api.Route {
+	r.NeedDelegated = []access.Permission{p}
+	return r
 }
 
 // request asks for an action on the machine that the path names and answers 201 with it.
@@ -59,29 +76,6 @@ func (a *API) request(w http.ResponseWriter, r *api.Request, body *api.Object, q
 		return err
 	}
 	return odata.WriteEntity(w, r, http.StatusCreated, kindOf("MachineActions/$entity"), actionOf(act))
-}
-
-func (a *API) isolate(w http.ResponseWriter, r *api.Request) error {
-	body, err := r.JSON()
-	if err != nil {
-		return err
-	}
-	q := action.Request{Kind: action.Isolate}
-	if q.Scope, err = body.String("IsolationType"); err != nil {
-		return err
-	}
-	if q.ForceSelf, err = body.Bool("ForceSelf"); err != nil {
-		return err
-	}
-	return a.request(w, r, body, q)
-}
-
-func (a *API) unisolate(w http.ResponseWriter, r *api.Request) error {
-	body, err := r.JSON()
-	if err != nil {
-		return err
-	}
-	return a.request(w, r, body, action.Request{Kind: action.Unisolate})
 }
 
 func (a *API) getActions(w http.ResponseWriter, r *api.Request) error {
@@ -179,7 +173,8 @@ func actionOf(act *action.Action) actionEntity {
 		CreationDateTimeUTC: stamp(act.Created), LastUpdateDateTimeUTC: stamp(act.Updated),
 		CancellationRequestor: optional(act.Cancel.By), CancellationComment: optional(act.Cancel.Comment),
 		CancellationDateTimeUTC: stamp(act.Cancel.At), Error: optional(act.Error), Scope: optional(act.Scope),
-		ExternalID: optional(act.External), RequestSource: optional(act.Source), FileInstances: []fileInstance{}, Commands: []commandState{},
+		ExternalID: optional(act.External), RequestSource: optional(act.Source), FileInstances: []fileInstance{}, Commands: commandsOf(act),
+		RelatedFileInfo:  relatedTo(act),
 		TroubleshootInfo: optional(truth(act)),
 	}
 }

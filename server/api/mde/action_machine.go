@@ -1,10 +1,12 @@
 package mde
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
 )
 
@@ -41,20 +43,18 @@ type availability struct {
 	why  string      // there is none
 }
 
-const notOffered = "This server does not offer the action"
-
 // published lists the actions in the words of the route, which are not those of machine
 // actions. The route is not documented; a client's code tells the words.
 var published = [...]availability{
 	{name: "FullIsolation", kind: action.Isolate},
 	{name: "SelectiveIsolation", why: "Agents isolate a machine fully or not at all"},
-	{name: "RunAntiVirusScan", why: notOffered},
-	{name: "CollectInvestigationPackage", why: notOffered},
-	{name: "StopAndQuarantineFile", why: notOffered},
-	{name: "RestrictCodeExecution", why: notOffered},
-	{name: "InitiateInvestigation", why: notOffered},
-	{name: "OffBoard", why: notOffered},
-	{name: "RunCustomPlaybook", why: notOffered},
+	{name: "RunAntiVirusScan", kind: action.RunAntiVirusScan},
+	{name: "CollectInvestigationPackage", kind: action.CollectPackage},
+	{name: "StopAndQuarantineFile", kind: action.StopAndQuarantineFile},
+	{name: "RestrictCodeExecution", kind: action.RestrictCodeExecution},
+	{name: "InitiateInvestigation", why: "Investigations are kept as requested; nothing on this server carries them out yet"},
+	{name: "OffBoard", kind: action.Offboard},
+	{name: "RunCustomPlaybook", why: "This server does not offer the action"},
 }
 
 type availabilityEntity struct {
@@ -63,8 +63,8 @@ type availabilityEntity struct {
 	NotSupportedReason *string `json:"notSupportedReason"`
 }
 
-// isolating is the platform whose agent isolates.
-const isolating = "Linux"
+// isolating is the one kind that agents carry out which do not say what they do.
+const isolating = action.Isolate
 
 // getAvailableActions answers what can be done to a machine now, and why the rest cannot.
 func (a *API) getAvailableActions(w http.ResponseWriter, r *api.Request) error {
@@ -75,10 +75,24 @@ func (a *API) getAvailableActions(w http.ResponseWriter, r *api.Request) error {
 	out := make([]availabilityEntity, len(published))
 	for i, p := range published {
 		why := p.why
-		if p.kind != "" && d.Platform != isolating {
-			why = "The agent for " + d.Platform + " does not carry out the action"
+		if p.kind != "" {
+			_, known := d.Responds("")
+			if err := action.Refusal(d, p.kind); err != nil {
+				why = detail(err)
+			} else if !known && p.kind != isolating {
+				why = "The agent of " + d.Name + " does not say that it carries out the action"
+			}
 		}
 		out[i] = availabilityEntity{Action: p.name, IsAvailable: why == "", NotSupportedReason: optional(why)}
 	}
 	return derived(a, w, r, "Collection(microsoft.windowsDefenderATP.api.ActionAvailabilityStatus)", out)
+}
+
+// detail returns what an error says to callers.
+func detail(err error) string {
+	var e *errs.E
+	if errors.As(err, &e) {
+		return e.Detail
+	}
+	return ""
 }

@@ -2,9 +2,6 @@ package mde
 
 import (
 	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/api"
@@ -49,28 +46,9 @@ func (a *API) getAlertIPs(w http.ResponseWriter, r *api.Request) error {
 
 func (a *API) getAlertDomains(w http.ResponseWriter, r *api.Request) error {
 	return writeRelated(a, w, r, "Domains", func(v *alert.Evidence) (domainReference, bool) {
-		host := hostOf(v.URL)
+		host := alert.Host(v.URL)
 		return domainReference{Host: host}, host != ""
 	})
-}
-
-// hostOf returns the domain name of a URL or of a bare host, "" when it has none.
-func hostOf(s string) string {
-	if s == "" {
-		return ""
-	}
-	if !strings.Contains(s, "://") {
-		s = "http://" + s
-	}
-	u, err := url.Parse(s)
-	if err != nil {
-		return ""
-	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	if _, err := netip.ParseAddr(host); err == nil {
-		return ""
-	}
-	return host
 }
 
 // hashes is what tells the files of an alert apart.

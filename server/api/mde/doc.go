@@ -18,7 +18,8 @@ type docs map[string]api.Doc
 // document gives the routes that say nothing of themselves their Doc.
 func (a *API) document(routes []api.Route) []api.Route {
 	all := docs{}
-	for _, part := range []docs{a.alertDocs(), a.machineDocs(), a.actionDocs(), a.indicatorDocs(), a.huntDocs()} {
+	for _, part := range []docs{a.alertDocs(), a.machineDocs(), a.actionDocs(), a.indicatorDocs(), a.huntDocs(), a.sightingDocs(),
+		a.libraryDocs(), a.investigationDocs(), a.legacyDocs()} {
 		maps.Copy(all, part)
 	}
 	for i := range routes {
@@ -163,15 +164,21 @@ type commentBody struct {
 
 func (a *API) actionDocs() docs {
 	refused := []errs.Code{errs.InvalidRequestBody, errs.MissingRequiredParameter, errs.InvalidInput, errs.ActiveRequestAlreadyExists,
-		errs.OSPlatformNotSupported, errs.ClientVersionNotSupported, errs.ForceSelfMissing}
-	return docs{
-		"POST /machines/{id}/isolate":      {Summary: "Isolate a machine from the network", Body: isolateBody{}, Answer: actionEntity{}, Status: 201, Errors: refused},
-		"POST /machines/{id}/unisolate":    {Summary: "Release a machine from isolation", Body: actionBody{}, Answer: actionEntity{}, Status: 201, Errors: refused},
-		"GET /machineactions":              listed("List machine actions, newest first", a.actionSpec(), []actionEntity{}),
-		"GET /machineactions/$count":       numbered("Count machine actions", a.actionSpec()),
-		"GET /machineactions/{id}":         {Summary: "Get a machine action", Answer: actionEntity{}},
-		"POST /machineactions/{id}/cancel": {Summary: "Cancel a machine action", Body: commentBody{}, Answer: actionEntity{}, Errors: []errs.Code{errs.InvalidRequestBody, errs.MissingRequiredParameter}},
+		errs.OSPlatformNotSupported, errs.ClientVersionNotSupported, errs.ForceSelfMissing, errs.InvalidHashValue}
+	out := docs{
+		"GET /machineactions":                    listed("List machine actions, newest first", a.actionSpec(), []actionEntity{}),
+		"GET /machineactions/$count":             numbered("Count machine actions", a.actionSpec()),
+		"GET /machineactions/{id}":               {Summary: "Get a machine action", Answer: actionEntity{}},
+		"POST /machineactions/{id}/cancel":       {Summary: "Cancel a machine action", Body: commentBody{}, Answer: actionEntity{}, Errors: []errs.Code{errs.InvalidRequestBody, errs.MissingRequiredParameter}},
+		"GET /machineactions/{id}/getPackageUri": {Summary: "Get the address of an investigation package, which is good for 15 minutes", Answer: valueEntity{}, Errors: []errs.Code{errs.ResourceNotFound}},
+		"GET /machineactions/{id}/GetLiveResponseResultDownloadLink(index={index})": {Summary: "Get the address of what a command of a live response yielded, which is good for 30 minutes",
+			Params: []api.Param{{Name: "index", Type: "integer", About: "Of the command, from 0.", Example: "0"}}, Answer: valueEntity{}, Errors: []errs.Code{errs.InvalidInput, errs.ResourceNotFound}},
+		"GET /vedette/downloads/{ticket}": {Summary: "Download what an action yielded", Answer: "", AnswerMedia: "application/octet-stream", Errors: []errs.Code{errs.ResourceNotFound}},
 	}
+	for _, k := range requests {
+		out["POST /machines/{id}/"+k.path] = api.Doc{Summary: k.summary, Body: k.body, Answer: actionEntity{}, Status: 201, Errors: refused}
+	}
+	return out
 }
 
 type indicatorBody struct {

@@ -21,6 +21,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/blob"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/hunt"
@@ -28,6 +29,8 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/incident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/investigation"
+	"github.com/vedette-edr/vedette/server/library"
 	"github.com/vedette-edr/vedette/server/store"
 )
 
@@ -84,6 +87,7 @@ type reads struct {
 type lookups interface {
 	mde.Events
 	mde.Logons
+	mde.Sightings
 }
 
 // newSite returns a site whose hunts are those of queries.
@@ -118,6 +122,10 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 	incidents.Use(s.alerts)
 	actions := action.Config{Store: db.Actions(), Devices: s.devices, Audit: log, Clock: clock, Atomic: db.Atomic,
 		Self: func(d *device.Device) bool { return d.Name == "server.example" }}
+	blobs, err := blob.Open(t.TempDir())
+	check(t, err)
+	files := library.New(library.Config{Store: db.Library(), Blobs: blobs, Audit: log, Clock: clock, Atomic: db.Atomic, Quota: 25 << 20})
+	actions.Library, actions.Blobs = files, blobs
 	s.dispatch = action.NewDispatcher(actions)
 	indicators := indicator.New(indicator.Config{
 		Definitions: db.Threats(), IOCs: db.Threats(), Indicators: db.Threats(), Tallies: db.Threats(), Expiry: db.Threats(), Feed: db.Threats(), Sink: nobody{}, Now: clock,
@@ -125,6 +133,8 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 	m := mde.New(mde.Config{
 		Alerts: s.alerts, Incidents: incidents, Devices: s.devices, Actions: action.NewService(actions), Indicators: indicators,
 		Hunter: open(hunt.Config{Audit: log, Clock: clock}), Now: func() time.Time { return now.Add(s.passed) }, Page: page,
+		Library: files, LinkKey: []byte("a key of tests"),
+		Investigations: investigation.New(investigation.Config{Store: db.Investigations(), Devices: s.devices, Audit: log, Clock: clock, Atomic: db.Atomic}),
 	})
 	s.routes = m.Routes()
 	s.people(db)

@@ -82,6 +82,7 @@ type Telemetry interface {
 	Hunter
 	Events
 	Logons
+	Sightings
 }
 
 // Config is what the API is made of.
@@ -92,8 +93,12 @@ type Config struct {
 	Actions    Actions
 	Indicators Indicators
 	Hunter     Telemetry
-	Groups     Groups           // nil: every device is in the default group
-	Now        func() time.Time // nil for time.Now
+	// Library and Investigations are needed by their routes alone.
+	Library        Library
+	Investigations Investigations
+	LinkKey        []byte           // signs download links; nil for none, and then every link is refused
+	Groups         Groups           // nil: every device is in the default group
+	Now            func() time.Time // nil for time.Now
 	// Page is the rows of one page of a list; 0 for the published 10,000.
 	Page int
 	// Retention is how long a device that is not seen any more stays in lists; 0 for the
@@ -103,25 +108,30 @@ type Config struct {
 
 // API is the handlers over the services.
 type API struct {
-	alerts     Alerts
-	incidents  Incidents
-	devices    Devices
-	actions    Actions
-	indicators Indicators
-	hunter     Hunter
-	events     Events
-	logons     Logons
-	groups     Groups
-	now        func() time.Time
-	page       int
-	retention  time.Duration
+	alerts         Alerts
+	incidents      Incidents
+	devices        Devices
+	actions        Actions
+	indicators     Indicators
+	hunter         Hunter
+	events         Events
+	logons         Logons
+	sightings      Sightings
+	library        Library
+	investigations Investigations
+	linkKey        []byte
+	groups         Groups
+	now            func() time.Time
+	page           int
+	retention      time.Duration
 }
 
 // New returns the API.
 func New(c Config) *API {
 	a := &API{
 		alerts: c.Alerts, incidents: c.Incidents, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
-		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter,
+		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter, sightings: c.Hunter,
+		library: c.Library, investigations: c.Investigations, linkKey: c.LinkKey,
 		now: c.Now, page: c.Page, retention: c.Retention,
 	}
 	if a.groups = c.Groups; a.groups == nil {
@@ -138,7 +148,8 @@ func New(c Config) *API {
 
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
-	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.incidentRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes()))
+	return a.document(slices.Concat(a.serviceRoutes(), a.alertRoutes(), a.incidentRoutes(), a.machineRoutes(), a.actionRoutes(), a.indicatorRoutes(), a.huntRoutes(), a.sightingRoutes(),
+		a.libraryRoutes(), a.investigationRoutes(), a.legacyRoutes()))
 }
 
 var (

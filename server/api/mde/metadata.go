@@ -20,6 +20,8 @@ func Model() odata.Model {
 				{Name: "machineactions", Set: "MachineActions", Many: true}}},
 			{Name: "MachineActions", Type: "MachineAction", Entity: actionEntity{}, Key: "id"},
 			{Name: "Indicators", Type: "Indicator", Entity: indicatorEntity{}, Key: "id"},
+			{Name: "Investigations", Type: "Investigation", Entity: investigationEntity{}, Key: "id"},
+			{Name: "LibraryFiles", Type: "LibraryFile", Entity: libraryEntity{}, Key: "fileName"},
 			{Name: "Users", Type: "User", Entity: userEntity{}, Key: "id", Hidden: true},
 			{Name: "Files", Type: "File", Entity: fileEntity{}, Key: "sha1", Hidden: true},
 			{Name: "Ips", Type: "Ip", Entity: ipReference{}, Key: "id", Hidden: true},
@@ -27,6 +29,7 @@ func Model() odata.Model {
 		},
 		Complex: []odata.Complex{
 			{Type: "ImportIndicatorResult", Value: importEntity{}},
+			{Type: "InOrgFileStats", Value: fileStats{}}, {Type: "InOrgDomainStats", Value: domainStats{}}, {Type: "InOrgIPStats", Value: ipStats{}},
 			{Type: "ActionAvailabilityStatus", Value: availabilityEntity{}},
 		},
 	}

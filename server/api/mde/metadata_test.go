@@ -128,6 +128,8 @@ func TestAnswersAreOfTheTypesOfMetadata(t *testing.T) {
 	m := readModel(t, s)
 	s.call("all", "POST", "/api/indicators", `{"indicatorValue":"203.0.113.7","indicatorType":"IpAddress","action":"Block","title":"t","description":"d"}`)
 	s.call("all", "POST", "/api/machines/web.example/isolate", `{"Comment":"c"}`)
+	s.call("all", "POST", "/api/machines/web.example/startInvestigation", `{"Comment":"c"}`)
+	s.upload("probe.sh", "echo")
 	w := s.call("", http.MethodGet, "/api", "")
 	var service struct{ Value []struct{ Name, URL string } }
 	if err := json.Unmarshal(w.Body.Bytes(), &service); err != nil || len(service.Value) < 4 {

@@ -42,8 +42,14 @@ var published = map[string]string{
 	"User":                  `id:s accountName:s accountDomain:s accountSid:s firstSeen:d lastSeen:d logonTypes:s isDomainAdmin:b isOnlyNetworkUser:b`,
 	"File": `sha1:s sha256:s md5:s globalPrevalence:l globalFirstObserved:d globalLastObserved:d size:l fileType:s isPeFile:b filePublisher:s
 		fileProductName:s signer:s issuer:s signerHash:s isValidCertificate:b determinationType:s determinationValue:s`,
-	"Domain":                   `host:s`,
-	"Ip":                       `id:s`,
+	"Domain":        `host:s`,
+	"Ip":            `id:s`,
+	"Investigation": `id:s startTime:d endTime:d state:s cancelledBy:s statusDetails:s machineId:s computerDnsName:s triggeringAlertId:s`,
+	"LibraryFile":   `fileName:s sha256:s description:s creationTime:d lastUpdatedTime:d createdBy:s hasParameters:b parametersDescription:s`,
+	"InOrgFileStats": `sha1:s organizationPrevalence:l orgFirstSeen:d orgLastSeen:d globallyPrevalence:l globalFirstObserved:d
+		globalLastObserved:d topFileNames:[s]`,
+	"InOrgDomainStats":         `host:s organizationPrevalence:l orgFirstSeen:d orgLastSeen:d`,
+	"InOrgIPStats":             `ipAddress:s organizationPrevalence:l orgFirstSeen:d orgLastSeen:d`,
 	"ActionAvailabilityStatus": `action:s isAvailable:b notSupportedReason:s`,
 }
 

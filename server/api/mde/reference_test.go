@@ -110,7 +110,7 @@ func TestNothingIsAvailableOnOtherPlatforms(t *testing.T) {
 	s.platform = "Windows11"
 	s.enrol("windows", 0, "windows.example", "192.0.2.12", now)
 	w := s.call("all", "GET", "/api/machines/windows/availableMachineActions", "")
-	if body := w.Body.String(); w.Code != 200 || strings.Contains(body, `"isAvailable":true`) || !strings.Contains(body, "The agent for Windows11 does not carry out the action") {
+	if body := w.Body.String(); w.Code != 200 || strings.Contains(body, `"isAvailable":true`) || !strings.Contains(body, "The agent for Windows11 does not carry out Isolate") {
 		t.Errorf("%d %s", w.Code, body)
 	}
 }

@@ -198,6 +198,12 @@ func constrain(p *object, tag string) (required bool, err error) {
 		switch name {
 		case "required":
 			required = true
+		case "nullable":
+			word, ok := p.get("type").(string)
+			if !ok {
+				return false, fmt.Errorf("doc tag: what has no single type cannot be nullable")
+			}
+			p.set("type", []string{word, "null"})
 		case "enum":
 			words := []any{}
 			for w := range strings.SplitSeq(value, "|") {

@@ -56,10 +56,11 @@ func (s *Store) bring(ctx context.Context, q *telemetry.Query) (externals, error
 			scans = append(scans, scan.External)
 		}
 	})
-	if len(scans) == 0 {
+	states := stateTables(q)
+	if len(scans)+len(states) == 0 {
 		return nil, nil
 	}
-	if q.External == nil {
+	if len(scans) > 0 && q.External == nil {
 		return nil, errs.New(op, errs.Unsupported, errs.DisabledFeature,
 			"externaldata is not available on this server: queries read the tables of telemetry alone, no addresses and no files")
 	}
@@ -76,6 +77,14 @@ func (s *Store) bring(ctx context.Context, q *telemetry.Query) (externals, error
 		return nil, poolError(op, ctx.Err())
 	}
 	files := externals{}
+	for _, table := range states {
+		name, err := s.bringState(ctx, q, table)
+		if err != nil {
+			s.drop(q.Tenant, files)
+			return nil, err
+		}
+		files[stateKey(table)] = name
+	}
 	for _, x := range scans {
 		name, err := s.bringOne(ctx, q, x)
 		if err != nil {

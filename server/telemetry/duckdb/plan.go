@@ -202,6 +202,12 @@ func (n *sources) Source(scan *plan.Scan) (sqlgen.Source, error) {
 	if shape == nil {
 		return sqlgen.Source{}, errs.New("duckdb.Query", errs.Invalid, "", "the store has no table %q", scan.Base)
 	}
+	if name, ok := n.files[stateKey(scan.Base)]; ok {
+		if name == "" {
+			return sqlgen.Source{}, nil
+		}
+		return sqlgen.Source{Files: []string{n.prefix + "/" + name}}, nil
+	}
 	list := n.list(scan.Base, rangeOf(scan, colTime), rangeOf(scan, colIngest))
 	src := sqlgen.Source{Files: n.paths(list)}
 	// A column that was added since is in none of the older files.

@@ -53,6 +53,8 @@ const (
 	AgentReportResultProcedure = "/vedette.wire.v1.Agent/ReportResult"
 	// AgentFetchIndicatorsProcedure is the fully-qualified name of the Agent's FetchIndicators RPC.
 	AgentFetchIndicatorsProcedure = "/vedette.wire.v1.Agent/FetchIndicators"
+	// AgentReportInventoryProcedure is the fully-qualified name of the Agent's ReportInventory RPC.
+	AgentReportInventoryProcedure = "/vedette.wire.v1.Agent/ReportInventory"
 )
 
 // EnrolmentClient is a client for the vedette.wire.v1.Enrolment service.
@@ -136,6 +138,9 @@ type AgentClient interface {
 	FetchCommands(context.Context, *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error)
 	ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error)
 	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.ServerStreamForClient[wirepb.FetchIndicatorsResponse], error)
+	// ReportInventory tells what one section of the inventory holds, as the difference to
+	// what the server has where both know the same base.
+	ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error)
 }
 
 // NewAgentClient constructs a client for the vedette.wire.v1.Agent service. By default, it uses the
@@ -191,6 +196,12 @@ func NewAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...conne
 			connect.WithSchema(agentMethods.ByName("FetchIndicators")),
 			connect.WithClientOptions(opts...),
 		),
+		reportInventory: connect.NewClient[wirepb.ReportInventoryRequest, wirepb.ReportInventoryResponse](
+			httpClient,
+			baseURL+AgentReportInventoryProcedure,
+			connect.WithSchema(agentMethods.ByName("ReportInventory")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -203,6 +214,7 @@ type agentClient struct {
 	fetchCommands   *connect.Client[wirepb.FetchCommandsRequest, wirepb.FetchCommandsResponse]
 	reportResult    *connect.Client[wirepb.ReportResultRequest, wirepb.ReportResultResponse]
 	fetchIndicators *connect.Client[wirepb.FetchIndicatorsRequest, wirepb.FetchIndicatorsResponse]
+	reportInventory *connect.Client[wirepb.ReportInventoryRequest, wirepb.ReportInventoryResponse]
 }
 
 // Renew calls vedette.wire.v1.Agent.Renew.
@@ -240,6 +252,11 @@ func (c *agentClient) FetchIndicators(ctx context.Context, req *connect.Request[
 	return c.fetchIndicators.CallServerStream(ctx, req)
 }
 
+// ReportInventory calls vedette.wire.v1.Agent.ReportInventory.
+func (c *agentClient) ReportInventory(ctx context.Context, req *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error) {
+	return c.reportInventory.CallUnary(ctx, req)
+}
+
 // AgentHandler is an implementation of the vedette.wire.v1.Agent service.
 type AgentHandler interface {
 	Renew(context.Context, *connect.Request[wirepb.RenewRequest]) (*connect.Response[wirepb.RenewResponse], error)
@@ -251,6 +268,9 @@ type AgentHandler interface {
 	FetchCommands(context.Context, *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error)
 	ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error)
 	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest], *connect.ServerStream[wirepb.FetchIndicatorsResponse]) error
+	// ReportInventory tells what one section of the inventory holds, as the difference to
+	// what the server has where both know the same base.
+	ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error)
 }
 
 // NewAgentHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -302,6 +322,12 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 		connect.WithSchema(agentMethods.ByName("FetchIndicators")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentReportInventoryHandler := connect.NewUnaryHandler(
+		AgentReportInventoryProcedure,
+		svc.ReportInventory,
+		connect.WithSchema(agentMethods.ByName("ReportInventory")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/vedette.wire.v1.Agent/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AgentRenewProcedure:
@@ -318,6 +344,8 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 			agentReportResultHandler.ServeHTTP(w, r)
 		case AgentFetchIndicatorsProcedure:
 			agentFetchIndicatorsHandler.ServeHTTP(w, r)
+		case AgentReportInventoryProcedure:
+			agentReportInventoryHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -353,4 +381,8 @@ func (UnimplementedAgentHandler) ReportResult(context.Context, *connect.Request[
 
 func (UnimplementedAgentHandler) FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest], *connect.ServerStream[wirepb.FetchIndicatorsResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.FetchIndicators is not implemented"))
+}
+
+func (UnimplementedAgentHandler) ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.ReportInventory is not implemented"))
 }

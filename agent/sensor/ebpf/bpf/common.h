@@ -283,6 +283,37 @@ static __always_inline u32 append_user_string(struct scratch *s, const void *p, 
 	return n;
 }
 
+#define REPEAT_WINDOW NSEC
+
+struct repeat {
+	u32 pid;
+	u32 target;
+	u64 what;
+	u32 type;
+	u32 pad;
+};
+
+/* When a process was last reported for something it may do thousands of times. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct repeat);
+	__type(value, u64);
+} repeats SEC(".maps");
+
+static __always_inline bool repeated(u32 type, u32 target, u64 what)
+{
+	struct repeat k = { .pid = bpf_get_current_pid_tgid() >> 32, .target = target, .what = what, .type = type };
+	u64 now = bpf_ktime_get_boot_ns(), *last = bpf_map_lookup_elem(&repeats, &k);
+
+	if (last && now - *last < REPEAT_WINDOW) {
+		suppressed(type);
+		return true;
+	}
+	bpf_map_update_elem(&repeats, &k, &now, BPF_ANY);
+	return false;
+}
+
 static __always_inline struct file *file_of(int fd)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();

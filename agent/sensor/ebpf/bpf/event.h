@@ -29,6 +29,7 @@ enum event_type {
 	EVENT_WX,
 	EVENT_MODULE,
 	EVENT_IOURING,
+	EVENT_READ,
 	EVENT_END,
 };
 
@@ -113,7 +114,7 @@ struct dns_event {
 	u8 payload[DNS_MAX + 1];
 };
 
-/* A created or modified file, a rename, a delete, a memfd's name, a module's file. */
+/* A created, modified or secret file, a rename, a delete, a memfd's name, a module's file. */
 struct file_event {
 	struct header header;
 	u64 ino;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Files created, opened for writing, renamed and deleted, as system calls return: only what
- * succeeded is reported, and the strings that the kernel has just read are in memory.
+ * Files created, opened for writing, renamed and deleted, and secrets opened for reading, as
+ * system calls return: only what succeeded is reported, and the strings that the kernel has
+ * just read are in memory.
  */
 #ifndef VEDETTE_FILE_H
 #define VEDETTE_FILE_H
 
 #include "common.h"
 
+#define MODE_READ 0x1         /* FMODE_READ */
 #define MODE_WRITE 0x2        /* FMODE_WRITE */
 #define MODE_CREATED 0x100000 /* FMODE_CREATED */
 #define TYPE_MASK 0170000
@@ -38,27 +40,66 @@ static __always_inline bool own(void)
 	return bpf_get_current_pid_tgid() >> 32 == self_pid;
 }
 
+#define SECRET_NAME 32
+
+/* The last element of a path, ended by a NUL, with NULs after it. */
+struct secret_name {
+	char text[SECRET_NAME];
+};
+
+/*
+ * Names of files that hold secrets, written before load. Reading is far too frequent to
+ * report more than that; where the file lies is for user space to judge.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, struct secret_name);
+	__type(value, u32);
+} secrets SEC(".maps");
+
+static __always_inline bool secret(struct file *f)
+{
+	struct dentry *d = BPF_CORE_READ(f, f_path.dentry);
+	struct secret_name k = {};
+
+	if (bpf_probe_read_kernel_str(k.text, sizeof(k.text), BPF_CORE_READ(d, d_name.name)) <= 0)
+		return false;
+	return bpf_map_lookup_elem(&secrets, &k);
+}
+
 static __always_inline int opened(s64 fd)
 {
 	struct file *f;
 	struct inode *inode;
 	struct scratch *s;
 	struct file_event *e;
-	u32 mode;
+	u32 mode, type;
+	u64 ino;
 
 	if (fd < 0)
 		return 0;
 	f = file_of(fd);
 	mode = BPF_CORE_READ(f, f_mode);
-	if (!(mode & (MODE_WRITE | MODE_CREATED)) || own())
+	if (!(mode & (MODE_READ | MODE_WRITE | MODE_CREATED)) || own())
 		return 0;
 	inode = BPF_CORE_READ(f, f_inode);
 	if ((BPF_CORE_READ(inode, i_mode) & TYPE_MASK) != TYPE_REGULAR)
 		return 0;
+	ino = BPF_CORE_READ(inode, i_ino);
+	if (mode & MODE_CREATED) {
+		type = EVENT_CREATE;
+	} else if (mode & MODE_WRITE) {
+		type = EVENT_MODIFY;
+	} else {
+		type = EVENT_READ;
+		if (!secret(f) || filtered() || repeated(type, 0, ino))
+			return 0;
+	}
 	s = scratch();
-	if (!s || !(e = begin(s, mode & MODE_CREATED ? EVENT_CREATE : EVENT_MODIFY, sizeof(*e))))
+	if (!s || !(e = begin(s, type, sizeof(*e))))
 		return 0;
-	e->ino = BPF_CORE_READ(inode, i_ino);
+	e->ino = ino;
 	e->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	e->mode = BPF_CORE_READ(inode, i_mode);
 	e->detail = 0;

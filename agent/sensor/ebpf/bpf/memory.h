@@ -20,35 +20,6 @@
 #define PTRACE_SEIZE 0x4206
 #define VM_WRITEV 0x10000 /* no ptrace request: process_vm_writev */
 
-#define REPEAT_WINDOW NSEC
-
-struct repeat {
-	u32 pid;
-	u32 target;
-	u64 what;
-};
-
-/* When a process was last reported for something it may do thousands of times. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct repeat);
-	__type(value, u64);
-} repeats SEC(".maps");
-
-static __always_inline bool repeated(u32 type, u32 target, u64 what)
-{
-	struct repeat k = { .pid = bpf_get_current_pid_tgid() >> 32, .target = target, .what = what };
-	u64 now = bpf_ktime_get_boot_ns(), *last = bpf_map_lookup_elem(&repeats, &k);
-
-	if (last && now - *last < REPEAT_WINDOW) {
-		suppressed(type);
-		return true;
-	}
-	bpf_map_update_elem(&repeats, &k, &now, BPF_ANY);
-	return false;
-}
-
 static __always_inline int traced(u64 request, u32 target)
 {
 	struct scratch *s = scratch();

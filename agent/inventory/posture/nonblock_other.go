@@ -1,0 +1,5 @@
+//go:build !linux
+
+package posture
+
+const nonblock = 0

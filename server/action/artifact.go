@@ -1,0 +1,82 @@
+package action
+
+import (
+	"context"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// Artifact is a file that an action yielded: an investigation package, or what a command of
+// a live response brought.
+type Artifact struct {
+	Index  int    // of the live response's command; 0 for a package
+	Name   string // for whoever saves it
+	SHA256 string // hexadecimal
+	Size   int64  // bytes
+}
+
+// Blobs keeps contents by their hash.
+type Blobs interface {
+	Put(r io.Reader, most int64) (sum string, size int64, err error)
+	Open(sum string) (*os.File, error)
+}
+
+const (
+	maxArtifact     = 3 << 30 // bytes, as published for files that live response gets
+	maxArtifactName = 255     // bytes
+)
+
+// Keep takes a file that d's action yielded; one of the same index takes the place of the
+// one before. An action of another device or incarnation is errs.NotFound.
+func (p *Dispatcher) Keep(ctx context.Context, d *device.Device, id ident.ActionID, index int, name string, r io.Reader) error {
+	const op = "action.Keep"
+	a, err := p.cfg.Store.Action(ctx, d.Tenant, id)
+	if err != nil {
+		return errs.Wrap(op, err)
+	}
+	if a.Device != d.ID || a.Incarnation != d.Incarnation {
+		return errs.New(op, errs.NotFound, errs.ResourceNotFound, "the device has no command %s", id)
+	}
+	if index < 0 || index >= max(1, len(a.Commands)) {
+		return errs.New(op, errs.Invalid, errs.InvalidInput, "the action has no command %d", index)
+	}
+	if name == "" || len(name) > maxArtifactName || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) }) {
+		return errs.New(op, errs.Invalid, errs.InvalidInput, "the name of the file is empty, longer than %d bytes, or no name", maxArtifactName)
+	}
+	sum, size, err := p.cfg.Blobs.Put(r, maxArtifact)
+	if err != nil {
+		return errs.Wrap(op, err)
+	}
+	_, err = p.cfg.Store.UpdateAction(ctx, d.Tenant, id, func(a *Action) error {
+		a.Artifacts = slices.DeleteFunc(a.Artifacts, func(f Artifact) bool { return f.Index == index })
+		a.Artifacts = append(a.Artifacts, Artifact{Index: index, Name: name, SHA256: sum, Size: size})
+		return nil
+	})
+	return errs.Wrap(op, err)
+}
+
+// Artifact returns what an action yielded at an index; errs.NotFound while it did not.
+func (a *Action) Artifact(index int) (Artifact, error) {
+	for _, f := range a.Artifacts {
+		if f.Index == index && a.State.Status() == Succeeded {
+			return f, nil
+		}
+	}
+	return Artifact{}, errs.New("action.Artifact", errs.NotFound, errs.ResourceNotFound, "The action %s, which is %s, has no result %d", a.ID, a.State.Status(), index)
+}
+
+// Open returns the content of an artifact, which the caller closes.
+func (s *Service) Open(f Artifact) (*os.File, error) {
+	if s.cfg.Blobs == nil {
+		return nil, errs.New("action.Open", errs.NotFound, errs.ResourceNotFound, "there is no such file")
+	}
+	return s.cfg.Blobs.Open(f.SHA256)
+}

@@ -1,0 +1,239 @@
+package action
+
+import (
+	"context"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// Bounds of a live response.
+const (
+	maxSessions = 25 // at a time in a tenant, as published
+	maxCommands = 100
+	maxParam    = 4096 // bytes of one value
+)
+
+// Library is the files that PutFile and RunScript name.
+type Library interface {
+	// Digest returns the SHA-256 of a file of the tenant's library in hexadecimal, or
+	// errs.NotFound.
+	Digest(ctx context.Context, tenant ident.TenantID, name string) (string, error)
+}
+
+type noLibrary struct{}
+
+// Digest implements Library.
+func (noLibrary) Digest(_ context.Context, _ ident.TenantID, name string) (string, error) {
+	return "", errs.New("action.Library", errs.NotFound, errs.ResourceNotFound, "The library has no file %s", name)
+}
+
+// check validates r, fills in what was left out, and returns what the responder gets.
+func (r *Request) check() (json.RawMessage, error) {
+	const op = "action.Request"
+	if strings.TrimSpace(r.Comment) == "" {
+		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Comment is missing: an action needs a reason")
+	}
+	for _, t := range []struct {
+		place, text string
+		most        int
+	}{{"Comment", r.Comment, maxComment}, {"ExternalId", r.External, maxExternal}, {"Source", r.Source, maxExternal}} {
+		if !utf8.ValidString(t.text) || utf8.RuneCountInString(t.text) > t.most {
+			return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "%s is longer than %d characters or not UTF-8", t.place, t.most)
+		}
+	}
+	if r.Life == 0 {
+		r.Life = defaultLife
+	}
+	if r.Life < 0 || r.Life > maxLife {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the lifetime is not between 0 and %v", maxLife)
+	}
+	switch r.Kind {
+	case Isolate:
+		return r.checkIsolation()
+	case RunAntiVirusScan:
+		return r.checkScan()
+	case StopAndQuarantineFile, RequestSample:
+		return r.checkFile()
+	case LiveResponse:
+		return r.checkCommands()
+	case Unisolate, RestrictCodeExecution, AllowCodeExecution, CollectPackage, Offboard:
+		r.Scope = ""
+		return nil, nil
+	}
+	return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "actions of type %q are not offered", r.Kind)
+}
+
+// isolateParams are what the device's responder gets.
+type isolateParams struct {
+	IsolationType string `json:"isolationType"`
+	ForceSelf     bool   `json:"forceSelf,omitempty"`
+}
+
+func (r *Request) checkIsolation() (json.RawMessage, error) {
+	const op = "action.Request"
+	switch {
+	case r.Scope == "" || strings.EqualFold(r.Scope, "Full"):
+		r.Scope = "Full"
+	case strings.EqualFold(r.Scope, "Selective"):
+		// Agents cut a device off fully or not at all: granting less than was asked for
+		// while saying otherwise would be a lie.
+		return nil, errs.New(op, errs.Unsupported, errs.OSPlatformNotSupported, "selective isolation is not supported by this device's agent; ask for IsolationType Full")
+	case strings.EqualFold(r.Scope, "UnManagedDevice"):
+		return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "IsolationType UnManagedDevice is not offered: the device has an agent that isolates it")
+	default:
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "IsolationType is not Full")
+	}
+	// The device checks by itself whether it runs the server: it has to be told as well.
+	return json.Marshal(isolateParams{IsolationType: r.Scope, ForceSelf: r.ForceSelf})
+}
+
+func (r *Request) checkScan() (json.RawMessage, error) {
+	switch {
+	case r.Scope == "" || strings.EqualFold(r.Scope, "Quick"):
+		r.Scope = "Quick"
+	case strings.EqualFold(r.Scope, "Full"):
+		r.Scope = "Full"
+	default:
+		return nil, errs.New("action.Request", errs.Invalid, errs.InvalidInput, "ScanType is neither Quick nor Full")
+	}
+	return json.Marshal(struct {
+		ScanType string `json:"scanType"`
+	}{r.Scope})
+}
+
+var sha1Form = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+func (r *Request) checkFile() (json.RawMessage, error) {
+	const op = "action.Request"
+	r.File, r.Scope = strings.ToLower(strings.TrimSpace(r.File)), ""
+	if r.File == "" {
+		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Required parameter Sha1 is missing")
+	}
+	if !sha1Form.MatchString(r.File) {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidHashValue, "Sha1 %q is not a SHA-1 in hexadecimal", r.File)
+	}
+	return json.Marshal(struct {
+		SHA1 string `json:"sha1"`
+	}{r.File})
+}
+
+// liveParams are the parameters of each command, with whether they are required.
+var liveParams = map[LiveKind]map[string]bool{
+	PutFile:   {"FileName": true},
+	RunScript: {"ScriptName": true, "Args": false},
+	GetFile:   {"Path": true},
+}
+
+func (r *Request) checkCommands() (json.RawMessage, error) {
+	const op = "action.Request"
+	r.Scope = ""
+	switch n := len(r.Commands); {
+	case n == 0:
+		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Required parameter Commands is missing or empty")
+	case n > maxCommands:
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "Commands: received %d, allowed %d", n, maxCommands)
+	}
+	for i := range r.Commands {
+		if err := r.Commands[i].check(i); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(struct {
+		Commands []LiveCommand `json:"commands"`
+	}{r.Commands})
+}
+
+// check validates the command at index i and brings its words into their spelling.
+func (c *LiveCommand) check(i int) error {
+	const op = "action.Request"
+	wrong := func(code errs.Code, format string, args ...any) error {
+		e := errs.New(op, errs.Invalid, code, format, args...)
+		return errs.New(op, errs.Invalid, code, "Commands[%d]: %s", i, e.Detail)
+	}
+	kind := c.Kind
+	for k := range liveParams {
+		if strings.EqualFold(string(kind), string(k)) {
+			c.Kind = k
+		}
+	}
+	allowed, ok := liveParams[c.Kind]
+	if !ok {
+		return wrong(errs.InvalidInput, "type %q is not PutFile, RunScript or GetFile", kind)
+	}
+	seen := map[string]bool{}
+	for j := range c.Params {
+		p := &c.Params[j]
+		name := ""
+		for k := range allowed {
+			if strings.EqualFold(p.Key, k) {
+				name = k
+			}
+		}
+		switch {
+		case name == "":
+			return wrong(errs.InvalidInput, "%s takes no parameter %q", c.Kind, p.Key)
+		case seen[name]:
+			return wrong(errs.InvalidInput, "the parameter %s is given twice", name)
+		case len(p.Value) > maxParam || !utf8.ValidString(p.Value) || strings.ContainsRune(p.Value, 0):
+			return wrong(errs.InvalidInput, "%s is longer than %d bytes, or not text", name, maxParam)
+		case p.Value == "" && allowed[name]:
+			return wrong(errs.MissingRequiredParameter, "the parameter %s is empty", name)
+		}
+		seen[name], p.Key = true, name
+	}
+	for name, required := range allowed {
+		if required && !seen[name] {
+			return wrong(errs.MissingRequiredParameter, "the parameter %s is missing", name)
+		}
+	}
+	c.Status, c.Start, c.End, c.Errors = "Created", time.Time{}, time.Time{}, nil
+	return nil
+}
+
+// fetch sees that the library has what live commands name.
+func (s *Service) fetch(ctx context.Context, tenant ident.TenantID, commands []LiveCommand) error {
+	for i, c := range commands {
+		if c.Kind == GetFile {
+			continue
+		}
+		for _, p := range c.Params {
+			if p.Key != "FileName" && p.Key != "ScriptName" {
+				continue
+			}
+			if _, err := s.cfg.Library.Digest(ctx, tenant, p.Value); errs.Is(err, errs.NotFound) {
+				return errs.New("action.Request", errs.Invalid, errs.InvalidInput, "Commands[%d]: the library has no file %q", i, p.Value)
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sessionFree refuses a live response beyond what a tenant may have at a time.
+func (s *Service) sessionFree(ctx context.Context, a *Action) error {
+	if a.Kind != LiveResponse {
+		return nil
+	}
+	open, err := s.cfg.Store.OpenActions(ctx, a.Tenant, "")
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, o := range open {
+		// A second session on one device is told as such, whatever their number.
+		if o.Kind == LiveResponse && o.Device != a.Device {
+			n++
+		}
+	}
+	if n >= maxSessions {
+		return errs.New("action.Request", errs.Limited, errs.TooManyRequests, "%d live response sessions are open, which is as many as a tenant may have", n)
+	}
+	return nil
+}

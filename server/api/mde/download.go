@@ -1,0 +1,113 @@
+package mde
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
+)
+
+// How long the links to what actions yielded are good.
+const (
+	packageLife = 15 * time.Minute
+	liveLife    = 30 * time.Minute // published
+)
+
+type valueEntity struct {
+	Value string `json:"value"`
+}
+
+// getPackageURI answers with the link as a quoted string within the string, as the
+// published API does and its clients undo.
+func (a *API) getPackageURI(w http.ResponseWriter, r *api.Request) error {
+	link, err := a.link(r, 0, packageLife)
+	if err != nil {
+		return err
+	}
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Edm.String"), valueEntity{`"` + link + `"`})
+}
+
+func (a *API) getLiveLink(w http.ResponseWriter, r *api.Request) error {
+	n, err := strconv.Atoi(r.Var("index"))
+	if err != nil || n < 0 {
+		return errs.New("mde.link", errs.Invalid, errs.InvalidInput, "Invalid input: index is %q, not the number of a command", r.Var("index"))
+	}
+	link, err := a.link(r, n, liveLife)
+	if err != nil {
+		return err
+	}
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("Edm.String"), valueEntity{link})
+}
+
+// link makes the address of what the action that the path names yielded at an index.
+func (a *API) link(r *api.Request, index int, life time.Duration) (string, error) {
+	id, err := actionID(r)
+	if err != nil {
+		return "", err
+	}
+	act, err := a.actions.Get(r.Context(), r.Caller.Tenant, id)
+	if err != nil {
+		return "", noAction(err, string(id))
+	}
+	if _, err := act.Artifact(index); err != nil {
+		return "", err
+	}
+	text := strings.Join([]string{string(r.Caller.Tenant), string(id), strconv.Itoa(index), strconv.FormatInt(a.now().Add(life).Unix(), 10)}, "/")
+	return r.BaseURL() + "/api/vedette/downloads/" + base64.RawURLEncoding.EncodeToString(append(a.sign(text), text...)), nil
+}
+
+func (a *API) sign(text string) []byte {
+	h := hmac.New(sha256.New, a.linkKey)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+// download answers a link with the file. What is wrong with a link is not told.
+func (a *API) download(w http.ResponseWriter, r *api.Request) error {
+	gone := errs.New("mde.download", errs.NotFound, errs.ResourceNotFound, "The link is not valid, or not any more: ask for another one")
+	raw, err := base64.RawURLEncoding.DecodeString(r.Var("ticket"))
+	if err != nil || len(raw) <= sha256.Size || len(a.linkKey) == 0 {
+		return gone
+	}
+	text := string(raw[sha256.Size:])
+	parts := strings.Split(text, "/")
+	if !hmac.Equal(raw[:sha256.Size], a.sign(text)) || len(parts) != 4 {
+		return gone
+	}
+	index, _ := strconv.Atoi(parts[2]) // we wrote it: the signature says so
+	until, _ := strconv.ParseInt(parts[3], 10, 64)
+	if a.now().Unix() >= until {
+		return gone
+	}
+	act, err := a.actions.Get(r.Context(), ident.TenantID(parts[0]), ident.ActionID(parts[1]))
+	if err != nil {
+		return gone
+	}
+	file, err := act.Artifact(index)
+	if err != nil {
+		return gone
+	}
+	f, err := a.actions.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	if strings.HasSuffix(file.Name, ".json") {
+		h.Set("Content-Type", "application/json")
+	}
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
+	h.Set("X-Content-Type-Options", "nosniff")
+	http.ServeContent(w, r.Request, "", act.Updated, f)
+	return nil
+}

@@ -1,0 +1,104 @@
+// Package blob keeps files by the hash of what is in them, below one directory.
+//
+// It knows nothing of names, tenants and quotas: whoever keeps a blob remembers its sum and
+// asks for it again, and removes it when nothing refers to it any more. The invariant: a
+// file under its sum is whole and on the disk. Start at Dir.
+package blob
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/vedette-edr/vedette/server/errs"
+)
+
+// Dir is a directory of blobs. It is safe for concurrent use.
+type Dir struct{ path string }
+
+// Open makes the directory where it is missing, and clears away what a crash left half
+// written.
+func Open(path string) (*Dir, error) {
+	tmp := filepath.Join(path, "tmp")
+	if err := os.RemoveAll(tmp); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
+		return nil, err
+	}
+	return &Dir{path}, nil
+}
+
+var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+func (d *Dir) name(sum string) string { return filepath.Join(d.path, sum[:2], sum) }
+
+// Put keeps what r yields, at most most bytes, and returns its SHA-256 in hexadecimal and
+// its size. More is errs.Invalid. Keeping the same content again changes nothing.
+func (d *Dir) Put(r io.Reader, most int64) (sum string, size int64, err error) {
+	const op = "blob.Put"
+	f, err := os.CreateTemp(filepath.Join(d.path, "tmp"), "")
+	if err != nil {
+		return "", 0, errs.Wrap(op, err)
+	}
+	defer func() {
+		_ = os.Remove(f.Name()) // it was renamed, or is not wanted
+		_ = f.Close()
+	}()
+	h := sha256.New()
+	size, err = io.Copy(io.MultiWriter(f, h), io.LimitReader(r, most+1))
+	if err != nil {
+		return "", 0, errs.Wrap(op, err)
+	}
+	if size > most {
+		return "", 0, errs.New(op, errs.Invalid, errs.InvalidInput, "the file is larger than %d bytes", most)
+	}
+	sum = hex.EncodeToString(h.Sum(nil))
+	if err := f.Sync(); err != nil {
+		return "", 0, errs.Wrap(op, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(d.name(sum)), 0o700); err != nil {
+		return "", 0, errs.Wrap(op, err)
+	}
+	if err := os.Rename(f.Name(), d.name(sum)); err != nil {
+		return "", 0, errs.Wrap(op, err)
+	}
+	return sum, size, errs.Wrap(op, syncDir(filepath.Dir(d.name(sum))))
+}
+
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Open returns the content of a blob, which the caller closes; errs.NotFound when there is
+// none.
+func (d *Dir) Open(sum string) (*os.File, error) {
+	if !sumForm.MatchString(sum) {
+		return nil, errs.New("blob.Open", errs.NotFound, errs.ResourceNotFound, "there is no such file")
+	}
+	f, err := os.Open(d.name(sum))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errs.New("blob.Open", errs.NotFound, errs.ResourceNotFound, "there is no such file")
+	}
+	return f, err
+}
+
+// Remove deletes a blob; one that is not there is deleted already.
+func (d *Dir) Remove(sum string) error {
+	if !sumForm.MatchString(sum) {
+		return nil
+	}
+	if err := os.Remove(d.name(sum)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errs.Wrap("blob.Remove", err)
+	}
+	return nil
+}
