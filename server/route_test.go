@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,6 +23,8 @@ import (
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/investigation"
+	"github.com/vedette-edr/vedette/server/library"
 )
 
 // bearers is an authenticator whose tokens are the principals themselves.
@@ -85,7 +88,8 @@ const anyBody = `{
 	"status": "Resolved", "comment": "test", "IsolationType": "Full", "ScanType": "Quick", "Sha1": "0000000000000000000000000000000000000000",
 	"name": "x", "displayName": "x", "password": "a long enough password", "permissions": ["AlertsInvestigation"], "roles": [],
 	"disabled": false, "lifeInDays": 1, "certificate": "x", "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
-	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)"
+	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)",
+	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true
 }`
 
 func principal(kind ident.ActorKind, tenant ident.TenantID, permissions ...string) *access.Principal {
@@ -223,10 +227,13 @@ func nowhere(key string) (string, bool) {
 		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid,
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
-		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{filename}": "no-such-file",
+		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{id}": "no-such-file", "tiindicators/{id}": digits,
 		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
-		"files/{id}": strings.Repeat("e", 40), "domains/{domain}": "nowhere.example", "ips/{ip}": "192.0.2.77", "users/{name}": "nobody",
+		"files/{id}": strings.Repeat("e", 40), "domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody",
+		"tag": "no-such-tag", "prefix": "false", "ticket": "no-such-ticket",
+		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
+		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
 	}[key]
 	return v, ok
 }
@@ -259,6 +266,13 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		State: action.Approved, Created: now, Updated: now, Expires: now.Add(time.Hour), Incarnation: 1}
 	must(c.store.Actions().CreateAction(ctx, ac))
 	in, def, ioc := s.furnishThreats(t, tenant, n, inGroup)
+	// As many as n, so that no other tenant has the number of the last.
+	inquiry := &investigation.Investigation{Tenant: tenant, Device: dev, State: investigation.TerminatedBySystem, Start: now}
+	for range n {
+		must(c.store.Investigations().CreateInvestigation(ctx, inquiry))
+	}
+	file := &library.File{Tenant: tenant, Name: fmt.Sprintf("file%d", n), SHA256: strings.Repeat("a", 64), Created: now}
+	must(c.store.Library().PutFile(ctx, file))
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -267,19 +281,24 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	must(err)
 	team, err := c.directory.NewUserGroup(ctx, tenant, access.UserGroupRequest{Name: "team"})
 	must(err)
-	return things{
+	out := things{
 		ids: map[string]string{
 			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
 			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "userId": string(person.ID), "roleId": string(role.ID),
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
+			"investigations/{id}": fmt.Sprint(inquiry.ID), "libraryfiles/{id}": file.Name, "tiindicators/{id}": in.ID.String(),
+			"incidents/{id}": al.Incident.String(),
 		},
-		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true},
+		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
+			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true},
 	}
+	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
+	return out
 }
 
 // furnishThreats makes an indicator, a definition and an IOC in a tenant.
-func (s *site) furnishThreats(t *testing.T, tenant ident.TenantID, n int, inGroup int64) (*indicator.Indicator, *indicator.Definition, *indicator.IOC) {
+func (s *site) furnishThreats(t testing.TB, tenant ident.TenantID, n int, inGroup int64) (*indicator.Indicator, *indicator.Definition, *indicator.IOC) {
 	t.Helper()
 	c, now := s.control, time.Now().UTC()
 	must := func(err error) {
@@ -326,8 +345,24 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 	// Numbers count from 1 in each tenant: the ids to try must not be ones that the caller has.
 	for n := range 3 {
 		s.furnishThreats(t, other.ID, 100+n, 0)
+		s.furnishRules(t, other.ID, fmt.Sprintf("rules%d", 100+n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", 100+n))
+		_, err := s.control.alerts.Raise(ctx, []*alert.Alert{{ID: ident.AlertID(fmt.Sprintf("da%018d_1", 100+n)), Tenant: other.ID, Title: fmt.Sprint("t", n)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &device.Device{ID: ident.DeviceID(fmt.Sprintf("%040x", 100+n)), Tenant: other.ID, Name: fmt.Sprintf("host2-%d", n), Incarnation: 1}
+		if err := s.control.store.Devices().Create(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.control.investigations.Start(ctx, access.System(other.ID, "test"), d.ID, "", "test"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	foreign := s.furnish(t, other.ID, 2, 0)
+	// An incident of one's own, the second of the tenant: anyBody merges into it.
+	if _, err := s.control.alerts.Raise(ctx, []*alert.Alert{{ID: "da000000000000000001_2", Tenant: own, Title: "mine"}}); err != nil {
+		t.Fatal(err)
+	}
 	var roles, scopes []string
 	for _, u := range access.Usages() {
 		roles, scopes = append(roles, string(u.Permission)), append(scopes, u.Delegated...)
@@ -355,7 +390,7 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 		unknown, _ := fill(r.Pattern, nowhere)
 		got, want := s.call(p, r.Method, path), s.call(p, r.Method, unknown)
 		// What says 403, as published, are changes of indicators of other device groups.
-		if key == "indicators/{id}" && who == "another group" && got.Code == 403 && r.Method != http.MethodGet {
+		if strings.HasSuffix(key, "indicators/{id}") && who == "another group" && got.Code == 403 && r.Method != http.MethodGet {
 			return
 		}
 		if got.Code != 404 {
@@ -382,12 +417,32 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 			}
 		}
 	})
-	for _, key := range []string{"machines/{id}", "alerts/{id}", "machineactions/{id}", "indicators/{id}", "applicationId", "userId", "roleId"} {
-		if !tried[key] {
+	for key := range foreign.ids {
+		if key != "deviceGroupId" && !tried[key] {
 			t.Errorf("no route was tried with %s", key)
 		}
 	}
-	// Lists show nothing of others either, and what is one's own is there.
+	// What has no id in its path shows nothing of others either.
+	s.router.Walk(func(r api.Route) {
+		if r.Open != "" || strings.Contains(r.Pattern, "{") || r.Method != http.MethodGet {
+			return
+		}
+		for who, c := range map[string]struct {
+			p   *access.Principal
+			not []string
+		}{
+			"another tenant": {app, []string{"host2", "rules2", foreign.ids["machines/{id}"], foreign.ids["alerts/{id}"], foreign.ids["subscriptions/{id}"]}},
+			"another group":  {person, []string{"host1", theirs.ids["machines/{id}"], theirs.ids["alerts/{id}"], theirs.ids["machineactions/{id}"]}},
+		} {
+			w := s.call(c.p, r.Method, r.Pattern)
+			for _, text := range c.not {
+				if w.Code < 400 && strings.Contains(w.Body.String(), text) {
+					t.Errorf("%s tells %s of %s: %s", r.Pattern, text, who, w.Body)
+				}
+			}
+		}
+	})
+	// And what is one's own is there.
 	for _, list := range []string{"machines", "alerts", "machineactions", "indicators"} {
 		all := s.call(app, "GET", "/api/"+list).Body.String()
 		own, not := theirs.ids[list+"/{id}"], foreign.ids[list+"/{id}"]
@@ -426,4 +481,30 @@ func bare(w *httptest.ResponseRecorder, path string) string {
 		}
 	}
 	return fmt.Sprintf("%d %s %s", w.Code, e.Error.Code, message)
+}
+
+// TestDevicesNameTheirGroupInEveryShape reads one device's group where alerts, incidents
+// and devices tell of it.
+func TestDevicesNameTheirGroupInEveryShape(t *testing.T) {
+	s := newSite(t)
+	tenants, err := s.control.store.Access().Tenants(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := tenants[0].ID
+	g, err := s.control.groups.Create(t.Context(), principal(ident.ActorApp, own), group.Request{Name: "Web servers"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	th := s.furnish(t, own, 1, g.ID)
+	var roles []string
+	for _, u := range access.Usages() {
+		roles = append(roles, string(u.Permission))
+	}
+	for _, path := range []string{"/api/machines", "/api/machines/" + th.ids["machines/{id}"], "/api/alerts", "/api/incidents", "/api/incidents/" + th.ids["incidents/{id}"],
+		"/v1.0/security/alerts_v2/" + th.ids["alerts/{id}"], "/v1.0/security/incidents/" + th.ids["incidents/{id}"] + "?$expand=alerts"} {
+		if w := s.call(principal(ident.ActorApp, own, roles...), "GET", path); !strings.Contains(w.Body.String(), `"rbacGroupName":"Web servers"`) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
 }
