@@ -6,6 +6,7 @@ import (
 	"iter"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -338,7 +339,9 @@ func keyOf(lists ...[]types.Value) string {
 	for _, list := range lists {
 		for _, v := range list {
 			k := types.Key(v)
-			fmt.Fprintf(&b, "%d:%s", len(k), k)
+			b.WriteString(strconv.Itoa(len(k)))
+			b.WriteByte(':')
+			b.WriteString(k)
 		}
 	}
 	if b.Len() <= 256 {
