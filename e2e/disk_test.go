@@ -161,7 +161,7 @@ func TestDiskFullAtTheStart(t *testing.T) {
 	}
 	s.kill()
 	free := fill(t, s.dir)
-	p := start(t, bin("vedetted"), append([]string{"serve", "--data-dir", s.dir, "--listen", s.addr}, s.flags...)...)
+	p := start(t, bin("vedetted"), append([]string{"serve", "--data-dir", s.dir, "--listen", s.addr, "--rate-limit", "off"}, s.flags...)...)
 	hc := s.httpClient(t)
 	await(t, "the server to serve or to say why not", func() error {
 		if !p.running() {

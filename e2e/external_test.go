@@ -69,10 +69,10 @@ func TestExternaldata(t *testing.T) {
 	for text, want := range map[string]string{
 		"print x = 1\n| join (externaldata(x:long)['https://other.test/x']) on x": "2:30: KQL0110",
 		"externaldata(x:string)['https://169.254.169.254/latest/meta-data/']":     "does not list the host",
-		"externaldata(x:string)['https://" + host + "/inside']":                   "may not fetch from",
+		"externaldata(x:string)['https://" + host + "/inside']":                   "may not connect to",
 		"externaldata(x:string)['https://" + host + "/none']":                     "404 Not Found",
 		"externaldata(x:string)['https://" + host + "/bomb.gz']":                  "more than 100 MiB",
-		"externaldata(x:string)['https://127.0.0.2/secret']":                      "may not fetch from",
+		"externaldata(x:string)['https://127.0.0.2/secret']":                      "may not connect to",
 		"externaldata(x:string)['/etc/passwd']":                                   "no such file",
 		"externaldata(x:string)['../../etc/passwd']":                              "no such file",
 		"externaldata(x:string)['file:///etc/passwd']":                            "no such file",

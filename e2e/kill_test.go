@@ -59,7 +59,7 @@ func TestServerKilledInMidIngest(t *testing.T) {
 	for i := range kills(t) {
 		if i%3 == 2 {
 			// In the middle of the recovery from the kill before.
-			p := start(t, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", s.addr)
+			p := start(t, bin("vedetted"), "serve", "--data-dir", s.dir, "--listen", s.addr, "--rate-limit", "off")
 			time.Sleep(rand.N(800 * time.Millisecond))
 			p.kill()
 		}

@@ -52,7 +52,7 @@ func TestMetricsAreForThisMachine(t *testing.T) {
 // TestPlainHTTPOnLoopbackAlone starts the server with a listener without TLS.
 func TestPlainHTTPOnLoopbackAlone(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:80", "example.com:80"} {
-		p := start(t, bin("vedetted"), "serve", "--data-dir", t.TempDir(), "--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)), "--listen-http", addr)
+		p := start(t, bin("vedetted"), "serve", "--data-dir", t.TempDir(), "--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)), "--listen-http", addr, "--rate-limit", "off")
 		ended(t, p, "loopback")
 	}
 	plain := fmt.Sprintf("127.0.0.1:%d", freePort(t))

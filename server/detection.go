@@ -71,7 +71,7 @@ func newDetections(ctx context.Context, s *Server) (*detections, error) {
 	d.library = behavior.NewLibrary(behavior.LibraryConfig{Store: store, Attack: attack, Detector: d.detector, Shipped: shipped, Operator: operator,
 		Audit: c.audit, Clock: s.cfg.Clock, Atomic: c.store.Atomic})
 	d.rules = custom.NewService(custom.Config{Store: store, Attack: attack, Capabilities: custom.Offered{}, Audit: c.audit, Clock: s.cfg.Clock,
-		Atomic: c.store.Atomic, Changed: d.refresh, GroupOf: func(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (int64, error) {
+		Atomic: c.store.Atomic, Changed: d.refresh, Groups: c.groups, GroupOf: func(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (int64, error) {
 			dev, err := c.store.Devices().Get(ctx, tenant, id)
 			if err != nil {
 				return 0, err
@@ -90,7 +90,7 @@ func newDetections(ctx context.Context, s *Server) (*detections, error) {
 			return nil, err
 		}
 	}
-	s.metrics.MustRegister(ruleMetrics{d.detector})
+	s.metrics.MustRegister(ruleMetrics{d.detector}, matcherMetrics{c.matcher})
 	return d, nil
 }
 

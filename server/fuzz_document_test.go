@@ -309,6 +309,9 @@ func (g *generator) body(o *operation) ([]byte, string) {
 			return []byte(form.Encode()), media
 		}
 		v := g.value(c.Schema, 0)
+		if text := g.example(o); text != "" && g.often(6) {
+			_ = json.Unmarshal([]byte(text), &v)
+		}
 		if m, ok := v.(map[string]any); ok && g.often(5) {
 			g.spoil(m)
 		}

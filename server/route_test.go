@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,6 +23,10 @@ import (
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
+	"github.com/vedette-edr/vedette/server/investigation"
+	"github.com/vedette-edr/vedette/server/vulnerability"
+	vulnfeed "github.com/vedette-edr/vedette/server/vulnerability/feed"
+	"github.com/vedette-edr/vedette/wire"
 )
 
 // bearers is an authenticator whose tokens are the principals themselves.
@@ -85,7 +90,8 @@ const anyBody = `{
 	"status": "Resolved", "comment": "test", "IsolationType": "Full", "ScanType": "Quick", "Sha1": "0000000000000000000000000000000000000000",
 	"name": "x", "displayName": "x", "password": "a long enough password", "permissions": ["AlertsInvestigation"], "roles": [],
 	"disabled": false, "lifeInDays": 1, "certificate": "x", "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
-	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)"
+	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)",
+	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x"
 }`
 
 func principal(kind ident.ActorKind, tenant ident.TenantID, permissions ...string) *access.Principal {
@@ -223,10 +229,13 @@ func nowhere(key string) (string, bool) {
 		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid,
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
-		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{filename}": "no-such-file",
+		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{id}": "no-such-file", "tiindicators/{id}": digits,
 		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
-		"files/{id}": strings.Repeat("e", 40), "domains/{domain}": "nowhere.example", "ips/{ip}": "192.0.2.77", "users/{name}": "nobody",
+		"files/{id}": strings.Repeat("e", 40), "domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody",
+		"tag": "no-such-tag", "prefix": "false", "ticket": "no-such-ticket",
+		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
+		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
 	}[key]
 	return v, ok
 }
@@ -259,6 +268,12 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		State: action.Approved, Created: now, Updated: now, Expires: now.Add(time.Hour), Incarnation: 1}
 	must(c.store.Actions().CreateAction(ctx, ac))
 	in, def, ioc := s.furnishThreats(t, tenant, n, inGroup)
+	task, scan := s.furnishSoftware(t, tenant, dev, n)
+	// As many as n, so that no other tenant has the number of the last.
+	inquiry := &investigation.Investigation{Tenant: tenant, Device: dev, State: investigation.TerminatedBySystem, Start: now}
+	for range n {
+		must(c.store.Investigations().CreateInvestigation(ctx, inquiry))
+	}
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -267,19 +282,57 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	must(err)
 	team, err := c.directory.NewUserGroup(ctx, tenant, access.UserGroupRequest{Name: "team"})
 	must(err)
-	return things{
+	out := things{
 		ids: map[string]string{
 			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
+			"software/{id}": fmt.Sprintf("debian-_-package%d", n), "vulnerabilities/{id}": fmt.Sprintf("CVE-2099-000%d", n),
+			"recommendations/{id}": fmt.Sprintf("va-_-debian-_-package%d", n), "remediationtasks/{id}": task, "deviceauthenticatedscandefinitions/{id}": scan,
 			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "userId": string(person.ID), "roleId": string(role.ID),
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
+			"investigations/{id}": fmt.Sprint(inquiry.ID), "tiindicators/{id}": in.ID.String(),
+			"incidents/{id}": al.Incident.String(),
 		},
-		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true},
+		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
+			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true,
+			"software/{id}": true, "recommendations/{id}": true},
 	}
+	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
+	return out
+}
+
+// furnishSoftware gives a device vulnerable software of its own, with a remediation task and
+// the definition of a scan, whose ids it returns.
+func (s *site) furnishSoftware(t *testing.T, tenant ident.TenantID, dev ident.DeviceID, n int) (task, scan string) {
+	t.Helper()
+	ctx, c := t.Context(), s.control
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := fmt.Sprintf("package%d", n)
+	cve := fmt.Sprintf("CVE-2099-000%d", n)
+	_, err := c.store.Vulnerabilities().SaveRecords(ctx, tenant, "test", 1, []*vulnfeed.Record{{ID: cve, Vulnerabilities: []string{cve},
+		Affected: []vulnfeed.Affected{{Ecosystem: "debian:12", Package: name, Ranges: []vulnfeed.Range{{Fixed: "2"}}}}}})
+	must(err)
+	item := fmt.Appendf(nil, `{"kind":"deb","name":%q,"version":"1","source":%q,"sourceVersion":"1","release":"debian:12"}`, name, name)
+	digest := wire.SectionDigest([]string{wire.SectionKey(item)})
+	body, err := wire.EncodeSection(&wire.SectionBody{Put: []json.RawMessage{item}})
+	must(err)
+	_, _, err = c.vulnerabilities.Report(ctx, &device.Device{ID: dev, Tenant: tenant}, vulnerability.Report{Section: wire.SectionSoftware, Digest: digest[:], Body: body})
+	must(err)
+	by := principal(ident.ActorApp, tenant)
+	asked, err := c.vulnerabilities.NewTask(ctx, by, vulnerability.TaskRequest{Recommendation: "va-_-debian-_-" + name})
+	must(err)
+	defined, err := c.vulnerabilities.PutScan(ctx, by, &vulnerability.Scan{Type: "Network", Name: "n", Target: "192.0.2.0/24", TargetType: "Ip", Interval: 24, Scanner: string(dev)})
+	must(err)
+	return asked.ID, defined.ID
 }
 
 // furnishThreats makes an indicator, a definition and an IOC in a tenant.
-func (s *site) furnishThreats(t *testing.T, tenant ident.TenantID, n int, inGroup int64) (*indicator.Indicator, *indicator.Definition, *indicator.IOC) {
+func (s *site) furnishThreats(t testing.TB, tenant ident.TenantID, n int, inGroup int64) (*indicator.Indicator, *indicator.Definition, *indicator.IOC) {
 	t.Helper()
 	c, now := s.control, time.Now().UTC()
 	must := func(err error) {
@@ -318,7 +371,8 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 	}
 	own := tenants[0].ID
 	admin := principal(ident.ActorApp, own)
-	g, err := s.control.groups.Create(ctx, admin, group.Request{Name: "Theirs", Access: group.Access{UserGroups: []ident.UserGroupID{"x"}}})
+	g, err := s.control.groups.Create(ctx, admin, group.Request{Name: "Theirs",
+		Rules: []group.Condition{{Property: group.Name, Operator: group.Equals, Values: []string{"host1"}}}, Access: group.Access{UserGroups: []ident.UserGroupID{"x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,8 +380,17 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 	// Numbers count from 1 in each tenant: the ids to try must not be ones that the caller has.
 	for n := range 3 {
 		s.furnishThreats(t, other.ID, 100+n, 0)
+		s.furnishRules(t, other.ID, fmt.Sprintf("rules%d", 100+n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", 100+n))
+		_, err := s.control.alerts.Raise(ctx, []*alert.Alert{{ID: ident.AlertID(fmt.Sprintf("da%018d_1", 100+n)), Tenant: other.ID, Title: fmt.Sprint("t", n)}})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	foreign := s.furnish(t, other.ID, 2, 0)
+	// An incident of one's own, the second of the tenant: anyBody merges into it.
+	if _, err := s.control.alerts.Raise(ctx, []*alert.Alert{{ID: "da000000000000000001_2", Tenant: own, Title: "mine"}}); err != nil {
+		t.Fatal(err)
+	}
 	var roles, scopes []string
 	for _, u := range access.Usages() {
 		roles, scopes = append(roles, string(u.Permission)), append(scopes, u.Delegated...)
@@ -355,7 +418,7 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 		unknown, _ := fill(r.Pattern, nowhere)
 		got, want := s.call(p, r.Method, path), s.call(p, r.Method, unknown)
 		// What says 403, as published, are changes of indicators of other device groups.
-		if key == "indicators/{id}" && who == "another group" && got.Code == 403 && r.Method != http.MethodGet {
+		if strings.HasSuffix(key, "indicators/{id}") && who == "another group" && got.Code == 403 && r.Method != http.MethodGet {
 			return
 		}
 		if got.Code != 404 {
@@ -382,12 +445,32 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 			}
 		}
 	})
-	for _, key := range []string{"machines/{id}", "alerts/{id}", "machineactions/{id}", "indicators/{id}", "applicationId", "userId", "roleId"} {
-		if !tried[key] {
+	for key := range foreign.ids {
+		if key != "deviceGroupId" && !tried[key] {
 			t.Errorf("no route was tried with %s", key)
 		}
 	}
-	// Lists show nothing of others either, and what is one's own is there.
+	// What has no id in its path shows nothing of others either.
+	s.router.Walk(func(r api.Route) {
+		if r.Open != "" || strings.Contains(r.Pattern, "{") || r.Method != http.MethodGet {
+			return
+		}
+		for who, c := range map[string]struct {
+			p   *access.Principal
+			not []string
+		}{
+			"another tenant": {app, []string{"host2", "rules2", foreign.ids["machines/{id}"], foreign.ids["alerts/{id}"], foreign.ids["subscriptions/{id}"]}},
+			"another group":  {person, []string{"host1", theirs.ids["machines/{id}"], theirs.ids["alerts/{id}"], theirs.ids["machineactions/{id}"]}},
+		} {
+			w := s.call(c.p, r.Method, r.Pattern)
+			for _, text := range c.not {
+				if w.Code < 400 && strings.Contains(w.Body.String(), text) {
+					t.Errorf("%s tells %s of %s: %s", r.Pattern, text, who, w.Body)
+				}
+			}
+		}
+	})
+	// And what is one's own is there.
 	for _, list := range []string{"machines", "alerts", "machineactions", "indicators"} {
 		all := s.call(app, "GET", "/api/"+list).Body.String()
 		own, not := theirs.ids[list+"/{id}"], foreign.ids[list+"/{id}"]
@@ -426,4 +509,30 @@ func bare(w *httptest.ResponseRecorder, path string) string {
 		}
 	}
 	return fmt.Sprintf("%d %s %s", w.Code, e.Error.Code, message)
+}
+
+// TestDevicesNameTheirGroupInEveryShape reads one device's group where alerts, incidents
+// and devices tell of it.
+func TestDevicesNameTheirGroupInEveryShape(t *testing.T) {
+	s := newSite(t)
+	tenants, err := s.control.store.Access().Tenants(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := tenants[0].ID
+	g, err := s.control.groups.Create(t.Context(), principal(ident.ActorApp, own), group.Request{Name: "Web servers"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	th := s.furnish(t, own, 1, g.ID)
+	var roles []string
+	for _, u := range access.Usages() {
+		roles = append(roles, string(u.Permission))
+	}
+	for _, path := range []string{"/api/machines", "/api/machines/" + th.ids["machines/{id}"], "/api/alerts", "/api/incidents", "/api/incidents/" + th.ids["incidents/{id}"],
+		"/v1.0/security/alerts_v2/" + th.ids["alerts/{id}"], "/v1.0/security/incidents/" + th.ids["incidents/{id}"] + "?$expand=alerts"} {
+		if w := s.call(principal(ident.ActorApp, own, roles...), "GET", path); !strings.Contains(w.Body.String(), `"rbacGroupName":"Web servers"`) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
 }

@@ -11,12 +11,19 @@ import (
 )
 
 type deviceCommand struct {
-	List      deviceList    `cmd:"" help:"List devices."`
-	Get       deviceGet     `cmd:"" help:"Show one device."`
-	Health    deviceHealth  `cmd:"" help:"Show how well a device is watched: sensors, clock, spool, copies."`
-	Tag       deviceTag     `cmd:"" help:"Add a tag to devices, or remove it."`
-	Isolate   deviceIsolate `cmd:"" help:"Cut a device off from everything but this server."`
-	Unisolate deviceRelease `cmd:"" help:"Release a device from isolation."`
+	List        deviceList        `cmd:"" help:"List devices."`
+	Get         deviceGet         `cmd:"" help:"Show one device."`
+	Health      deviceHealth      `cmd:"" help:"Show how well a device is watched: sensors, clock, spool, copies."`
+	Tag         deviceTag         `cmd:"" help:"Add a tag to devices, or remove it."`
+	Isolate     deviceIsolate     `cmd:"" help:"Cut a device off from everything but this server."`
+	Unisolate   deviceRelease     `cmd:"" help:"Release a device from isolation."`
+	Scan        deviceScan        `cmd:"" help:"Scan a device for malware."`
+	Restrict    deviceRestrict    `cmd:"" help:"Let a device run nothing but what is trusted."`
+	Unrestrict  deviceUnrestrict  `cmd:"" help:"Let a device run everything again."`
+	Collect     deviceCollect     `cmd:"" help:"Collect an investigation package."`
+	Quarantine  deviceQuarantine  `cmd:"" help:"Stop a file and put it into quarantine."`
+	Offboard    deviceOffboard    `cmd:"" help:"Take a device out of the service."`
+	Investigate deviceInvestigate `cmd:"" help:"Ask for an automated investigation."`
 }
 
 type deviceList struct{ listFlags }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -47,6 +48,12 @@ type commands struct {
 	Recommendation recommendationCommand `cmd:"" help:"What would mend vulnerabilities and settings."`
 	Exposure       exposureCommand       `cmd:"" help:"How exposed the devices are."`
 	Feed           feedCommand           `cmd:"" help:"Files that say which software is vulnerable."`
+	File           fileCommand           `cmd:"" help:"Files: who has seen them, and the alerts about them."`
+	Domain         netCommand            `cmd:"" help:"Domains: who has talked to them, and the alerts about them."`
+	IP             netCommand            `cmd:"" name:"ip" help:"Addresses: who has talked to them, and the alerts about them."`
+	Account        accountCommand        `cmd:"" help:"Accounts on devices: where they logged on, and the alerts about them."`
+	Investigation  investigationCommand  `cmd:"" help:"Automated investigations."`
+	Library        libraryCommand        `cmd:"" help:"The live response library."`
 	Schema         schemaCommand         `cmd:"" help:"The hunting tables and their columns."`
 	App            appCommand            `cmd:"" help:"API applications and their permissions."`
 	API            apiCommand            `cmd:"" name:"api" help:"Send one request to the API and print the answer."`
@@ -111,11 +118,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s := &session{ctx: ctx, profile: cli.Profile, out: newPrinter(stdout, cli.Output), errs: stderr}
-	if err := parsed.Run(s); err != nil {
+	if err := parsed.Run(s, placeOf(parsed.Command())); err != nil {
 		report(stderr, err)
 		return 1
 	}
 	return 0
+}
+
+// placeOf is the part of the API that the noun of a command stands for, "" for most nouns.
+func placeOf(command string) place {
+	noun, _, _ := strings.Cut(command, " ")
+	return map[string]place{"file": "files", "domain": "domains", "ip": "ips", "account": "users"}[noun]
 }
 
 // report prints an error as a person wants to read it.

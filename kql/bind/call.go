@@ -368,7 +368,7 @@ func (b *binder) special(x *syntax.Call, ev *env) (plan.Expr, bool) {
 var unsupportedFuncs = []string{"geo_point_to_h3cell", "geo_polygon_to_h3cells", "geo_point_to_s2cell", "geo_line_to_s2cells", "geo_polygon_to_s2cells",
 	"geo_point_buffer", "geo_line_buffer", "geo_polygon_buffer", "geo_line_densify", "geo_polygon_densify", "geo_line_simplify", "geo_polygon_simplify",
 	"geo_intersection_2lines", "geo_intersection_2polygons", "geo_intersection_line_with_polygon", "geo_union_lines_array", "geo_union_polygons_array",
-	"geo_simplify_polygons_array", "geo_line_interpolate_point", "geo_line_locate_point", "parse_user_agent", "cursor_after", "cursor_before_or_at", "extent_id", "extent_tags"}
+	"geo_simplify_polygons_array", "geo_line_interpolate_point", "geo_line_locate_point", "cursor_after", "cursor_before_or_at", "extent_id", "extent_tags"}
 
 func firstConst(list []plan.Expr) (types.Value, bool) {
 	if len(list) == 0 {

@@ -59,6 +59,8 @@ func (b *binder) operator(r rel, op syntax.Operator, p *pipe) rel {
 		c := b.column(b.autoName(x.Of, "Column1"), e.Type())
 		agg := &plan.Aggregate{In: r.node, Keys: []plan.Item{{Col: c, Expr: e}}}
 		return rel{node: b.node(&plan.Limit{In: b.node(agg, x.Pos()), N: b.count(x.N, p.sc)}, x.Pos()), cols: []plan.Column{c}}
+	case *syntax.TopHittersOp:
+		return b.topHitters(r, x, p)
 	case *syntax.WordOp:
 		return b.word(r, x, p)
 	case *syntax.AsOp:
@@ -360,7 +362,23 @@ func (b *binder) word(r rel, x *syntax.WordOp, p *pipe) rel {
 		}
 		return rel{node: b.node(v, x.Pos()), cols: v.Cols}
 	}
-	b.fail(x.Pos(), CodeSupport, "the operator %s is not supported", x.Kw)
+	// consume takes all rows and answers none.
+	r.node = b.node(&plan.Limit{In: r.node}, x.Pos())
+	return r
+}
+
+// topHitters is a summarize and a top: the counts, or sums, are exact here.
+func (b *binder) topHitters(r rel, x *syntax.TopHittersOp, p *pipe) rel {
+	fn, arg, name := "count", []syntax.Expr(nil), "approximate_count_"+b.autoName(x.Of, "Column1")
+	if x.By != nil {
+		fn, arg, name = "sum", []syntax.Expr{x.By}, "approximate_sum_"+b.autoName(x.By, "Column1")
+	}
+	id := func(s string) *syntax.Ident { return &syntax.Ident{Span: x.Span, Name: s} }
+	agg := &syntax.Named{Span: x.Span, Names: []*syntax.Ident{id(name)}, X: &syntax.Call{Span: x.Span, Name: id(fn), Args: arg}}
+	r = b.summarize(r, &syntax.SummarizeOp{Span: x.Span, Aggs: []syntax.Expr{agg}, HasBy: true, By: []syntax.Expr{x.Of}}, p)
+	count := r.cols[len(r.cols)-1]
+	r.node = b.node(&plan.Sort{In: r.node, Keys: []plan.SortKey{{Expr: count.Ref(), Desc: true}}}, x.Pos())
+	r.node = b.node(&plan.Limit{In: r.node, N: b.count(x.N, p.sc)}, x.Pos())
 	return r
 }
 

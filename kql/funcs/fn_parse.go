@@ -17,6 +17,7 @@ func parseFuncs() []entry {
 			b.Set("Query Parameters", queryBag(strings.TrimPrefix(a[0].S, "?")))
 			return dyn(b)
 		}},
+		{sig: "parse_user_agent(agent:string, lookFor:any) dynamic", doc: "Browser, operating system and device that the text of a user agent names; lookFor is one or an array of browser, os and device.", eval: parseUserAgent},
 		{sig: "parse_path(path:string) dynamic", doc: "Parts of a file path: Scheme, RootPath, DirectoryPath, DirectoryName, Filename, Extension, AlternateDataStreamName.", eval: parsePath},
 		{sig: "parse_version(version:string) decimal", doc: "Number that orders versions of up to four parts.", eval: parseVersion},
 		{sig: "parse_csv(text:string) dynamic", doc: "Array of the fields of the first CSV record.", eval: func(c *Ctx, a []types.Value) types.Value {

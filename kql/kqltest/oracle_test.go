@@ -11,7 +11,7 @@ import (
 )
 
 // evalFloor is the number of cases that pass on eval; it only ever grows.
-const evalFloor = 326
+const evalFloor = 327
 
 func TestOracleOnEval(t *testing.T) {
 	path := "../../../shared/oracle/kql-emulator-cases.json"

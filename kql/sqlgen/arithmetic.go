@@ -41,7 +41,7 @@ func (g *gen) arithmetic(c *plan.Call, a []sx) (sx, bool) {
 		if c.T == types.Real {
 			return out("(-%s)", a[0].s)
 		}
-		return g.wrapping(c, a, "(-"+a[0].s+")")
+		return g.fitting(c, "(-"+a[0].s+")")
 	}
 	l, r := a[0], a[1]
 	ticks := func(t types.Type) bool { return t == types.Timespan || t == types.Datetime }
@@ -55,7 +55,7 @@ func (g *gen) arithmetic(c *plan.Call, a []sx) (sx, bool) {
 		case c.T == types.Real:
 			return sx{s: s}, true
 		}
-		return g.wrapping(c, a, s)
+		return g.fitting(c, s)
 	case "/":
 		switch {
 		case mixed:
@@ -73,17 +73,18 @@ func (g *gen) arithmetic(c *plan.Call, a []sx) (sx, bool) {
 	return sx{}, false
 }
 
-// wrapping writes a sum, difference or product of whole numbers. Kusto's wrap around, and
-// an instant outside the calendar is null, where DuckDB fails the statement: what fits is
-// taken from it, the rest from the function. Long operands are left to the function
-// alone, so that statements cannot grow exponentially.
-func (g *gen) wrapping(c *plan.Call, a []sx, s string) (sx, bool) {
+// fitting writes a sum, difference or product of whole numbers, or of instants and spans.
+// One that does not fit is null, where DuckDB fails the statement.
+func (g *gen) fitting(c *plan.Call, s string) (sx, bool) {
 	// TRY takes no subquery and nothing that answers differently each time.
-	if len(s) > maxTwice || strings.Contains(s, "SELECT ") || strings.Contains(s, "random()") {
+	if strings.Contains(s, "SELECT ") || strings.Contains(s, "random()") {
 		return sx{}, false
 	}
-	if c.T == types.Datetime {
-		return sx{s: fmt.Sprintf("(CASE WHEN TRY%s BETWEEN 0 AND %d THEN %s END)", s, types.MaxDatetime, s)}, true
+	if c.T != types.Datetime {
+		return sx{s: "TRY" + s}, true
 	}
-	return sx{s: "coalesce(TRY" + s + ", " + g.foreign(c.Fn.Name, c.T, a).s + ")"}, true
+	if len(s) > maxTwice {
+		return sx{}, false
+	}
+	return sx{s: fmt.Sprintf("(CASE WHEN TRY%s BETWEEN 0 AND %d THEN %s END)", s, types.MaxDatetime, s)}, true
 }

@@ -70,6 +70,11 @@ type (
 		Span
 		N, Of Expr
 	}
+	// TopHittersOp is top-hitters N of Of by By; By may be nil.
+	TopHittersOp struct {
+		Span
+		N, Of, By Expr
+	}
 	// WordOp is an operator without arguments: count, getschema, consume.
 	WordOp struct {
 		Span
@@ -253,6 +258,7 @@ func (*SortOp) op()           {}
 func (*TopOp) op()            {}
 func (*TakeOp) op()           {}
 func (*SampleDistinctOp) op() {}
+func (*TopHittersOp) op()     {}
 func (*WordOp) op()           {}
 func (*AsOp) op()             {}
 func (*MvOp) op()             {}

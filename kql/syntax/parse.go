@@ -435,27 +435,32 @@ func near(name string, of []string) string {
 // Near returns the name of the list that name was probably meant to be, or "".
 func Near(name string, of []string) string { return near(name, of) }
 
-// Distance is the Levenshtein distance of two names, case folded; long names answer
-// their length difference at least.
+// Distance is how many letters to put in, leave out, change or swap with their neighbour
+// make one name of another, case folded; it is 64 for names longer than that.
 func Distance(a, b string) int {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	if len(a) > 64 || len(b) > 64 {
 		return 64
 	}
+	var before []int
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		prev := row[0]
-		row[0] = i
+		next := make([]int, len(b)+1)
+		next[0] = i
 		for j := 1; j <= len(b); j++ {
-			c := prev
-			if a[i-1] != b[j-1] {
-				c = 1 + min(prev, row[j], row[j-1])
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
 			}
-			prev, row[j] = row[j], c
+			next[j] = min(row[j-1]+cost, row[j]+1, next[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				next[j] = min(next[j], before[j-2]+1)
+			}
 		}
+		before, row = row, next
 	}
 	return row[len(b)]
 }

@@ -4,7 +4,7 @@ package syntax
 var operatorNames = []string{"where", "filter", "extend", "project", "project-away", "project-by-names", "project-keep", "project-rename", "project-reorder",
 	"summarize", "join", "lookup", "union", "sort", "order", "top", "take", "limit", "sample", "sample-distinct", "distinct", "count",
 	"getschema", "consume", "as", "mv-expand", "mv-apply", "parse", "parse-where", "parse-kv", "render", "evaluate", "invoke", "print",
-	"range", "search", "find", "serialize", "make-series", "top-nested", "partition", "scan", "fork", "facet", "reduce"}
+	"range", "search", "find", "serialize", "make-series", "top-nested", "top-hitters", "partition", "scan", "fork", "facet", "reduce"}
 
 // sourceOperator reads an operator that needs no input, or answers nil.
 func (p *parser) sourceOperator() Operator {
@@ -80,6 +80,15 @@ func (p *parser) operator() Operator {
 		o := &SampleDistinctOp{N: p.expression()}
 		p.expectWord("of")
 		o.Of = p.expression()
+		o.Span = p.from(off)
+		return o
+	case "top-hitters":
+		o := &TopHittersOp{N: p.expression()}
+		p.expectWord("of")
+		o.Of = p.expression()
+		if p.acceptWord("by") {
+			o.By = p.expression()
+		}
 		o.Span = p.from(off)
 		return o
 	case "count", "getschema", "consume":

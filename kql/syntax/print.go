@@ -296,6 +296,11 @@ func (w *printer) operator(o Operator) {
 		w.put(x.Kw, " ", x.N)
 	case *SampleDistinctOp:
 		w.put("sample-distinct ", x.N, " of ", x.Of)
+	case *TopHittersOp:
+		w.put("top-hitters ", x.N, " of ", x.Of)
+		if x.By != nil {
+			w.put(" by ", x.By)
+		}
 	case *WordOp:
 		w.put(x.Kw)
 		if x.As != nil {

@@ -11,20 +11,29 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
-// lookup returns a device of the caller's, nil when there is none. It asks for each once a
-// request.
-type lookup func(ident.DeviceID) *device.Device
+// lookup returns a device of the caller's with its group's name and its health, nil when
+// there is none. It asks for each once a request.
+type lookup func(ident.DeviceID) *grouped
+
+// grouped is a device with the name of its group and its health now.
+type grouped struct {
+	*device.Device
+	groupName string
+	health    device.Health
+}
 
 func (a *API) lookup(r *api.Request) lookup {
-	known := map[ident.DeviceID]*device.Device{}
-	return func(id ident.DeviceID) *device.Device {
-		d, ok := known[id]
+	known := map[ident.DeviceID]*grouped{}
+	return func(id ident.DeviceID) *grouped {
+		g, ok := known[id]
 		if !ok && id != "" {
 			// A device that is gone leaves its alerts behind: they are answered without it.
-			d, _ = a.Devices.Get(r.Context(), r.Caller.Tenant, id)
-			known[id] = d
+			if d, _ := a.Devices.Get(r.Context(), r.Caller.Tenant, id); d != nil {
+				g = &grouped{d, a.Groups.Label(d.Tenant, d.Group), d.Health(a.Now())}
+			}
+			known[id] = g
 		}
-		return d
+		return g
 	}
 }
 
@@ -159,7 +168,7 @@ func evidenceOf(al *alert.Alert, devices lookup) []evidenceEntity {
 	return out
 }
 
-func deviceOf(al *alert.Alert, d *device.Device) deviceEvidence {
+func deviceOf(al *alert.Alert, d *grouped) deviceEvidence {
 	e := deviceEvidence{
 		evidenceBase: base("deviceEvidence", &alert.Evidence{Created: al.Created}, "attacked"), MdeDeviceID: string(al.Device),
 		DeviceDNSName: optional(al.DeviceName), HealthStatus: unknown, RiskScore: "none", OnboardingStatus: "onboarded", DefenderAVStatus: unknown,
@@ -172,7 +181,8 @@ func deviceOf(al *alert.Alert, d *device.Device) deviceEvidence {
 		return e
 	}
 	e.FirstSeen, e.OSPlatform, e.Version = odata.DateTime(d.FirstSeen), optional(d.Platform), optional(d.Inventory.Version)
-	e.RBACGroupID, e.LastIPAddress, e.LastExternalIP = d.Group, optional(d.LastIP), optional(d.ExternalIP)
+	e.RBACGroupID, e.RBACGroupName, e.LastIPAddress, e.LastExternalIP = d.Group, &d.groupName, optional(d.LastIP), optional(d.ExternalIP)
+	e.HealthStatus, e.RiskScore = lower(string(d.health)), lower(string(d.Risk))
 	for _, n := range d.Inventory.Interfaces {
 		for _, p := range n.Addresses {
 			address, _, _ := strings.Cut(p, "/")

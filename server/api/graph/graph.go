@@ -47,6 +47,17 @@ type Devices interface {
 	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
 }
 
+// Groups names the device groups.
+type Groups interface {
+	// Label is the published name of a group; 0 is the devices in none.
+	Label(tenant ident.TenantID, id int64) string
+}
+
+// noGroups is the Groups of a server without device groups.
+type noGroups struct{}
+
+func (noGroups) Label(ident.TenantID, int64) string { return "UnassignedGroup" }
+
 // Hunter runs queries for the principal of the context.
 type Hunter interface {
 	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
@@ -58,6 +69,7 @@ type Config struct {
 	Incidents Incidents
 	Devices   Devices
 	Hunter    Hunter
+	Groups    Groups           // nil: every device is in the default group
 	Now       func() time.Time // nil for time.Now
 }
 
@@ -70,6 +82,9 @@ type API struct {
 func New(c Config) *API {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Groups == nil {
+		c.Groups = noGroups{}
 	}
 	return &API{c}
 }

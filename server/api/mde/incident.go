@@ -314,8 +314,8 @@ func (a *API) incidentDevice(r *api.Request, al *alert.Alert, devices map[ident.
 	if d == nil {
 		return e
 	}
-	health := string(d.Health(a.now()))
+	health, group := string(d.Health(a.now())), a.groups.Label(d.Tenant, d.Group)
 	e.OSPlatform, e.Version, e.OSProcessor = optional(d.Platform), optional(d.Inventory.Version), optional(d.Inventory.Processor)
-	e.HealthStatus, e.RBACGroupID, e.FirstSeen = &health, &d.Group, stamp(d.FirstSeen)
+	e.HealthStatus, e.RBACGroupID, e.RBACGroupName, e.RiskScore, e.FirstSeen = &health, &d.Group, &group, optional(string(d.Risk)), stamp(d.FirstSeen)
 	return e
 }

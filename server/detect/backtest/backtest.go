@@ -223,7 +223,8 @@ func (s *Service) find(ctx context.Context, id string) (*job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.jobs {
-		if j.ID == id && j.Tenant == by.Tenant {
+		// What a backtest found may be on any device: it is for those whom no group restricts.
+		if j.ID == id && j.Tenant == by.Tenant && by.Scope.All {
 			return j, nil
 		}
 	}

@@ -24,6 +24,16 @@ type Capabilities interface {
 	Offers(r Response) error
 }
 
+// Groups resolves the names of device groups; group.Service does. What is not there, or out
+// of the scope of the context's principal, is errs.Invalid.
+type Groups interface {
+	Resolve(ctx context.Context, tenant ident.TenantID, names, ids []string) (outNames, outIDs []string, err error)
+}
+
+// MaxRules is how many rules a tenant may have: continuous ones are held against each
+// event, and scheduled ones take turns.
+const MaxRules = 1000
+
 // Config is what a Service needs.
 type Config struct {
 	Store        Store
@@ -37,6 +47,8 @@ type Config struct {
 	// GroupOf returns the device group of a device, for rules of people who do not see all
 	// devices; nil when there are no groups.
 	GroupOf func(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (int64, error)
+	// Groups resolves what rules name device groups by; nil when there are none.
+	Groups Groups
 	// Changed is told of a tenant whose continuous rules changed; nil for nobody.
 	Changed func(ctx context.Context, tenant ident.TenantID) error
 }
@@ -75,8 +87,18 @@ func (s *Service) Create(ctx context.Context, r *Rule) (*Rule, error) {
 	if err := s.check(r, now); err != nil {
 		return nil, err
 	}
+	if err := s.confine(ctx, r, by); err != nil {
+		return nil, err
+	}
 	r.schedule(now)
 	err = s.cfg.Atomic(ctx, func(ctx context.Context) error {
+		have, err := s.cfg.Store.Rules(ctx, by.Tenant, filter.Query{Top: 1, Count: true})
+		if err != nil {
+			return err
+		}
+		if have.Total >= MaxRules {
+			return errs.New(op, errs.Exhausted, errs.QuotaExceeded, "a tenant has at most %d detection rules", MaxRules)
+		}
 		if err := s.cfg.Store.CreateRule(ctx, r); err != nil {
 			return err
 		}
@@ -128,6 +150,9 @@ func (s *Service) Update(ctx context.Context, id int64, change func(*Rule) error
 				r.Responding = now
 			}
 			if err := s.check(r, now); err != nil {
+				return err
+			}
+			if err := s.confine(ctx, r, by); err != nil {
 				return err
 			}
 			if r.Query != before.Query || r.Period != before.Period || r.Enabled != before.Enabled {
