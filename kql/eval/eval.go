@@ -102,6 +102,9 @@ type exec struct {
 	params map[int]types.Value
 	// live are parameters whose value changes between rows; see Stream.
 	live map[int]*types.Value
+	// stream is the stream that expressions are compiled for, nil for tables; see test.
+	stream *Stream
+	base   bool // the row is the stream's own, of its scan's columns
 }
 
 type rows = [][]types.Value
