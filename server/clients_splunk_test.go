@@ -97,7 +97,7 @@ func splunkChanges() []clientRow {
 		w.finish("collectInvestigationPackage", map[string][]byte{"package.zip": []byte("PK\x05\x06")})
 	}
 	uri.keeps = map[string]string{"value": "link"}
-	fetch := clientCall{request: "GET {link}", anon: true, status: 200, before: pathOfLink, says: []string{"Content-Disposition: attachment; filename=package.zip", "PK\x05\x06"}}
+	fetch := clientCall{request: "GET {link}", anon: true, status: 200, before: pathOfLink, says: []string{`Content-Disposition: attachment; filename="package.zip"`, "PK\x05\x06"}}
 	live := of("runliveresponse", `{"Comment":"because","Commands":[{"type":"GetFile","params":[{"key":"Path","value":"/etc/hosts"}]}]}`)
 	link := ask("GET /api/machineactions/{runliveresponse}/GetLiveResponseResultDownloadLink(index=0)", "value string")
 	link.before = func(w *world) {
@@ -105,7 +105,7 @@ func splunkChanges() []clientRow {
 	}
 	link.keeps = map[string]string{"value": "link"}
 	file := clientCall{request: "GET {link}", anon: true, status: 200, before: pathOfLink, check: func(_ *world, a *clientAnswer) error {
-		if !strings.Contains(a.header.Get("Content-Disposition"), "filename=hosts.gz") {
+		if !strings.Contains(a.header.Get("Content-Disposition"), `filename="hosts.gz"`) {
 			return fmt.Errorf("the Content-Disposition is %q", a.header.Get("Content-Disposition"))
 		}
 		text, err := unzipped(a)

@@ -98,7 +98,7 @@ func answerSurprises() []clientCall {
 	link := ask("GET /api/machineactions/{live}/GetLiveResponseResultDownloadLink(index=0)", "value string")
 	link.before = func(w *world) { w.finish("live", map[string][]byte{"x.gz": zipped("x")}) }
 	link.keeps = map[string]string{"value": "link"}
-	file := clientCall{request: "GET {link}", anon: true, status: 200, before: pathOfLink, says: []string{"Content-Disposition: attachment; filename=x.gz"}}
+	file := clientCall{request: "GET {link}", anon: true, status: 200, before: pathOfLink, says: []string{`Content-Disposition: attachment; filename="x.gz"`}}
 	hunt := tell("POST /api/advancedqueries/run", `{"Query":"print a=1"}`, 200, "Stats object; Schema some; Results some")
 	return []clientCall{put, again, more, {request: "DELETE /api/indicators/{indicator}", status: 204},
 		tell("POST /api/indicators/BatchDelete", `{"IndicatorIds":["{other}"]}`, 204, ""), refusal, unknown, wrong, plain, list,
