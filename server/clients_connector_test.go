@@ -21,11 +21,11 @@ func connectorRows() []clientRow {
 		c := ask("GET "+path+"?"+more+fmt.Sprintf(listOptions, filter, selected, order), "@odata\\.count integer; value some; value[].id string")
 		return c
 	}
-	const investigation = "id string; state string; statusDetails string?; computerDnsName string; machineId = {id}; startTime string; endTime string?"
-	start := tell("POST /api/machines/{id}/startInvestigation", theComment, 201, investigation)
+	const investigation = "id string; state string; statusDetails string?; computerDnsName string; machineId = {free}; startTime string; endTime string?"
+	start := tell("POST /api/machines/{free}/startInvestigation", theComment, 201, investigation)
 	start.keeps = map[string]string{"id": "investigation"}
 	// The connector calls the answer of the older form text; what is published is a number.
-	older := tell("POST /api/machines/{id}/initiateInvestigation", theComment, 200, "value integer")
+	older := tell("POST /api/machines/{spare}/initiateInvestigation", theComment, 200, "value integer")
 	live := tell("POST /api/machines/{id}/runliveresponse", `{"Comment":"because","Commands":[{"type":"RunScript","params":[{"key":"ScriptName","value":"collect.sh"}]},{"type":"GetFile","params":[{"key":"Path","value":"/etc/hosts"}]}]}`, 201,
 		actionReads("")+"commands some; commands[].index integer; commands[].startTime string?; commands[].endTime string?; commands[].commandStatus = Created; commands[].errors list; commands[].command.type string;"+
 			"commands[].command.params[].key string; commands[].command.params[].value string")
@@ -62,13 +62,13 @@ func connectorRows() []clientRow {
 		row("RunAntivirusScan", requested("runAntiVirusScan", `{"Comment":"because","ScanType":"Quick"}`)...),
 		row("CollectInvestigationPackage", requested("collectInvestigationPackage", theComment)...),
 		row("InitiateInvestigation (to be deprecated)", older),
-		row("StartInvestigation", clientCall{request: start.request, header: start.header, body: start.body, status: 400, reads: "error.code = ActiveRequestAlreadyExists;" + errorReads}),
+		row("StartInvestigation", start, clientCall{request: start.request, header: start.header, body: start.body, status: 400, reads: "error.code = ActiveRequestAlreadyExists;" + errorReads}),
 		row("RunLiveResponse", live),
 		row("GetMachineActions / GetSingleMachineAction", list("/api/machineactions", "type%20eq%20'Isolate'", "id,type", "lastUpdateDateTimeUtc", ""), quarantine, ask("GET /api/machineactions/{isolate}", actionReads("")+"type = Isolate; status = Pending; lastUpdateDateTimeUtc string; relatedFileInfo object?")),
 		row("CancelSingleMachineAction", tell("POST /api/machineactions/{isolate}/cancel", theComment, 200, actionReads("")+"status = Cancelled")),
 		row("GetInvestigationPackageUri", uri),
 		row("GetLiveResponseDownloadLink", link),
-		row("GetInvestigations / GetSingleInvestigation", list("/api/investigations", "machineId%20eq%20'{id}'", "id,state", "startTime", ""), keptInvestigation(), ask("GET /api/investigations/{investigation}", investigation)),
+		row("GetInvestigations / GetSingleInvestigation", list("/api/investigations", "machineId%20eq%20'{free}'", "id,state", "startTime", ""), ask("GET /api/investigations/{investigation}", investigation)),
 		row("GetFileStats / GetDomainStats / GetIpStats",
 			ask("GET /api/files/{sha1}/stats?lookBackHours=24", "sha1 = {sha1}; organizationPrevalence integer; orgFirstSeen string; orgLastSeen string; globallyPrevalence integer?; globalFirstObserved string?; globalLastObserved string?; topFileNames strings"),
 			ask("GET /api/domains/{domain}/stats?lookBackHours=24", "host = {domain}; organizationPrevalence integer; orgFirstSeen string; orgLastSeen string"),
@@ -78,13 +78,6 @@ func connectorRows() []clientRow {
 		row(`trigger WebHooks_CreateWebHook ("when a new WDATP alert occurs")`, webHook()),
 		row("trigger OnNewRemediationActivity", ask("GET /trigger/api/remediationtasks?$orderby=createdOn%20desc", "value some; value[]."+tasks)),
 	}
-}
-
-// keptInvestigation keeps the id of the investigation of the client's device.
-func keptInvestigation() clientCall {
-	c := ask("GET /api/investigations?$filter=machineId%20eq%20'{id}'", "value some")
-	c.keeps = map[string]string{"value[0].id": "investigation"}
-	return c
 }
 
 // webHook subscribes a receiver of the test's, raises an alert and waits for the call.

@@ -128,6 +128,13 @@ func (w *world) begin(t *testing.T, client string) {
 		Inventory: device.Inventory{Hostname: strings.TrimSuffix(name, ".corp.example"), FQDN: name, Platform: "Linux", Version: "12", Build: 17763, Architecture: "64-bit", Processor: "x64", AadDeviceID: aad,
 			Interfaces: []device.Interface{{Name: "eth0", Type: "Ethernet", Status: "Up", Addresses: []string{fmt.Sprintf("192.0.2.%d/24", n)}}}}}
 	w.must(w.control.store.Devices().Create(ctx, d))
+	// Two more, on which nothing goes on.
+	for i, spare := range []string{"spare", "free"} {
+		id := fmt.Sprintf("%039x%d", n, i+1)
+		w.must(w.control.store.Devices().Create(ctx, &device.Device{ID: ident.DeviceID("f" + id[1:]), Tenant: w.tenant, Name: fmt.Sprintf("%s%d.corp.example", spare, n), Incarnation: 1,
+			Fingerprint: [32]byte{byte(n), byte(i + 1)}, FirstSeen: now, LastSeen: now, LastReport: now, Platform: "Linux", Value: device.Normal}))
+		w.names[spare] = "f" + id[1:]
+	}
 	al := &alert.Alert{ID: ident.AlertID(fmt.Sprintf("da%018d_1", n)), Tenant: w.tenant, Device: dev, DeviceName: name, Title: "Something bad", Description: "It is.", Recommended: "Look.",
 		Category: "Malware", Severity: alert.High, DetectionSource: "CustomDetection", User: alert.User{Name: "eve", Domain: "corp"}, FirstEvent: now, LastEvent: now,
 		Evidence: []alert.Evidence{{Type: "Process", SHA1: worldSHA1, SHA256: worldSHA256, FileName: "curl", FilePath: "/usr/bin", ProcessID: 11, ParentID: 10, CommandLine: "curl", ProcessCreated: now},

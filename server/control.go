@@ -123,7 +123,8 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	}
 	c.linkKey = key.Derive("download-link")
 	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
-	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic})
+	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Alerts: investigated{c.alerts}, Audit: c.audit,
+		Clock: clock, Atomic: c.store.Atomic})
 	actions := action.Config{Library: c.library, Blobs: blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)

@@ -2,6 +2,8 @@ package alert
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -204,25 +206,44 @@ func (s *Service) Announce(by ident.Actor, changed []*Alert) {
 	}
 }
 
-// Investigated notes that an automated investigation of the alert is in a state, one of
-// the published ones.
-func (s *Service) Investigated(ctx context.Context, tenant ident.TenantID, id ident.AlertID, investigation int64, state string) error {
-	by := access.System(tenant, "investigation").Actor
+// Investigated notes that the automated investigation with the number is in a state, one
+// of the published ones, on the alert id, which becomes one of its alerts ("" for none),
+// and on every alert that is one already. It is for somebody who has a transaction open:
+// the caller calls Announce with the result when the transaction is kept.
+func (s *Service) Investigated(ctx context.Context, tenant ident.TenantID, id ident.AlertID, investigation int64, state string) ([]*Alert, error) {
+	const op, part = "alert.Investigated", 500
+	ids := map[ident.AlertID]bool{}
+	if id != "" {
+		ids[id] = true
+	}
+	field, _ := Fields.Find("investigationId")
+	for q := (filter.Query{Top: part, Where: filter.Compare{Field: field, Value: filter.Value{Type: filter.Int, N: investigation}}}); ; q.Skip += part {
+		page, err := s.store.Alerts(ctx, tenant, q)
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		for _, a := range page.Items {
+			if a.InvestigationState != state {
+				ids[a.ID] = true
+			}
+		}
+		if len(page.Items) < part {
+			break
+		}
+	}
 	now := s.now().UTC()
-	var out *Alert
-	err := s.atomic(ctx, func(ctx context.Context) error {
-		var err error
-		out, err = s.change(ctx, by, tenant, id, now, func(a *Alert) error {
+	var out []*Alert
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		a, err := s.change(ctx, access.System(tenant, "investigation").Actor, tenant, id, now, func(a *Alert) error {
 			a.Investigation, a.InvestigationState, a.Updated = investigation, state, now
 			return nil
 		})
-		return err
-	})
-	if err != nil {
-		return errs.Wrap("alert.Investigated", err)
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		out = append(out, a)
 	}
-	s.Announce(by, []*Alert{out})
-	return nil
+	return out, nil
 }
 
 // change changes one alert with its history and lets observers take part.

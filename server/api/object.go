@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -84,6 +86,9 @@ func (o *Object) Alias(name, as string) *Object {
 	}
 	return o
 }
+
+// Names returns the names of the members as they were sent, sorted.
+func (o *Object) Names() []string { return slices.Sorted(maps.Keys(o.members)) }
 
 func (o *Object) find(name string) (*jsonValue, bool) {
 	if o.folded != nil {

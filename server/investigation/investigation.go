@@ -84,10 +84,19 @@ type Devices interface {
 	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
 }
 
+// Alerts is told of what becomes of the investigations of alerts.
+type Alerts interface {
+	// Investigated notes, in the transaction of ctx, that the investigation with the number
+	// is in a state: on the alert id, which becomes one of its alerts ("" for none), and on
+	// those that it has. announce is called when the transaction is kept.
+	Investigated(ctx context.Context, tenant ident.TenantID, id ident.AlertID, number int64, state State) (announce func(), err error)
+}
+
 // Config is what a Service is made of.
 type Config struct {
 	Store   Store
 	Devices Devices
+	Alerts  Alerts           // nil for nobody to tell
 	Audit   audit.Log        // nil for none
 	Clock   func() time.Time // nil for time.Now
 	// Atomic runs do in one transaction of Store and Audit; nil runs it as it is.
@@ -134,17 +143,92 @@ func (s *Service) Start(ctx context.Context, by *access.Principal, id ident.Devi
 	}
 	now := s.cfg.Clock().UTC()
 	i := &Investigation{Tenant: by.Tenant, Device: d.ID, DeviceName: d.Name, State: Queued, Details: waiting, Alert: alert, Comment: comment, Requestor: by.Actor, Start: now}
-	err = s.cfg.Atomic(ctx, func(ctx context.Context) error {
+	err = s.atomic(ctx, func(ctx context.Context) (func(), error) {
 		if err := s.cfg.Store.CreateInvestigation(ctx, i); err != nil {
-			return err
+			return nil, err
 		}
-		return s.cfg.Audit.Record(ctx, audit.Entry{At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "investigation.start",
+		announce, err := s.tell(ctx, i, alert)
+		if err != nil {
+			return nil, err
+		}
+		return announce, s.cfg.Audit.Record(ctx, audit.Entry{At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "investigation.start",
 			Object: strconv.FormatInt(i.ID, 10), Detail: "of device " + string(d.ID) + ": " + comment, Outcome: audit.Done})
 	})
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
 	return i, nil
+}
+
+// atomic runs do in one transaction, and what it returns when that was kept.
+func (s *Service) atomic(ctx context.Context, do func(context.Context) (announce func(), err error)) error {
+	announce := func() {}
+	err := s.cfg.Atomic(ctx, func(ctx context.Context) error {
+		said, err := do(ctx)
+		if said != nil {
+			announce = said
+		}
+		return err
+	})
+	if err == nil {
+		announce()
+	}
+	return err
+}
+
+// tell notes the state of i on its alerts, and on one more when id is not "".
+func (s *Service) tell(ctx context.Context, i *Investigation, id ident.AlertID) (func(), error) {
+	if s.cfg.Alerts == nil {
+		return nil, nil
+	}
+	return s.cfg.Alerts.Investigated(ctx, i.Tenant, id, i.ID, i.State)
+}
+
+// StartFor starts the investigation that a new alert triggers. While one is open on the
+// device the alert joins that one instead.
+func (s *Service) StartFor(ctx context.Context, by *access.Principal, id ident.DeviceID, alert ident.AlertID, comment string) (*Investigation, error) {
+	const op = "investigation.StartFor"
+	const tries = 3 // the open one may end between the two looks at it
+	for n := 0; ; n++ {
+		i, err := s.Start(ctx, by, id, alert, comment)
+		if !errs.Is(err, errs.Conflict) {
+			return i, errs.Wrap(op, err)
+		}
+		joined, jerr := s.join(ctx, by, id, alert)
+		if jerr != nil || joined != nil {
+			return joined, errs.Wrap(op, jerr)
+		}
+		if n == tries {
+			return nil, errs.Wrap(op, err)
+		}
+	}
+}
+
+// join files an alert under the investigation that is open on its device, and returns nil
+// when none is.
+func (s *Service) join(ctx context.Context, by *access.Principal, id ident.DeviceID, alert ident.AlertID) (*Investigation, error) {
+	device, _ := Fields.Find("machineId")
+	q := filter.Query{Top: 1, Where: filter.Compare{Field: device, Value: filter.Value{Type: filter.String, S: string(id)}}}
+	var out *Investigation
+	err := s.atomic(ctx, func(ctx context.Context) (func(), error) {
+		out = nil
+		p, err := s.cfg.Store.Investigations(ctx, by.Tenant, q)
+		// The newest is the open one, if one is: there is one at a time.
+		if err != nil || len(p.Items) == 0 || !p.Items[0].State.Open() {
+			return nil, err
+		}
+		out = p.Items[0]
+		if out.Alert == alert {
+			return nil, nil // somebody else just started it for the same alert
+		}
+		announce, err := s.tell(ctx, out, alert)
+		if err != nil {
+			return nil, err
+		}
+		return announce, s.cfg.Audit.Record(ctx, audit.Entry{At: s.cfg.Clock().UTC(), Tenant: by.Tenant, Actor: by.Actor, Verb: "investigation.join",
+			Object: strconv.FormatInt(out.ID, 10), Detail: "alert " + string(alert), Outcome: audit.Done})
+	})
+	return out, err
 }
 
 // Get returns one investigation.
@@ -193,11 +277,17 @@ func (s *Service) Sweep(ctx context.Context, tenant ident.TenantID) error {
 			return nil
 		}
 		for _, i := range p.Items {
-			if _, err := s.cfg.Store.UpdateInvestigation(ctx, tenant, i.ID, func(i *Investigation) error {
-				if i.State == Queued {
-					i.State, i.End, i.Details = TerminatedBySystem, now, "Nothing took the investigation within three days"
+			if err := s.atomic(ctx, func(ctx context.Context) (func(), error) {
+				i, err := s.cfg.Store.UpdateInvestigation(ctx, tenant, i.ID, func(i *Investigation) error {
+					if i.State == Queued {
+						i.State, i.End, i.Details = TerminatedBySystem, now, "Nothing took the investigation within three days"
+					}
+					return nil
+				})
+				if err != nil {
+					return nil, err
 				}
-				return nil
+				return s.tell(ctx, i, "")
 			}); err != nil {
 				return errs.Wrap(op, err)
 			}

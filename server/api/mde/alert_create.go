@@ -58,6 +58,16 @@ func (a *API) createAlert(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
+	// As published, the new alert starts an investigation. An alert that the report went
+	// into has had its own, unless the server stopped in between.
+	if al.Investigation == 0 {
+		if _, err := a.investigations.StartFor(r.Context(), r.Caller, d.ID, al.ID, "Started by the alert "+al.Title); err != nil {
+			return err
+		}
+		if al, err = a.alerts.Get(r.Context(), r.Caller.Tenant, al.ID); err != nil {
+			return err
+		}
+	}
 	return a.writeAlert(w, r, al)
 }
 

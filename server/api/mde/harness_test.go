@@ -134,7 +134,7 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 		Alerts: s.alerts, Incidents: incidents, Devices: s.devices, Actions: action.NewService(actions), Indicators: indicators,
 		Hunter: open(hunt.Config{Audit: log, Clock: clock}), Now: func() time.Time { return now.Add(s.passed) }, Page: page,
 		Library: files, LinkKey: []byte("a key of tests"),
-		Investigations: investigation.New(investigation.Config{Store: db.Investigations(), Devices: s.devices, Audit: log, Clock: clock, Atomic: db.Atomic}),
+		Investigations: investigation.New(investigation.Config{Store: db.Investigations(), Devices: s.devices, Alerts: followed{s.alerts}, Audit: log, Clock: clock, Atomic: db.Atomic}),
 	})
 	s.routes = m.Routes()
 	s.people(db)
@@ -344,4 +344,12 @@ func subset(path string, want, got any) error {
 		return fmt.Errorf("%s is %v, want %v", path, got, want)
 	}
 	return nil
+}
+
+// followed lets alerts follow their investigations, as the composition root does.
+type followed struct{ alerts *alert.Service }
+
+func (f followed) Investigated(ctx context.Context, tenant ident.TenantID, id ident.AlertID, number int64, state investigation.State) (func(), error) {
+	_, err := f.alerts.Investigated(ctx, tenant, id, number, string(state))
+	return func() {}, err
 }

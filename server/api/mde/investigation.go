@@ -20,6 +20,7 @@ type Investigations interface {
 	OfAlert(ctx context.Context, tenant ident.TenantID, id ident.AlertID) (*investigation.Investigation, error)
 	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*investigation.Investigation], error)
 	Start(ctx context.Context, by *access.Principal, id ident.DeviceID, alert ident.AlertID, comment string) (*investigation.Investigation, error)
+	StartFor(ctx context.Context, by *access.Principal, id ident.DeviceID, alert ident.AlertID, comment string) (*investigation.Investigation, error)
 }
 
 // investigationEntity is the published investigation.

@@ -93,13 +93,16 @@ func TestOneAlertForMany(t *testing.T) {
 	if got := a.LastEvent.Sub(a.FirstEvent).Seconds(); got != 1 || len(a.Evidence) != 8 {
 		t.Errorf("events over %v s, %d pieces of evidence", got, len(a.Evidence))
 	}
+	if a.Investigation != 1 || a.InvestigationState != "Queued" {
+		t.Errorf("the alert has the investigation %d, %q, want its own", a.Investigation, a.InvestigationState)
+	}
 	verbs := map[string]int{}
 	rs, err := s.log.Records(t.Context(), s.tenants[0], 0, 1000)
 	check(t, err)
 	for _, r := range rs {
 		verbs[fmt.Sprint(r.Actor.Kind, " ", r.Verb)]++
 	}
-	if verbs["app alert.create"] != 1 || verbs["app alert.merge"] != len(ids)-1 || verbs["system hunt.run"] != len(ids) {
+	if verbs["app alert.create"] != 1 || verbs["app alert.merge"] != len(ids)-1 || verbs["system hunt.run"] != len(ids) || verbs["app investigation.start"] != 1 {
 		t.Errorf("audit: %v", verbs)
 	}
 }

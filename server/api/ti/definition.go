@@ -1,8 +1,11 @@
 package ti
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
@@ -125,12 +128,9 @@ func (h *handler) uploadDefinitions(w http.ResponseWriter, r *api.Request) error
 	if err != nil {
 		return err
 	}
-	ds := make([]*indicator.Definition, len(list))
-	for i, o := range list {
-		ds[i] = &indicator.Definition{Enabled: true}
-		if err := readDefinition(o.Fold(), ds[i]); err != nil {
-			return err
-		}
+	ds, err := entities("alertDefinitions", list, readDefinition, func() *indicator.Definition { return &indicator.Definition{Enabled: true} })
+	if err != nil {
+		return err
 	}
 	if err := h.s.CreateDefinitions(r.Context(), ds); err != nil {
 		return err
@@ -145,6 +145,13 @@ func upload(r *api.Request, name string) ([]*api.Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	// As published, the object has exactly this one field: what else a client means to
+	// upload would be lost without a word.
+	for _, other := range o.Names() {
+		if !strings.EqualFold(other, name) && !strings.HasPrefix(other, "@") {
+			return nil, errs.New("ti.upload", errs.Invalid, errs.InvalidInput, "the body has the member %q; an upload has exactly one, %s", clip(other), name)
+		}
+	}
 	list, err := o.Objects(name)
 	if err != nil {
 		return nil, err
@@ -156,6 +163,24 @@ func upload(r *api.Request, name string) ([]*api.Object, error) {
 		return nil, errs.New("ti.upload", errs.Invalid, errs.MaximumBatchSizeExceeded, "%s: received %d, allowed %d", name, len(list), indicator.MaxBulk)
 	}
 	return list, nil
+}
+
+// entities reads the entities of a bulk upload into fresh ones. An error names the index.
+func entities[E any](name string, list []*api.Object, read func(*api.Object, *E) error, fresh func() *E) ([]*E, error) {
+	out := make([]*E, len(list))
+	for n, o := range list {
+		out[n] = fresh()
+		err := read(o.Fold(), out[n])
+		var e *errs.E
+		place := fmt.Sprintf("%s[%d]", name, n)
+		if errors.As(err, &e) && !strings.Contains(e.Detail, place) {
+			return nil, &errs.E{Op: "ti.upload", Kind: e.Kind, Code: e.Code, Detail: place + ": " + e.Detail, Err: err}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func pageOf[T any](items ...T) filter.Page[T] { return filter.Page[T]{Items: items, Total: -1} }

@@ -94,6 +94,8 @@ func docs() map[string]api.Doc {
 		"GET " + ioc1:                           keyed(api.Doc{Summary: "Get an indicator of compromise", Answer: ioc{}}),
 		"PATCH " + ioc1:                         keyed(api.Doc{Summary: "Change an indicator of compromise", Body: iocPatch{}, Answer: ioc{}, Errors: wrong}),
 		"DELETE " + ioc1:                        keyed(gone("Delete an indicator of compromise")),
+		"GET " + ioc1 + "/AlertDefinition":      keyed(api.Doc{Summary: "Get the alert definition of an indicator of compromise", Answer: definition{}}),
+		"GET " + ioc1 + "/AlertDefinition/$ref": keyed(api.Doc{Summary: "Get the link of an indicator of compromise to its alert definition", Answer: target{}}),
 		"PUT " + ioc1 + "/AlertDefinition/$ref": keyed(api.Doc{Summary: "Bind an indicator of compromise to another alert definition", Body: referenceBody{}, Status: http.StatusNoContent, Errors: wrong}),
 		"POST " + iocs + "/Actions.BulkUpload":  {Summary: "Create indicators of compromise, all or none", Body: iocsBody{}, Answer: []ioc{}, Errors: bulk},
 	}

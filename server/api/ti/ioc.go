@@ -186,12 +186,9 @@ func (h *handler) uploadIOCs(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	is := make([]*indicator.IOC, len(list))
-	for n, o := range list {
-		is[n] = &indicator.IOC{Enabled: true}
-		if err := readIOC(o.Fold(), is[n]); err != nil {
-			return err
-		}
+	is, err := entities("iocs", list, readIOC, func() *indicator.IOC { return &indicator.IOC{Enabled: true} })
+	if err != nil {
+		return err
 	}
 	if err := h.s.CreateIOCs(r.Context(), is); err != nil {
 		return err
@@ -213,6 +210,46 @@ func (h *handler) patchIOC(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	return odata.WriteEntity(w, r, http.StatusOK, root+"/$metadata#"+iocSet+"/$entity", renderIOC(i))
+}
+
+// definitionOf follows the link of an IOC to its definition.
+func (h *handler) definitionOf(w http.ResponseWriter, r *api.Request) error {
+	o, err := odata.Parse(r.Query, definitionSpec)
+	if err != nil {
+		return err
+	}
+	d, err := h.linked(r)
+	if err != nil {
+		return err
+	}
+	return single(w, r, definitionSet, renderDefinition(d), o.Select)
+}
+
+// linked is the definition of the IOC in the path.
+func (h *handler) linked(r *api.Request) (*indicator.Definition, error) {
+	n, err := id(r)
+	if err != nil {
+		return nil, err
+	}
+	i, err := h.s.IOC(r.Context(), indicator.IOCID(n))
+	if err != nil {
+		return nil, err
+	}
+	return h.s.Definition(r.Context(), i.Definition)
+}
+
+// target is the answer of a link, as OData has it.
+type target struct {
+	ID string `json:"@odata.id"`
+}
+
+// refOf answers where the link of an IOC leads.
+func (h *handler) refOf(w http.ResponseWriter, r *api.Request) error {
+	d, err := h.linked(r)
+	if err != nil {
+		return err
+	}
+	return odata.WriteEntity(w, r, http.StatusOK, root+"/$metadata#$ref", target{r.BaseURL() + root + "/" + definitionSet + "(" + d.ID.String() + ")"})
 }
 
 // rebind is the one use of PUT: it links an IOC to another definition.

@@ -57,6 +57,8 @@ func Routes(s *indicator.Service) []api.Route {
 		{Method: http.MethodPatch, Pattern: root + "/IndicatorsOfCompromise({id})", Handle: h.patchIOC},
 		{Method: http.MethodDelete, Pattern: root + "/IndicatorsOfCompromise({id})", Handle: h.deleteIOC},
 		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise({id})/Stats", Handle: h.iocStats},
+		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise({id})/AlertDefinition", Handle: h.definitionOf},
+		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise({id})/AlertDefinition/$ref", Handle: h.refOf},
 		{Method: http.MethodPut, Pattern: root + "/IndicatorsOfCompromise({id})/AlertDefinition/$ref", Handle: h.rebind},
 		{Method: http.MethodPost, Pattern: root + "/IndicatorsOfCompromise/Actions.BulkUpload", MaxBody: maxBulk, Handle: h.uploadIOCs},
 	}
