@@ -64,6 +64,7 @@ type control struct {
 	nudges         *nudges
 	library        *library.Service
 	investigations *investigation.Service
+	blobs          *blob.Dir
 	linkKey        []byte // signs links to downloads
 
 	vulnerabilities *vulnerability.Service
@@ -116,16 +117,16 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
 		Observers: []alert.Observer{c.incidents, c.notices}})
 	c.incidents.Use(c.alerts)
-	blobs, err := blob.Open(filepath.Join(s.cfg.DataDir, "blob"))
+	c.blobs, err = blob.Open(filepath.Join(s.cfg.DataDir, "blob"))
 	if err != nil {
 		c.close()
 		return nil, err
 	}
 	c.linkKey = key.Derive("download-link")
-	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
+	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: c.blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
 	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Alerts: investigated{c.alerts}, Audit: c.audit,
 		Clock: clock, Atomic: c.store.Atomic})
-	actions := action.Config{Library: c.library, Blobs: blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
+	actions := action.Config{Library: c.library, Blobs: c.blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
 	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Tallies: c.store.Threats(), Now: clock})
@@ -220,6 +221,13 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 			if err != nil && ctx.Err() == nil {
 				log.Error("looking for actions whose time is over", "err", err)
+			}
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, time.Hour, func(ctx context.Context) {
+			if err := c.sweepBlobs(ctx); err != nil && ctx.Err() == nil {
+				log.Error("removing files that nothing refers to", "err", err)
 			}
 		})
 	})

@@ -24,6 +24,7 @@ type deviceCommand struct {
 	Quarantine  deviceQuarantine  `cmd:"" help:"Stop a file and put it into quarantine."`
 	Offboard    deviceOffboard    `cmd:"" help:"Take a device out of the service."`
 	Investigate deviceInvestigate `cmd:"" help:"Ask for an automated investigation."`
+	Run         deviceRun         `cmd:"" help:"Put files on a device, run a script there and fetch files, by live response."`
 }
 
 type deviceList struct{ listFlags }
@@ -173,9 +174,10 @@ func (f *actionFlags) start(s *session, verb string, body map[string]any) error 
 }
 
 type actionCommand struct {
-	List   actionList   `cmd:"" help:"List actions, newest first."`
-	Get    actionGet    `cmd:"" help:"Show one action and what became of it."`
-	Cancel actionCancel `cmd:"" help:"Cancel an action that has not reached its device."`
+	List     actionList     `cmd:"" help:"List actions, newest first."`
+	Get      actionGet      `cmd:"" help:"Show one action and what became of it."`
+	Cancel   actionCancel   `cmd:"" help:"Cancel an action that has not reached its device."`
+	Download actionDownload `cmd:"" help:"Save what an action yielded: the package, or the result of a live response command."`
 }
 
 type actionList struct{ listFlags }

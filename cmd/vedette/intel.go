@@ -20,6 +20,7 @@ type indicatorCommand struct {
 	List   indicatorList   `cmd:"" help:"List indicators."`
 	Create indicatorCreate `cmd:"" help:"Create an indicator, or change the one with the same value."`
 	Delete indicatorDelete `cmd:"" help:"Delete an indicator."`
+	Import indicatorImport `cmd:"" help:"Create or change indicators from a file."`
 	Stats  indicatorStats  `cmd:"" help:"Show what was seen of an indicator."`
 }
 

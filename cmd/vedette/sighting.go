@@ -145,6 +145,7 @@ func (i *investigationGet) Run(s *session) error {
 }
 
 type libraryCommand struct {
+	Upload libraryUpload `cmd:"" help:"Put a file into the library."`
 	List   libraryList   `cmd:"" help:"List the files of the live response library."`
 	Delete libraryDelete `cmd:"" help:"Delete a file."`
 }
@@ -152,14 +153,7 @@ type libraryCommand struct {
 type libraryList struct{ listFlags }
 
 func (l *libraryList) Run(s *session) error {
-	type file struct {
-		Name    string     `json:"fileName"`
-		SHA256  string     `json:"sha256"`
-		About   *string    `json:"description"`
-		By      string     `json:"createdBy"`
-		Updated *time.Time `json:"lastUpdatedTime"`
-	}
-	return list(s, "/api/libraryfiles", l.list(), []string{"NAME", "DESCRIPTION", "UPDATED", "BY", "SHA-256"}, func(f file) []string {
+	return list(s, "/api/libraryfiles", l.list(), []string{"NAME", "DESCRIPTION", "UPDATED", "BY", "SHA-256"}, func(f client.LibraryFile) []string {
 		return []string{f.Name, text(f.About), when(f.Updated), f.By, f.SHA256}
 	})
 }
@@ -169,11 +163,7 @@ type libraryDelete struct {
 }
 
 func (l *libraryDelete) Run(s *session) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	return c.Do(s.ctx, http.MethodDelete, "/api/libraryfiles/"+url.PathEscape(l.Name), nil, nil)
+	return remove(s, "/api/libraryfiles/"+url.PathEscape(l.Name))
 }
 
 type deviceScan struct {

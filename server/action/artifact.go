@@ -6,11 +6,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -71,6 +73,40 @@ func (a *Action) Artifact(index int) (Artifact, error) {
 		}
 	}
 	return Artifact{}, errs.New("action.Artifact", errs.NotFound, errs.ResourceNotFound, "The action %s, which is %s, has no result %d", a.ID, a.State.Status(), index)
+}
+
+// Results calls each with the hash of everything that the actions of a tenant yielded.
+// Actions that nothing happened to since a time forget their results: what was asked for
+// long ago is not kept for ever.
+func (p *Dispatcher) Results(ctx context.Context, tenant ident.TenantID, since time.Time, each func(sum string)) error {
+	const op, part = "action.Results", 500
+	kind, _ := Fields.Find("type")
+	q := filter.Query{Top: part, Where: filter.In{Field: kind, Values: []filter.Value{
+		{Type: filter.String, S: string(CollectPackage)}, {Type: filter.String, S: string(LiveResponse)}, {Type: filter.String, S: string(RequestSample)},
+	}}}
+	for ; ; q.Skip += part {
+		page, err := p.cfg.Store.Actions(ctx, tenant, q)
+		if err != nil {
+			return errs.Wrap(op, err)
+		}
+		for _, a := range page.Items {
+			if a.State.Open() || len(a.Artifacts) == 0 || !a.Updated.Before(since) {
+				for _, f := range a.Artifacts {
+					each(f.SHA256)
+				}
+				continue
+			}
+			if _, err := p.cfg.Store.UpdateAction(ctx, tenant, a.ID, func(a *Action) error {
+				a.Artifacts = nil
+				return nil
+			}); err != nil {
+				return errs.Wrap(op, err)
+			}
+		}
+		if len(page.Items) < part {
+			return nil
+		}
+	}
 }
 
 // Open returns the content of an artifact, which the caller closes.

@@ -1,8 +1,9 @@
 // Package blob keeps files by the hash of what is in them, below one directory.
 //
 // It knows nothing of names, tenants and quotas: whoever keeps a blob remembers its sum and
-// asks for it again, and removes it when nothing refers to it any more. The invariant: a
-// file under its sum is whole and on the disk. Start at Dir.
+// asks for it again. One content may have several users, so none of them removes it; the
+// owner of the directory sweeps away what nobody knows any more. The invariant: a file
+// under its sum is whole and on the disk. Start at Dir.
 package blob
 
 import (
@@ -14,12 +15,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
+	"time"
 
 	"github.com/vedette-edr/vedette/server/errs"
 )
 
 // Dir is a directory of blobs. It is safe for concurrent use.
-type Dir struct{ path string }
+type Dir struct {
+	path string
+	mu   sync.Mutex // held while a blob gets its name or loses it, so that none is removed that was just put
+}
 
 // Open makes the directory where it is missing, and clears away what a crash left half
 // written.
@@ -31,7 +37,7 @@ func Open(path string) (*Dir, error) {
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		return nil, err
 	}
-	return &Dir{path}, nil
+	return &Dir{path: path}, nil
 }
 
 var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -65,7 +71,10 @@ func (d *Dir) Put(r io.Reader, most int64) (sum string, size int64, err error) {
 	if err := os.MkdirAll(filepath.Dir(d.name(sum)), 0o700); err != nil {
 		return "", 0, errs.Wrap(op, err)
 	}
-	if err := os.Rename(f.Name(), d.name(sum)); err != nil {
+	d.mu.Lock()
+	err = os.Rename(f.Name(), d.name(sum))
+	d.mu.Unlock()
+	if err != nil {
 		return "", 0, errs.Wrap(op, err)
 	}
 	return sum, size, errs.Wrap(op, syncDir(filepath.Dir(d.name(sum))))
@@ -92,13 +101,49 @@ func (d *Dir) Open(sum string) (*os.File, error) {
 	return f, err
 }
 
-// Remove deletes a blob; one that is not there is deleted already.
-func (d *Dir) Remove(sum string) error {
-	if !sumForm.MatchString(sum) {
-		return nil
+// Sweep removes the blobs that were put before a time and that used, which is asked once
+// for each, does not know. The time must be so far back that whoever put a blob then has
+// said so to whom used asks: putting a content again makes it new.
+func (d *Dir) Sweep(before time.Time, used func(sum string) bool) (removed int, err error) {
+	const op = "blob.Sweep"
+	folders, err := os.ReadDir(d.path)
+	if err != nil {
+		return 0, errs.Wrap(op, err)
 	}
-	if err := os.Remove(d.name(sum)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errs.Wrap("blob.Remove", err)
+	for _, folder := range folders {
+		if !folder.IsDir() || len(folder.Name()) != 2 {
+			continue
+		}
+		blobs, err := os.ReadDir(filepath.Join(d.path, folder.Name()))
+		if err != nil {
+			return removed, errs.Wrap(op, err)
+		}
+		for _, b := range blobs {
+			if !sumForm.MatchString(b.Name()) || used(b.Name()) {
+				continue
+			}
+			gone, err := d.removeOld(b.Name(), before)
+			if err != nil {
+				return removed, errs.Wrap(op, err)
+			}
+			if gone {
+				removed++
+			}
+		}
 	}
-	return nil
+	return removed, nil
+}
+
+// removeOld removes a blob unless it was put again since.
+func (d *Dir) removeOld(sum string, before time.Time) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	info, err := os.Stat(d.name(sum))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || !info.ModTime().Before(before) {
+		return false, err
+	}
+	return true, os.Remove(d.name(sum))
 }

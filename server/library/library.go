@@ -62,16 +62,15 @@ type Store interface {
 	File(ctx context.Context, tenant ident.TenantID, name string) (*File, error)
 	Files(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*File], error)
 	DeleteFile(ctx context.Context, tenant ident.TenantID, name string) error
-	// Held returns how many bytes the contents of a tenant's files have, each once, and
-	// how many files of all tenants have the content sum.
-	Held(ctx context.Context, tenant ident.TenantID, sum string) (bytes int64, users int, err error)
+	// Held returns how many bytes the contents of a tenant's files have, each once.
+	Held(ctx context.Context, tenant ident.TenantID) (bytes int64, err error)
 }
 
-// Blobs keeps contents by their hash.
+// Blobs keeps contents by their hash. What results of actions have may be the same content
+// as a file's, so the library removes none: whoever owns the directory sweeps it.
 type Blobs interface {
 	Put(r io.Reader, most int64) (sum string, size int64, err error)
 	Open(sum string) (*os.File, error)
-	Remove(sum string) error
 }
 
 // Config is what a Service is made of.
@@ -88,7 +87,7 @@ type Config struct {
 // Service is the library. Permission is decided by the caller, before.
 type Service struct {
 	cfg Config
-	mu  sync.Mutex // held while contents come and go, so that none is removed that was just named
+	mu  sync.Mutex // held while files come and go: one asks for a name's file before it replaces it
 }
 
 // New returns the service.
@@ -165,7 +164,7 @@ func (s *Service) Put(ctx context.Context, by *access.Principal, u Upload) (*Fil
 		if err := s.cfg.Store.PutFile(ctx, f); err != nil {
 			return err
 		}
-		held, _, err := s.cfg.Store.Held(ctx, by.Tenant, sum)
+		held, err := s.cfg.Store.Held(ctx, by.Tenant)
 		if err != nil {
 			return err
 		}
@@ -175,20 +174,9 @@ func (s *Service) Put(ctx context.Context, by *access.Principal, u Upload) (*Fil
 		return s.cfg.Audit.Record(ctx, audit.Entry{At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "library.put", Object: u.Name, Detail: "SHA-256 " + sum, Outcome: audit.Done})
 	})
 	if err != nil {
-		s.tidy(ctx, by.Tenant, sum)
 		return nil, errs.Wrap(op, err)
 	}
-	if old != nil {
-		s.tidy(ctx, by.Tenant, old.SHA256)
-	}
 	return f, nil
-}
-
-// tidy removes a content that no file has. What it cannot remove costs room and no more.
-func (s *Service) tidy(ctx context.Context, tenant ident.TenantID, sum string) {
-	if _, users, err := s.cfg.Store.Held(context.WithoutCancel(ctx), tenant, sum); err == nil && users == 0 {
-		_ = s.cfg.Blobs.Remove(sum)
-	}
 }
 
 // Delete removes a file.
@@ -196,21 +184,16 @@ func (s *Service) Delete(ctx context.Context, by *access.Principal, name string)
 	const op = "library.Delete"
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, err := s.cfg.Store.File(ctx, by.Tenant, name)
-	if err != nil {
+	if _, err := s.cfg.Store.File(ctx, by.Tenant, name); err != nil {
 		return errs.Wrap(op, err)
 	}
-	err = s.cfg.Atomic(ctx, func(ctx context.Context) error {
+	err := s.cfg.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.cfg.Store.DeleteFile(ctx, by.Tenant, name); err != nil {
 			return err
 		}
 		return s.cfg.Audit.Record(ctx, audit.Entry{At: s.cfg.Clock().UTC(), Tenant: by.Tenant, Actor: by.Actor, Verb: "library.delete", Object: name, Outcome: audit.Done})
 	})
-	if err != nil {
-		return errs.Wrap(op, err)
-	}
-	s.tidy(ctx, by.Tenant, f.SHA256)
-	return nil
+	return errs.Wrap(op, err)
 }
 
 // List lists files by name, unless q orders otherwise.

@@ -64,13 +64,29 @@ func (l Library) DeleteFile(ctx context.Context, tenant ident.TenantID, name str
 }
 
 // Held implements library.Store.
-func (l Library) Held(ctx context.Context, tenant ident.TenantID, sum string) (bytes int64, users int, err error) {
+func (l Library) Held(ctx context.Context, tenant ident.TenantID) (bytes int64, err error) {
 	err = l.s.view(ctx, "store.Held", func(ctx context.Context, q querier) error {
-		if err := q.QueryRowContext(ctx, `SELECT coalesce(sum(size), 0) FROM (SELECT DISTINCT sum, size FROM library_file WHERE tenant = ?) AS held`,
-			string(tenant)).Scan(&bytes); err != nil {
+		return q.QueryRowContext(ctx, `SELECT coalesce(sum(size), 0) FROM (SELECT DISTINCT sum, size FROM library_file WHERE tenant = ?) AS held`,
+			string(tenant)).Scan(&bytes)
+	})
+	return bytes, err
+}
+
+// Sums calls each with the hash of every content that a file of any tenant has.
+func (l Library) Sums(ctx context.Context, each func(sum string)) error {
+	return l.s.view(ctx, "store.Sums", func(ctx context.Context, q querier) error {
+		rows, err := q.QueryContext(ctx, `SELECT DISTINCT sum FROM library_file`)
+		if err != nil {
 			return err
 		}
-		return q.QueryRowContext(ctx, `SELECT count(*) FROM library_file WHERE sum = ?`, sum).Scan(&users)
+		defer rows.Close()
+		for rows.Next() {
+			var sum string
+			if err := rows.Scan(&sum); err != nil {
+				return err
+			}
+			each(sum)
+		}
+		return rows.Err()
 	})
-	return bytes, users, err
 }
