@@ -99,7 +99,7 @@ func eachLine(b *bufio.Reader, f func(string) error) error {
 		if err != nil && err != io.EOF {
 			return err
 		}
-		end := err == io.EOF
+		end := errors.Is(err, io.EOF)
 		if end && s == "" {
 			return nil
 		}
@@ -116,7 +116,7 @@ func eachLine(b *bufio.Reader, f func(string) error) error {
 func (r *reader) objects(b *bufio.Reader) error {
 	first, err := firstByte(b)
 	if err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		return err
@@ -136,7 +136,7 @@ func (r *reader) objects(b *bufio.Reader) error {
 			array = false
 		}
 		var raw json.RawMessage
-		if err := d.Decode(&raw); err == io.EOF && !array {
+		if err := d.Decode(&raw); errors.Is(err, io.EOF) && !array {
 			return nil
 		} else if err != nil {
 			return r.broken(err)

@@ -112,6 +112,7 @@ func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID
 	}
 	// CROSS JOIN keeps the order of the two: the other way round, every row of the tenant
 	// would be compared with the page.
+	//nolint:sqlclosecheck // the deferred Close is there; read borrows Scan alone
 	rows, err := q.QueryContext(ctx, "SELECT "+cells+", "+names+" FROM (SELECT "+t.key+" AS picked FROM "+t.name+" WHERE "+where+picked+
 		" LIMIT ? OFFSET ?) AS page CROSS JOIN "+t.name+" WHERE tenant = ? AND "+t.key+" = picked"+sorted,
 		append(slices.Clip(c.args), top+1, query.Skip, string(tenant))...)
