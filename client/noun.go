@@ -59,6 +59,7 @@ type Evidence struct {
 	IP          *string `json:"ipAddress"`
 	URL         *string `json:"url"`
 	Account     *string `json:"accountName"`
+	Detection   *string `json:"detectionStatus"`
 }
 
 // Action is a machine action.

@@ -6,17 +6,14 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/vedette-edr/vedette/schema/vocabulary"
 )
 
-// Severities and Categories are the published words of alerts.
+// Words of rules; categories are those of package vocabulary.
 var (
 	severities = []string{"Informational", "Low", "Medium", "High"}
-	categories = []string{
-		"CommandAndControl", "Collection", "CredentialAccess", "DefenseEvasion", "Discovery", "Execution", "Exfiltration",
-		"Exploit", "Impact", "InitialAccess", "LateralMovement", "Malware", "Persistence", "PrivilegeEscalation", "Ransomware",
-		"SuspiciousActivity", "General", "UnwantedSoftware",
-	}
-	platforms = []string{"Linux", "Windows"}
+	platforms  = []string{"Linux", "Windows"}
 )
 
 var (
@@ -84,7 +81,7 @@ func (r *Rule) check(a *Attack) Problems {
 		}
 	}
 	word("severity", r.Severity, severities)
-	word("category", r.Category, categories)
+	word("category", r.Category, vocabulary.AlertCategories())
 	for _, p := range r.Platforms {
 		word("platforms", p, platforms)
 	}

@@ -84,7 +84,7 @@ func (s *State) Restore(r io.Reader) (time.Time, error) {
 			break
 		}
 		if _, twice := s.entries[e.at]; !twice {
-			s.entries[e.at] = s.order.PushFront(e)
+			s.add(e)
 		}
 	}
 	return h.Position, nil

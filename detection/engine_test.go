@@ -267,3 +267,70 @@ func TestCheck(t *testing.T) {
 		t.Error("an unknown key was taken")
 	}
 }
+
+// A sequence that nobody began costs nothing and finds nothing; one that began before the
+// memory was written, or beside one that was forgotten, goes on.
+func TestSequenceGoesOnAfterRestore(t *testing.T) {
+	c := compile(t, sequence)
+	counters := &detection.Counters{}
+	set, st := detection.NewSet([]*detection.Compiled{c}, counters), detection.NewState(1)
+	logon := func(n int, ip string) *detection.Record {
+		return failed(n, start.Add(30*time.Second), "LogonSuccess", ip)
+	}
+	if got := run(t, set, st, logon(1, "192.0.2.1")); len(got) != 0 || counters.Probes.Load() != 0 {
+		t.Errorf("nothing began: %d findings by %d queries", len(got), counters.Probes.Load())
+	}
+	// The second address takes the only place of the first.
+	run(t, set, st, failed(2, start, "LogonFailed", "192.0.2.1"), failed(3, start, "LogonFailed", "192.0.2.2"), failed(4, start, "LogonFailed", "192.0.2.2"))
+	var b bytes.Buffer
+	if err := st.Save(&b, start); err != nil {
+		t.Fatal(err)
+	}
+	again := detection.NewState(1)
+	if _, err := again.Restore(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, st := range []*detection.State{st, again} {
+		if got := run(t, set, st, logon(5, "192.0.2.1"), logon(6, "192.0.2.2")); len(got) != 1 {
+			t.Errorf("%d findings, want that of the second address", len(got))
+		}
+		st.Expire(start.Add(48 * time.Hour))
+		before := counters.Probes.Load()
+		if got := run(t, set, st, logon(7, "192.0.2.2")); len(got) != 0 || counters.Probes.Load() != before {
+			t.Errorf("all is forgotten: %d findings by %d queries", len(got), counters.Probes.Load()-before)
+		}
+	}
+}
+
+// Rules share what was made of an event's columns, and nothing of the event before.
+func TestRulesShareFoldedColumns(t *testing.T) {
+	rule := func(id, pred string) *detection.Compiled {
+		return compile(t, fmt.Sprintf("id: %s1111111-1111-4111-8111-111111111111\nname: r%s\nquery: DeviceLogonEvents | where %s\ndeduplicate: {by: [ReportId]}\n", id, id, pred))
+	}
+	set := detection.NewSet([]*detection.Compiled{rule("1", "RemoteIP =~ 'HostA' and isnotempty(AccountName)"),
+		rule("2", "RemoteIP has_any ('HOSTB', 'hostC') or AccountName in~ ('USER4', 'x')"), rule("3", "RemoteIP contains 'sta'")}, nil)
+	var got []string
+	for _, f := range run(t, set, detection.NewState(0), failed(1, start, "LogonFailed", "HOSTA"), failed(2, start, "LogonFailed", "HostB x"), failed(3, start, "LogonFailed", ""),
+		failed(4, start, "LogonFailed", "other"), failed(5, start, "LogonFailed", "hostab"), failed(6, start, "LogonFailed", "hosta")) {
+		got = append(got, fmt.Sprint(f.Rule.Name, " ", f.Report))
+	}
+	want := []string{"r1 1", "r3 1", "r2 2", "r2 4", "r3 5", "r1 6", "r3 6"}
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+}
+
+// The categories of rules are those that an alert can be made with.
+func TestCategoryOfNoAlert(t *testing.T) {
+	for category, bad := range map[string]bool{"Persistence": false, "UnwantedSoftware": true, "persistence": true, "": true} {
+		r := &detection.Rule{Category: category}
+		_, err := detection.Compile(r, attack(t))
+		var ps detection.Problems
+		if !errors.As(err, &ps) {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(ps, func(p detection.Problem) bool { return p.Place == "category" }); got != bad {
+			t.Errorf("category %q: refused %v, want %v", category, got, bad)
+		}
+	}
+}

@@ -6,11 +6,13 @@ import (
 	"iter"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/vedette-edr/vedette/kql/eval"
+	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/schema/event"
 )
@@ -91,14 +93,18 @@ type table struct {
 	probes   []*probe
 	byAction map[string][]*probe // as far as asked for
 	columns  []column
+	record   *Record // the event at hand, and what is known of it
 	cells    []types.Value
 	loaded   []bool
+	folded   []string
+	hasFold  []bool
 }
 
 type probe struct {
 	probeOf
 	stream *eval.Stream
 	cols   []int // of the stream's columns, in table.columns
+	load   func(i int) types.Value
 }
 
 // maxActions bounds the actions that byAction remembers; devices make them up.
@@ -118,9 +124,12 @@ func (s *Set) open() (*instance, error) {
 			for _, c := range stream.Scan().Cols {
 				made.cols = append(made.cols, t.column(c.Source, c.Type))
 			}
+			made.load = func(i int) types.Value { return *t.cell(made.cols[i]) }
+			stream.FoldWith(func(i int) string { return t.fold(made.cols[i]) })
 			t.probes = append(t.probes, made)
 		}
-		t.cells, t.loaded = make([]types.Value, len(t.columns)), make([]bool, len(t.columns))
+		n := len(t.columns)
+		t.cells, t.loaded, t.folded, t.hasFold = make([]types.Value, n), make([]bool, n), make([]string, n), make([]bool, n)
 		in.tables[name] = t
 	}
 	return in, nil
@@ -132,6 +141,29 @@ func (t *table) column(name string, typ types.Type) int {
 	}
 	t.columns = append(t.columns, newColumn(name, typ))
 	return len(t.columns) - 1
+}
+
+// take makes r the event at hand.
+func (t *table) take(r *Record) {
+	t.record = r
+	clear(t.loaded)
+	clear(t.hasFold)
+}
+
+// cell returns a column of the event at hand, which is read once for all rules.
+func (t *table) cell(k int) *types.Value {
+	if !t.loaded[k] {
+		t.cells[k], t.loaded[k] = t.record.cell(&t.columns[k]), true
+	}
+	return &t.cells[k]
+}
+
+// fold returns the text of a column as operators without regard to case compare it.
+func (t *table) fold(k int) string {
+	if !t.hasFold[k] {
+		t.folded[k], t.hasFold[k] = funcs.Fold(t.cell(k).S), true
+	}
+	return t.folded[k]
 }
 
 // fitting returns the probes that may match an action.
@@ -187,25 +219,26 @@ func (m *matching) record(t *table, r *Record) {
 	if len(ps) == 0 {
 		return
 	}
-	clear(t.loaded)
+	t.take(r)
 	now := types.NewDatetime(event.Ticks(r.Ingested))
-	for _, p := range ps {
-		m.set.stats.Probes.Add(1)
+	var p *probe
+	emit := func(row []types.Value) {
+		m.set.stats.Matches.Add(1)
+		m.matched(p, r, row)
+	}
+	probes := uint64(0)
+	for _, p = range ps {
+		// A later step of what has not begun anywhere is nothing to look for.
+		if p.step > 0 && !m.state.begun(p.rule) {
+			continue
+		}
+		probes++
 		m.keys = m.keys[:0]
-		err := p.stream.Push(now, func(i int) types.Value {
-			k := p.cols[i]
-			if !t.loaded[k] {
-				t.cells[k], t.loaded[k] = r.cell(&t.columns[k]), true
-			}
-			return t.cells[k]
-		}, func(row []types.Value) {
-			m.set.stats.Matches.Add(1)
-			m.matched(p, r, row)
-		})
-		if err != nil {
+		if err := p.stream.Push(now, p.load, emit); err != nil {
 			m.set.stats.Failed.Add(1)
 		}
 	}
+	m.set.stats.Probes.Add(probes)
 }
 
 // matched takes a row that came out of a step's query. Its columns are, in order, the
@@ -306,7 +339,9 @@ func keyOf(lists ...[]types.Value) string {
 	for _, list := range lists {
 		for _, v := range list {
 			k := types.Key(v)
-			fmt.Fprintf(&b, "%d:%s", len(k), k)
+			b.WriteString(strconv.Itoa(len(k)))
+			b.WriteByte(':')
+			b.WriteString(k)
 		}
 	}
 	if b.Len() <= 256 {

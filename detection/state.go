@@ -18,6 +18,7 @@ type State struct {
 	max     int
 	entries map[stateKey]*list.Element // of *entry
 	order   *list.List                 // last used first
+	rules   map[string]int             // entries of each rule, by its id
 	evicted uint64
 	dirty   bool
 }
@@ -69,7 +70,7 @@ func NewState(keys int) *State {
 	if keys <= 0 {
 		keys = DefaultKeys
 	}
-	return &State{max: keys, entries: map[stateKey]*list.Element{}, order: list.New()}
+	return &State{max: keys, entries: map[stateKey]*list.Element{}, order: list.New(), rules: map[string]int{}}
 }
 
 // Stats is how full a State is.
@@ -109,14 +110,34 @@ func (s *State) use(c *Compiled, key string, at time.Time) *entry {
 		return e
 	}
 	if len(s.entries) >= s.max {
-		last := s.order.Back()
-		delete(s.entries, last.Value.(*entry).at)
-		s.order.Remove(last)
+		s.remove(s.order.Back())
 		s.evicted++
 	}
 	e := &entry{at: k, Hash: c.Hash, Used: at, Keep: Duration(c.Span())}
-	s.entries[k] = s.order.PushFront(e)
+	s.add(e)
 	return e
+}
+
+// add takes an entry of a new key; s.mu is held, as for remove.
+func (s *State) add(e *entry) {
+	s.entries[e.at] = s.order.PushFront(e)
+	s.rules[e.at.Rule]++
+}
+
+func (s *State) remove(el *list.Element) {
+	at := el.Value.(*entry).at
+	delete(s.entries, at)
+	s.order.Remove(el)
+	if s.rules[at.Rule]--; s.rules[at.Rule] == 0 {
+		delete(s.rules, at.Rule)
+	}
+}
+
+// begun reports whether anything is remembered for a rule, whatever the key.
+func (s *State) begun(c *Compiled) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rules[c.ID] > 0
 }
 
 // Expire forgets what cannot matter any more at now.
@@ -126,8 +147,7 @@ func (s *State) Expire(now time.Time) {
 	for el := s.order.Back(); el != nil; {
 		prev := el.Prev()
 		if e := el.Value.(*entry); now.Sub(e.Used) > time.Duration(e.Keep) {
-			delete(s.entries, e.at)
-			s.order.Remove(el)
+			s.remove(el)
 			s.dirty = true
 		}
 		el = prev

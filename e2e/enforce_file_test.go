@@ -93,16 +93,39 @@ func TestBlockedFileIsNotRunOnTheDevice(t *testing.T) {
 				rows[0]["Threat"] == "EUS:Win32/CustomEnterpriseBlock!cl" && rows[0]["InitiatingProcessFileName"] != ""
 		})
 	await(t, "its alert", func() error {
-		all, err := client.All[client.Alert](context.Background(), s.Client, "/api/alerts", client.List{})
+		all, err := client.All[client.Alert](context.Background(), s.Client, "/api/alerts", client.List{Expand: "evidence"})
 		if err != nil {
 			return err
 		}
 		for _, x := range all {
-			if x.Title == "e2e "+sum {
-				return nil
+			if x.Title != "e2e "+sum {
+				continue
+			}
+			for _, e := range x.Evidence {
+				if e.Type == "File" && e.Detection != nil && *e.Detection == "Blocked" {
+					return nil
+				}
 			}
 		}
-		return fmt.Errorf("%d alerts", len(all))
+		return fmt.Errorf("%d alerts, none of a file that was blocked", len(all))
+	})
+	quiet, quietSum := uniqueProgram(t, dir, "true")
+	quietID := s.indicate(t, "FileSha256", quietSum, "Block", map[string]any{"generateAlert": false})
+	await(t, "the block without an alert", func() error { return refusedToRun(quiet) })
+	s.huntUntil(t, "its own name", `DeviceEvents | where ActionType == "AntivirusDetection" and SHA256 == "`+quietSum+`"
+		| project Id = tostring(AdditionalFields.IndicatorId), Threat = tostring(AdditionalFields.ThreatName)`,
+		func(rows []map[string]any) bool {
+			return len(rows) > 0 && rows[0]["Id"] == quietID && rows[0]["Threat"] == "EUS:Win32/CustomEnterpriseNoAlertBlock!cl"
+		})
+	await(t, "its statistics", func() error {
+		var x client.IndicatorStats
+		if err := s.Do(context.Background(), http.MethodGet, "/api/indicators/"+quietID+"/stats", nil, &x); err != nil {
+			return err
+		}
+		if x.Blocks == 0 || x.Alerts != 0 {
+			return fmt.Errorf("%+v", x)
+		}
+		return nil
 	})
 	await(t, "coverage", func() error {
 		var c struct {

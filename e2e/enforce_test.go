@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/vedette-edr/vedette/client"
 )
 
 // TestBlockedAddressIsRefusedOnTheDevice blocks an address through the published API and
@@ -68,6 +70,17 @@ func TestBlockedAddressIsRefusedOnTheDevice(t *testing.T) {
 	s.huntUntil(t, "what was refused", `DeviceEvents | where ActionType == "ExploitGuardNetworkProtectionBlocked" and RemoteIP == "`+host+`"
 		| project InitiatingProcessFileName, InitiatingProcessCommandLine, Id = tostring(AdditionalFields.IndicatorId)`, func(rows []map[string]any) bool {
 		return len(rows) > 0 && rows[0]["InitiatingProcessFileName"] == "curl" && rows[0]["Id"] == made.ID
+	})
+
+	await(t, "the block in the indicator's statistics", func() error {
+		var x client.IndicatorStats
+		if err := s.Do(ctx, http.MethodGet, "/api/indicators/"+made.ID+"/stats", nil, &x); err != nil {
+			return err
+		}
+		if x.Blocks == 0 || x.Matches < x.Blocks || x.Alerts == 0 || x.Devices != 1 || x.LastMatch == nil || x.LastMatch.Before(began) {
+			return fmt.Errorf("%+v", x)
+		}
+		return nil
 	})
 
 	a.kill()

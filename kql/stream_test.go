@@ -30,6 +30,9 @@ func (events) row(i int) []types.Value {
 	if i%5 == 0 {
 		row[2], row[4] = types.Null(types.Long), types.NewString("")
 	}
+	if i%7 == 3 {
+		row[3] = types.NewString(fmt.Sprintf("RÜN --N %d \u212A.sh \xff", i)) // the sign of kelvin folds to a k
+	}
 	return row
 }
 
@@ -61,6 +64,22 @@ func TestStreamAgreesWithTable(t *testing.T) {
 		"Events | where Timestamp > ago(10h) | project Timestamp", "Events | where Command has_any ('7', '12') | project-rename P = Pid",
 		"let f = (c:string) { strlen(c) > 13 }; Events | where f(Command) | project Command",
 		"Events | where Action matches regex '^[AB]$' and Pid == 4 | extend Pid = Pid + 1",
+		// Each of the tests that streams compile in their own way.
+		"Events | where Action != 'A' | project Pid", "Events | where Action !in ('A', 'x') | project Pid", "Events | where Action in~ ('a', 'X') | project Pid",
+		"Events | where Action =~ 'b' or Action !~ 'A' | project Pid", "Events | where isempty(Action) or isnotempty(More.k) | project Other",
+		"Events | where Command has 'N' and Command !has '8' | project Command", "Events | where Command has_cs 'N' or Command contains_cs '--n 1' | project Command",
+		"Events | where Command contains 'RÜN' or Command startswith 'RUN --N 2' | project Command", "Events | where Command endswith '.SH \u00ff' or Command endswith_cs 'a,b' | project Pid",
+		"Events | where Command hasprefix 'ru' and Command hassuffix 'N' | project Pid", "Events | where Command has_all ('RUN', 'A') | project Pid",
+		"Events | where Command has_any (dynamic(['12', 'rün']), '7') | project Pid", "Events | where Command matches regex @'(?i)r.n --n (1|2)\\d' | project Pid",
+		"Events | where Command matches regex @'(?i) K\\.sh' | project Pid", "Events | where Command matches regex '(run|RÜN) --(n|N) [0-9]$|a,b' | project Pid",
+		"Events | where not(More.k > 1) and Action == 'A' or Pid > 30 | project Pid, Action", "Events | extend b = More.k > 1 | extend c = b and Action == 'A', d = b or Action == 'A', e = not(b) | project c, d, e",
+		"Events | extend N = extract('--n ([0-9]+) a', 1, Command), M = extract('--N ([0-9]+)', 1, Command, typeof(long)), O = extract('--n', 2, Command) | where isnotnull(M) or N has '1' | project N, M, O",
+		"Events | mv-expand x = pack_array(Action, Command, tostring(More.k)) to typeof(string) | where isnotempty(x) | project Pid, x",
+		"Events | mv-expand x = pack_array(Pid, Other) to typeof(long) | where x > 3 or isnull(x) | project x, Action",
+		"Events | mv-expand x = pack_array(Pid, Action) to typeof(string) | project x", "Events | mv-expand x = pack_array(Action, Command) to typeof(string) limit 1 | project x",
+		"Events | mv-expand with_itemindex=n x = pack_array(Action, Command) to typeof(string) | project x, n",
+		"Events | extend Action = strcat('x', Action) | where Action =~ 'XB' and Command has 'a' | project Action",
+		"let terms = datatable(a:string)['12', 'x']; Events | where Command has_any (terms) and Other == 0 | project Pid",
 	} {
 		now := int64(630_000_000_000_000_000) + 30*types.TicksPerHour
 		q, err := kql.Compile(text, events{}, kql.Options{Now: now})

@@ -90,7 +90,7 @@ func newDetections(ctx context.Context, s *Server) (*detections, error) {
 			return nil, err
 		}
 	}
-	s.metrics.MustRegister(ruleMetrics{d.detector})
+	s.metrics.MustRegister(ruleMetrics{d.detector}, matcherMetrics{c.matcher})
 	return d, nil
 }
 

@@ -24,7 +24,9 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/investigation"
-	"github.com/vedette-edr/vedette/server/library"
+	"github.com/vedette-edr/vedette/server/vulnerability"
+	vulnfeed "github.com/vedette-edr/vedette/server/vulnerability/feed"
+	"github.com/vedette-edr/vedette/wire"
 )
 
 // bearers is an authenticator whose tokens are the principals themselves.
@@ -89,7 +91,7 @@ const anyBody = `{
 	"name": "x", "displayName": "x", "password": "a long enough password", "permissions": ["AlertsInvestigation"], "roles": [],
 	"disabled": false, "lifeInDays": 1, "certificate": "x", "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
 	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)",
-	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true
+	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x"
 }`
 
 func principal(kind ident.ActorKind, tenant ident.TenantID, permissions ...string) *access.Principal {
@@ -266,13 +268,12 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		State: action.Approved, Created: now, Updated: now, Expires: now.Add(time.Hour), Incarnation: 1}
 	must(c.store.Actions().CreateAction(ctx, ac))
 	in, def, ioc := s.furnishThreats(t, tenant, n, inGroup)
+	task, scan := s.furnishSoftware(t, tenant, dev, n)
 	// As many as n, so that no other tenant has the number of the last.
 	inquiry := &investigation.Investigation{Tenant: tenant, Device: dev, State: investigation.TerminatedBySystem, Start: now}
 	for range n {
 		must(c.store.Investigations().CreateInvestigation(ctx, inquiry))
 	}
-	file := &library.File{Tenant: tenant, Name: fmt.Sprintf("file%d", n), SHA256: strings.Repeat("a", 64), Created: now}
-	must(c.store.Library().PutFile(ctx, file))
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -285,16 +286,49 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		ids: map[string]string{
 			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
+			"software/{id}": fmt.Sprintf("debian-_-package%d", n), "vulnerabilities/{id}": fmt.Sprintf("CVE-2099-000%d", n),
+			"recommendations/{id}": fmt.Sprintf("va-_-debian-_-package%d", n), "remediationtasks/{id}": task, "deviceauthenticatedscandefinitions/{id}": scan,
 			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "userId": string(person.ID), "roleId": string(role.ID),
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
-			"investigations/{id}": fmt.Sprint(inquiry.ID), "libraryfiles/{id}": file.Name, "tiindicators/{id}": in.ID.String(),
+			"investigations/{id}": fmt.Sprint(inquiry.ID), "tiindicators/{id}": in.ID.String(),
 			"incidents/{id}": al.Incident.String(),
 		},
 		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
-			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true},
+			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true,
+			"software/{id}": true, "recommendations/{id}": true},
 	}
 	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
 	return out
+}
+
+// furnishSoftware gives a device vulnerable software of its own, with a remediation task and
+// the definition of a scan, whose ids it returns.
+func (s *site) furnishSoftware(t *testing.T, tenant ident.TenantID, dev ident.DeviceID, n int) (task, scan string) {
+	t.Helper()
+	ctx, c := t.Context(), s.control
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := fmt.Sprintf("package%d", n)
+	cve := fmt.Sprintf("CVE-2099-000%d", n)
+	_, err := c.store.Vulnerabilities().SaveRecords(ctx, tenant, "test", 1, []*vulnfeed.Record{{ID: cve, Vulnerabilities: []string{cve},
+		Affected: []vulnfeed.Affected{{Ecosystem: "debian:12", Package: name, Ranges: []vulnfeed.Range{{Fixed: "2"}}}}}})
+	must(err)
+	item := fmt.Appendf(nil, `{"kind":"deb","name":%q,"version":"1","source":%q,"sourceVersion":"1","release":"debian:12"}`, name, name)
+	digest := wire.SectionDigest([]string{wire.SectionKey(item)})
+	body, err := wire.EncodeSection(&wire.SectionBody{Put: []json.RawMessage{item}})
+	must(err)
+	_, _, err = c.vulnerabilities.Report(ctx, &device.Device{ID: dev, Tenant: tenant}, vulnerability.Report{Section: wire.SectionSoftware, Digest: digest[:], Body: body})
+	must(err)
+	by := principal(ident.ActorApp, tenant)
+	asked, err := c.vulnerabilities.NewTask(ctx, by, vulnerability.TaskRequest{Recommendation: "va-_-debian-_-" + name})
+	must(err)
+	defined, err := c.vulnerabilities.PutScan(ctx, by, &vulnerability.Scan{Type: "Network", Name: "n", Target: "192.0.2.0/24", TargetType: "Ip", Interval: 24, Scanner: string(dev)})
+	must(err)
+	return asked.ID, defined.ID
 }
 
 // furnishThreats makes an indicator, a definition and an IOC in a tenant.
@@ -337,7 +371,8 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 	}
 	own := tenants[0].ID
 	admin := principal(ident.ActorApp, own)
-	g, err := s.control.groups.Create(ctx, admin, group.Request{Name: "Theirs", Access: group.Access{UserGroups: []ident.UserGroupID{"x"}}})
+	g, err := s.control.groups.Create(ctx, admin, group.Request{Name: "Theirs",
+		Rules: []group.Condition{{Property: group.Name, Operator: group.Equals, Values: []string{"host1"}}}, Access: group.Access{UserGroups: []ident.UserGroupID{"x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,13 +383,6 @@ func TestNobodyReachesAcrossTenantsAndGroups(t *testing.T) {
 		s.furnishRules(t, other.ID, fmt.Sprintf("rules%d", 100+n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", 100+n))
 		_, err := s.control.alerts.Raise(ctx, []*alert.Alert{{ID: ident.AlertID(fmt.Sprintf("da%018d_1", 100+n)), Tenant: other.ID, Title: fmt.Sprint("t", n)}})
 		if err != nil {
-			t.Fatal(err)
-		}
-		d := &device.Device{ID: ident.DeviceID(fmt.Sprintf("%040x", 100+n)), Tenant: other.ID, Name: fmt.Sprintf("host2-%d", n), Incarnation: 1}
-		if err := s.control.store.Devices().Create(ctx, d); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.control.investigations.Start(ctx, access.System(other.ID, "test"), d.ID, "", "test"); err != nil {
 			t.Fatal(err)
 		}
 	}

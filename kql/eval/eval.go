@@ -72,6 +72,7 @@ func All(r Rows) ([][]types.Value, error) {
 type Limits struct {
 	Rows   int          // of one operator's result, default 2,000,000
 	Cells  int          // rows times columns of one operator's result, no limit without it
+	Bytes  int          // of texts and lists that one operator computes, no limit without it
 	Places funcs.Places // for geo_info_from_ip_address; nil for none
 }
 
@@ -101,6 +102,9 @@ type exec struct {
 	params map[int]types.Value
 	// live are parameters whose value changes between rows; see Stream.
 	live map[int]*types.Value
+	// stream is the stream that expressions are compiled for, nil for tables; see test.
+	stream *Stream
+	base   bool // the row is the stream's own, of its scan's columns
 }
 
 type rows = [][]types.Value
@@ -269,13 +273,20 @@ func (x *exec) project(p *plan.Project) (rows, error) {
 		return nil, err
 	}
 	fs := make([]eval, len(p.Items))
+	made := make([]bool, len(p.Items)) // anew for each row
 	cols := p.In.Columns()
 	for i, it := range p.Items {
 		if fs[i], err = x.compile(it.Expr, cols); err != nil {
 			return nil, err
 		}
+		switch it.Expr.(type) {
+		case *plan.Col, *plan.Const:
+		default:
+			made[i] = true
+		}
 	}
 	out := make(rows, len(in))
+	held := 0
 	for i, r := range in {
 		if err := x.alive(i); err != nil {
 			return nil, err
@@ -283,8 +294,28 @@ func (x *exec) project(p *plan.Project) (rows, error) {
 		row := make([]types.Value, len(fs))
 		for j, f := range fs {
 			row[j] = f(r)
+			if made[j] {
+				held += weight(row[j])
+			}
+		}
+		if x.lim.Bytes > 0 && held > x.lim.Bytes {
+			return nil, tooMuch("a step of the query computes more than %d bytes of texts and lists", x.lim.Bytes)
 		}
 		out[i] = row
 	}
 	return out, nil
+}
+
+// weight is roughly how many bytes v holds beside itself.
+func weight(v types.Value) int {
+	const element = 24 // an interface, and what it points to
+	switch d := v.D.(type) {
+	case []any:
+		return len(v.S) + element*len(d)
+	case *types.Bag:
+		return len(v.S) + 3*element*len(d.Keys)
+	case string:
+		return len(v.S) + len(d)
+	}
+	return len(v.S)
 }

@@ -12,6 +12,19 @@ import (
 type eval func(row []types.Value) types.Value
 
 func (x *exec) compile(e plan.Expr, cols []plan.Column) (eval, error) {
+	if y, ok := e.(*plan.Call); ok && x.stream != nil {
+		if y.T == types.Bool {
+			t, err := x.test(y, cols)
+			return func(row []types.Value) types.Value { return t(row).value() }, err
+		}
+		if f, ok, err := x.extract(y, cols); ok || err != nil {
+			return f, err
+		}
+	}
+	return x.compilePlain(e, cols)
+}
+
+func (x *exec) compilePlain(e plan.Expr, cols []plan.Column) (eval, error) {
 	switch y := e.(type) {
 	case *plan.Const:
 		v := y.V

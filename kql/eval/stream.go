@@ -1,11 +1,13 @@
 package eval
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/vedette-edr/vedette/kql/funcs"
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
 )
@@ -22,6 +24,7 @@ type Stream struct {
 	rest   []int   // columns that what comes after reads
 	next   push
 	now    types.Value
+	fold   func(i int) string
 }
 
 // push takes a row, which is valid during the call, and hands on what becomes of it.
@@ -30,7 +33,8 @@ type push func(row []types.Value, emit func([]types.Value)) error
 // stage is a conjunct and the columns of the scan that it reads.
 type stage struct {
 	need []int
-	pred eval
+	pred test
+	cost int
 }
 
 // NotStream is the error of a plan that cannot run on one row at a time.
@@ -44,7 +48,7 @@ func (n *NotStream) Error() string { return n.Reason }
 // a plan without one. The error of a plan that cannot stream is a *NotStream.
 func Open(root plan.Node, live *plan.Param) (*Stream, error) {
 	s := &Stream{now: types.Null(types.Datetime)}
-	x := &exec{ctx: context.Background(), lim: Limits{Rows: 10_000}, live: map[int]*types.Value{}, src: nothing{}}
+	x := &exec{ctx: context.Background(), lim: Limits{Rows: 10_000}, live: map[int]*types.Value{}, src: nothing{}, stream: s}
 	if live != nil {
 		x.live[live.ID] = &s.now
 	}
@@ -80,6 +84,7 @@ func Open(root plan.Node, live *plan.Param) (*Stream, error) {
 		}
 		chain = chain[:len(chain)-1]
 	}
+	slices.SortStableFunc(s.stages, func(a, b stage) int { return cmp.Compare(a.cost, b.cost) })
 	for i := range cols {
 		s.rest = append(s.rest, i)
 	}
@@ -94,14 +99,16 @@ func Open(root plan.Node, live *plan.Param) (*Stream, error) {
 	return s, nil
 }
 
-// filter adds the conjuncts of pred in their order.
+// filter adds the conjuncts of pred.
 func (s *Stream) filter(x *exec, pred plan.Expr, cols []plan.Column) error {
 	for _, e := range Conjuncts(pred) {
-		f, err := x.compile(e, cols)
+		x.base = true
+		f, err := x.test(e, cols)
+		x.base = false
 		if err != nil {
 			return err
 		}
-		st := stage{pred: f}
+		st := stage{pred: f, cost: cost(e)}
 		plan.WalkExpr(e, func(sub plan.Expr) {
 			if c, ok := sub.(*plan.Col); ok {
 				if i := slices.IndexFunc(cols, func(k plan.Column) bool { return k.ID == c.ID }); i >= 0 && !slices.Contains(st.need, i) {
@@ -130,6 +137,18 @@ func Conjuncts(e plan.Expr) []plan.Expr {
 // Scan is the table that the stream reads; rows are made of its Cols.
 func (s *Stream) Scan() *plan.Scan { return s.scan }
 
+// FoldWith has the stream ask fold for the folded text of the scan's i-th column, after it
+// was loaded, so that streams of the same rows can share it. Without it each folds by
+// itself.
+func (s *Stream) FoldWith(fold func(i int) string) { s.fold = fold }
+
+func (s *Stream) folded(i int, text string) string {
+	if s.fold != nil {
+		return s.fold(i)
+	}
+	return funcs.Fold(text)
+}
+
 // Push runs one row. load gives the value of the scan's i-th column, of that column's
 // type; it is called at most once for a column, and only for those that are needed to
 // decide. emit takes each row that comes out, valid during the call. now is the instant
@@ -140,7 +159,7 @@ func (s *Stream) Push(now types.Value, load func(i int) types.Value, emit func(r
 	for i := range s.stages {
 		st := &s.stages[i]
 		s.load(st.need, load)
-		if !st.pred(s.row).True() {
+		if st.pred(s.row) != yes {
 			return nil
 		}
 	}
@@ -161,9 +180,9 @@ func (x *exec) step(n plan.Node, next push) (push, error) {
 	cols := n.Inputs()[0].Columns()
 	switch y := n.(type) {
 	case *plan.Filter:
-		f, err := x.compile(y.Pred, cols)
+		f, err := x.test(y.Pred, cols)
 		return func(row []types.Value, emit func([]types.Value)) error {
-			if !f(row).True() {
+			if f(row) != yes {
 				return nil
 			}
 			return next(row, emit)
@@ -185,6 +204,11 @@ func (x *exec) step(n plan.Node, next push) (push, error) {
 			return next(out, emit)
 		}, nil
 	}
+	if y, ok := n.(*plan.MvExpand); ok && y.Index == nil && len(y.Items) == 1 {
+		if f, err := x.unpack(y, cols, next); f != nil || err != nil {
+			return f, err
+		}
+	}
 	// The operators that make several rows of one run as they do on tables, on a table of
 	// one row; few rules have them and few rows come so far.
 	leaf := &plan.Outer{Cols: cols}
@@ -201,13 +225,46 @@ func (x *exec) step(n plan.Node, next push) (push, error) {
 	}
 	return func(row []types.Value, emit func([]types.Value)) error {
 		inner := *x
-		inner.outer = rows{row}
+		inner.outer, inner.stream = rows{row}, nil
 		made, err := inner.run(op)
 		if err != nil {
 			return err
 		}
 		for _, r := range made {
 			if err := next(r, emit); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// unpack is mv-expand of a list that the query writes itself, whose elements become rows
+// without becoming a list first: rules ask so for any of several columns. It is nil for
+// another expansion, and for a type that an element would have to be converted to.
+func (x *exec) unpack(y *plan.MvExpand, cols []plan.Column, next push) (push, error) {
+	list, ok := y.Items[0].Expr.(*plan.Call)
+	typ := y.Items[0].Col.Type
+	if !ok || y.AsArray || list.Fn.Name != "pack_array" || len(list.Args) == 0 || typ != types.String && typ != types.Long || int64(len(list.Args)) > y.Limit {
+		return nil, nil
+	}
+	for _, a := range list.Args {
+		if a.Type() != typ {
+			return nil, nil
+		}
+	}
+	fs, err := x.compileAll(list.Args, cols)
+	if err != nil {
+		return nil, err
+	}
+	buf := make([]types.Value, len(cols)+1)
+	return func(row []types.Value, emit func([]types.Value)) error {
+		for _, f := range fs {
+			copy(buf, row)
+			if buf[len(cols)] = f(row); buf[len(cols)].Null {
+				buf[len(cols)] = types.Null(typ)
+			}
+			if err := next(buf, emit); err != nil {
 				return err
 			}
 		}

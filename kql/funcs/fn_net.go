@@ -128,7 +128,7 @@ func netFuncs() []entry {
 			if _, _, ok := ipv4(a[0].S); !ok {
 				return c.null()
 			}
-			for _, r := range termList(a[1:]) {
+			for _, r := range Terms(a[1:]) {
 				if in, ok := inRange4(a[0].S, r); ok && in {
 					return boolean(true)
 				}
@@ -230,7 +230,7 @@ func netFuncs() []entry {
 			if _, _, ok := ip6(a[0].S); !ok {
 				return c.null()
 			}
-			for _, r := range termList(a[1:]) {
+			for _, r := range Terms(a[1:]) {
 				if v, ok := cmp6(c, []types.Value{a[0], str(r)}, 2); ok && v == 0 {
 					return boolean(true)
 				}
@@ -280,7 +280,7 @@ func full6(s string, prefix int) string {
 // hasIP looks for addresses bounded by what cannot belong to a longer one.
 func hasIP(prefix bool) Impl {
 	return func(_ *Ctx, a []types.Value) types.Value {
-		terms := termList(a[1:])
+		terms := Terms(a[1:])
 		isPart := func(c byte) bool {
 			return c == '.' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		}

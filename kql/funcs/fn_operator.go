@@ -84,7 +84,7 @@ func operators() []entry {
 		}},
 		{sig: "in_dynamic(x:any, list:dynamic, fold:bool) bool", nulls: true, eval: inDynamic},
 		{sig: "has_any(x:string, terms:any...) bool", nulls: true, eval: func(c *Ctx, a []types.Value) types.Value {
-			for _, t := range termList(a[1:]) {
+			for _, t := range Terms(a[1:]) {
 				if HasTerm(Fold(a[0].S), Fold(t)) {
 					return boolean(true)
 				}
@@ -92,7 +92,7 @@ func operators() []entry {
 			return boolean(false)
 		}},
 		{sig: "has_all(x:string, terms:any...) bool", nulls: true, eval: func(c *Ctx, a []types.Value) types.Value {
-			for _, t := range termList(a[1:]) {
+			for _, t := range Terms(a[1:]) {
 				if !HasTerm(Fold(a[0].S), Fold(t)) {
 					return boolean(false)
 				}
@@ -106,10 +106,7 @@ func operators() []entry {
 		{sig: "=~(x:string, y:string) bool", eval: func(_ *Ctx, a []types.Value) types.Value { return boolean(Fold(a[0].S) == Fold(a[1].S)) }},
 		{sig: "get(x:dynamic, key:any) dynamic", eval: get},
 	}
-	for name, f := range map[string]func(s, t string) bool{
-		"has": HasTerm, "hasprefix": hasPrefix, "hassuffix": hasSuffix,
-		"contains": strings.Contains, "startswith": strings.HasPrefix, "endswith": strings.HasSuffix,
-	} {
+	for name, f := range textTests() {
 		out = append(out,
 			entry{sig: name + "(x:string, y:string) bool", eval: func(_ *Ctx, a []types.Value) types.Value { return boolean(f(Fold(a[0].S), Fold(a[1].S))) }},
 			entry{sig: name + "_cs(x:string, y:string) bool", eval: func(_ *Ctx, a []types.Value) types.Value { return boolean(f(a[0].S, a[1].S)) }})
@@ -118,6 +115,22 @@ func operators() []entry {
 		out[i].in = true
 	}
 	return out
+}
+
+// textTests are the operators that look for one text in another, each of which has a
+// variant _cs that tells upper from lower case.
+func textTests() map[string]func(s, t string) bool {
+	return map[string]func(s, t string) bool{
+		"has": HasTerm, "hasprefix": hasPrefix, "hassuffix": hasSuffix,
+		"contains": strings.Contains, "startswith": strings.HasPrefix, "endswith": strings.HasSuffix,
+	}
+}
+
+// TextTest returns the test of an operator such as startswith_cs, nil when it is none.
+// With fold both texts are to be folded before.
+func TextTest(op string) (test func(s, t string) bool, fold bool) {
+	name, cs := strings.CutSuffix(op, "_cs")
+	return textTests()[name], !cs
 }
 
 // Fold maps a text to what case-insensitive operators compare.
@@ -166,7 +179,8 @@ func HasTerm(s, t string) bool   { return findTerm(s, t, true, true) }
 func hasPrefix(s, t string) bool { return findTerm(s, t, true, false) }
 func hasSuffix(s, t string) bool { return findTerm(s, t, false, true) }
 
-func termList(a []types.Value) []string {
+// Terms are the texts that has_any and its like look for: arrays count as their elements.
+func Terms(a []types.Value) []string {
 	var out []string
 	for _, v := range a {
 		switch d := v.D.(type) {

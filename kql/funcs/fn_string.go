@@ -126,7 +126,7 @@ func stringFuncs() []entry {
 			}, a[2].S))
 		}},
 		{sig: "has_any_index(source:string, terms:dynamic) long", doc: "Index of the first term of the list that the text has, -1 when none.", eval: func(_ *Ctx, a []types.Value) types.Value {
-			for i, t := range termList(a[1:]) {
+			for i, t := range Terms(a[1:]) {
 				if HasTerm(Fold(a[0].S), Fold(t)) {
 					return long(i)
 				}

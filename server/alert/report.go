@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vedette-edr/vedette/schema/vocabulary"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/errs"
@@ -35,12 +36,6 @@ type Report struct {
 	User        User
 }
 
-// reportCategories are the published categories of such alerts.
-var reportCategories = []string{
-	"General", "CommandAndControl", "Collection", "CredentialAccess", "DefenseEvasion", "Discovery", "Exfiltration", "Exploit",
-	"Execution", "InitialAccess", "LateralMovement", "Malware", "Persistence", "PrivilegeEscalation", "Ransomware", "SuspiciousActivity",
-}
-
 // Check refuses texts that are missing or too long and words that the published
 // vocabulary does not have, and brings the words into their spelling. It looks at nothing
 // that comes from the event, so it can be asked before the event is looked for.
@@ -61,12 +56,13 @@ func (r *Report) Check() error {
 	if err != nil {
 		return err
 	}
-	category, err := word("category", r.Category, reportCategories)
+	categories := vocabulary.AlertCategories()
+	category, err := word("category", r.Category, categories)
 	if err != nil {
 		return err
 	}
 	if severity == "" || category == "" {
-		return errs.New(op, errs.Invalid, errs.InvalidInput, "severity is one of Low, Medium and High; category one of %s", strings.Join(reportCategories, ", "))
+		return errs.New(op, errs.Invalid, errs.InvalidInput, "severity is one of Low, Medium and High; category one of %s", strings.Join(categories, ", "))
 	}
 	r.Severity, r.Category = Severity(severity), category
 	return nil

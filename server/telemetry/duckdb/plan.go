@@ -25,6 +25,7 @@ const (
 	partRows  = 500_000
 	partCells = 6_000_000 // of one step of the interpreter, some 60 bytes each
 	partBytes = 256 << 20
+	partMade  = 96 << 20 // of what one step computes; the collector may hold thrice that
 )
 
 // Query implements telemetry.Querier. What SQL can say whole streams from the worker; of
@@ -77,7 +78,7 @@ func (s *Store) interpret(ctx context.Context, q *telemetry.Query, files externa
 	started := time.Now()
 	p := &parts{store: s, query: q, files: files, limits: limits, left: partBytes, snap: s.snapshot(q.Tenant, "")}
 	defer s.release(p.snap)
-	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Cells: partCells, Places: s.places})
+	rows, err := exec.Above(ctx, q.Plan, p, eval.Limits{Rows: partRows, Cells: partCells, Bytes: partMade, Places: s.places})
 	p.stats.Rows, p.stats.Bytes = 0, 0
 	if err == nil {
 		for _, row := range rows {
