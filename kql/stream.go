@@ -148,7 +148,7 @@ func (w *streamCheck) expr(e syntax.Expr) {
 	case *syntax.FuncLit:
 		w.statements(x.Body)
 	case *syntax.ExternalData:
-		w.refuse(x.Pos(), "externaldata cannot be read for each event")
+		_ = w.refuse(x.Pos(), "externaldata cannot be read for each event")
 	case *syntax.Query:
 		if x.Source != nil {
 			w.expr(x.Source)
@@ -158,7 +158,7 @@ func (w *streamCheck) expr(e syntax.Expr) {
 		}
 		for _, op := range x.Ops {
 			if why := streamReason(op); why != "" {
-				w.refuse(op.Pos(), why)
+				_ = w.refuse(op.Pos(), why)
 			}
 		}
 	}

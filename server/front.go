@@ -263,21 +263,29 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 // API, of Graph or of the web hooks of the flow connector, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions", preview}, func(root string) bool { return strings.EqualFold(first, root) })
+	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions", preview, trigger}, func(root string) bool { return strings.EqualFold(first, root) })
 }
 
 // preview is the root of the published API's form of before 2019, on the host of Graph.
 const preview = "testwdatppreview"
 
-// current is a request of the preview as one of the API that took its place; any other
-// request is left as it is.
+// trigger is the root below which the flow connector polls the published API for what is
+// new: /trigger/api/remediationtasks.
+const trigger = "trigger"
+
+// current is a request of the preview, or of a trigger of the flow connector, as one of the
+// API that it means; any other request is left as it is.
 func current(r *http.Request) *http.Request {
 	first, rest, _ := strings.Cut(strings.TrimLeft(r.URL.EscapedPath(), "/"), "/")
-	if !strings.EqualFold(first, preview) {
+	target := "/" + rest
+	switch {
+	case strings.EqualFold(first, preview):
+		target = "/api/" + rest
+	case !strings.EqualFold(first, trigger):
 		return r
 	}
 	out := r.Clone(r.Context())
-	out.URL.RawPath = "/api/" + rest
+	out.URL.RawPath = target
 	if path, err := url.PathUnescape(out.URL.RawPath); err == nil {
 		out.URL.Path = path
 	}

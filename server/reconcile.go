@@ -65,7 +65,7 @@ func (t *stream) reconcileTenant(ctx context.Context, tenant ident.TenantID, sin
 		if err != nil {
 			return nil, err
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		out := map[ident.AlertID]int{}
 		for row, err := range r.Rows.All() {
 			if err != nil {

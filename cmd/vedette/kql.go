@@ -99,7 +99,7 @@ func (c *kqlRun) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		defer places.Close()
+		defer func() { _ = places.Close() }()
 		eng.Places = places
 	}
 	if c.Files != "" {
@@ -107,7 +107,7 @@ func (c *kqlRun) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		defer root.Close()
+		defer func() { _ = root.Close() }()
 		eng.Files = func(_ context.Context, uri string) (io.ReadCloser, error) {
 			if u, err := url.Parse(uri); err == nil {
 				uri = u.Path

@@ -59,7 +59,7 @@ func (r *reader) separated(b io.Reader, comma rune) error {
 	c.Comma, c.LazyQuotes, c.FieldsPerRecord, c.ReuseRecord = comma, true, -1, true
 	for {
 		list, err := c.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		var bad *csv.ParseError

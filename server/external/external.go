@@ -180,13 +180,13 @@ func (f *Files) fetch(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
 	}
 	if err != nil {
 		cancel()
-		return nil, f.explain(op, ctx, err)
+		return nil, f.explain(ctx, op, err)
 	}
-	return &body{resp.Body, func(err error) error { return f.explain(op, ctx, err) }, cancel}, nil
+	return &body{resp.Body, func(err error) error { return f.explain(ctx, op, err) }, cancel}, nil
 }
 
 // explain words what went wrong without what the network looks like from here.
-func (f *Files) explain(op string, ctx context.Context, err error) error {
+func (f *Files) explain(ctx context.Context, op string, err error) error {
 	e := &errs.E{Op: op, Kind: errs.Invalid, Code: errs.BadRequest, Detail: "the host cannot be reached, or the transfer broke off", Err: err}
 	var known *errs.E
 	var dns *net.DNSError
@@ -213,7 +213,7 @@ type body struct {
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.explain(err)
 	}
 	return n, err

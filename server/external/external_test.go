@@ -3,7 +3,6 @@ package external_test
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -328,7 +327,7 @@ func TestDirectory(t *testing.T) {
 	}
 	for _, h := range []string{"", "*", "a.*.b", "https://a", "a b", "u@h"} {
 		if _, err := external.New(external.Config{Hosts: []string{h}}); err == nil {
-			t.Error(fmt.Sprintf("the host %q was taken", h))
+			t.Errorf("the host %q was taken", h)
 		}
 	}
 }

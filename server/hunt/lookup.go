@@ -24,7 +24,7 @@ func (s *Service) lookup(ctx context.Context, tenant ident.TenantID, text string
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	t, err := newTable(q, rows)
 	return t, errs.Wrap("hunt.lookup", err)
 }

@@ -156,7 +156,7 @@ func (s *Service) lookupWithin(ctx context.Context, tenant ident.TenantID, text 
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	return newTable(q, rows)
 }
 

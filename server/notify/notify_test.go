@@ -432,8 +432,7 @@ func TestAddressesThatAreNotCalled(t *testing.T) {
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	f := setup(t)
 	hits := 0
-	var away *httptest.Server
-	away = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	away := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hits++
 		http.Redirect(w, r, f.hook.URL, http.StatusTemporaryRedirect)
 	}))

@@ -209,16 +209,14 @@ func (v Groups) Of(ctx context.Context, tenant ident.TenantID, ids []ident.Devic
 			if err != nil {
 				return err
 			}
-			for rows.Next() {
+			_, err = collect(rows, func(scan func(...any) error) (struct{}, error) {
 				var id ident.DeviceID
 				var g int64
-				if err := rows.Scan(&id, &g); err != nil {
-					rows.Close()
-					return err
-				}
+				err := scan(&id, &g)
 				out[id] = g
-			}
-			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				return struct{}{}, err
+			})
+			if err != nil {
 				return err
 			}
 		}

@@ -51,7 +51,7 @@ func (c *Collector) rpmList(name string) (list []*rpmdb.PackageInfo, err error) 
 	if err != nil {
 		return nil, err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	return db.ListPackages()
 }
 

@@ -10,6 +10,7 @@ package software
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -234,7 +235,7 @@ func changed(path string) int64 {
 	return st.ModTime().Unix()
 }
 
-func absent(err error) bool { return err == nil || os.IsNotExist(err) || err == fs.ErrNotExist }
+func absent(err error) bool { return err == nil || errors.Is(err, fs.ErrNotExist) }
 
 // Items renders packages as items of the inventory's section.
 func Items(ps []Package) []json.RawMessage {

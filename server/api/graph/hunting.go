@@ -49,7 +49,7 @@ func (a *API) runQuery(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	defer result.Close()
+	defer func() { _ = result.Close() }()
 	return writeHunt(w, r, result)
 }
 

@@ -156,7 +156,7 @@ func BenchmarkLists(b *testing.B) {
 		{"/api/alerts", func() string { return fmt.Sprintf("id eq '%s'", alertID(a())) }},
 		{"/api/alerts", func() string { return fmt.Sprintf("id in ('%s','%s')", alertID(a()), alertID(a())) }},
 		{"/api/alerts", func() string { return fmt.Sprintf("status eq '%s'", word("New", "InProgress", "Resolved")) }},
-		{"/api/alerts", func() string { return fmt.Sprintf("status ne 'Resolved'") }},
+		{"/api/alerts", func() string { return "status ne 'Resolved'" }},
 		{"/api/alerts", func() string { return fmt.Sprintf("severity eq '%s'", word("High", "Medium", "UnSpecified")) }},
 		{"/api/alerts", func() string { return fmt.Sprintf("machineId eq '%s'", deviceID(d())) }},
 		{"/api/alerts", func() string {

@@ -106,8 +106,18 @@ func (a *API) download(w http.ResponseWriter, r *api.Request) error {
 	if strings.HasSuffix(file.Name, ".json") {
 		h.Set("Content-Type", "application/json")
 	}
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
+	h.Set("Content-Disposition", disposition(file.Name))
 	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r.Request, "", act.Updated, f)
 	return nil
+}
+
+// disposition is the header that names a download. Names stand in quotation marks even
+// where the standard asks for none, because clients look for them; one that is not plain
+// ASCII is encoded.
+func disposition(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return mime.FormatMediaType("attachment", map[string]string{"filename": name})
+	}
+	return `attachment; filename="` + name + `"`
 }

@@ -54,7 +54,7 @@ func (a *API) hunt(w http.ResponseWriter, r *api.Request, query string) error {
 	if err != nil {
 		return err
 	}
-	defer result.Close()
+	defer func() { _ = result.Close() }()
 	return writeHunt(w, r, result)
 }
 

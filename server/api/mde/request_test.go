@@ -106,7 +106,7 @@ func TestResultsAreDownloadedByLinks(t *testing.T) {
 	check(t, json.Unmarshal([]byte(answer.Value), &link)) // a quoted string within the string
 	path := strings.TrimPrefix(link, address)
 	w = s.call("", "GET", path, "")
-	if w.Code != 200 || w.Body.String() != "the package" || w.Header().Get("Content-Disposition") != "attachment; filename=web.zip" {
+	if w.Code != 200 || w.Body.String() != "the package" || w.Header().Get("Content-Disposition") != `attachment; filename="web.zip"` {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 	for _, bad := range []string{path + "A", path[:len(path)-2], "/api/vedette/downloads/x", path[:30] + "AAAA" + path[34:]} {

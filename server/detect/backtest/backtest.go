@@ -344,7 +344,7 @@ func (s *Service) query(ctx context.Context, j *job, text string, r Request) err
 	if err != nil {
 		return err
 	}
-	defer res.Close()
+	defer func() { _ = res.Close() }()
 	for row, err := range res.Rows.All() {
 		if err != nil {
 			return err

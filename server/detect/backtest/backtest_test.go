@@ -26,7 +26,7 @@ func as(t *testing.T, id ident.TenantID, scope access.Scope) context.Context {
 }
 
 // finished waits for a job.
-func finished(t *testing.T, s *backtest.Service, ctx context.Context, j *backtest.Job) *backtest.Job {
+func finished(ctx context.Context, t *testing.T, s *backtest.Service, j *backtest.Job) *backtest.Job {
 	t.Helper()
 	for j.Status == backtest.Running {
 		var err error
@@ -73,7 +73,7 @@ func TestBacktests(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		j = finished(t, s, ctx, j)
+		j = finished(ctx, t, s, j)
 		if j.Status != backtest.Succeeded || j.Progress != 1 || j.Alerts != k.alerts || len(j.Days) != k.days || j.Examined != k.leastExaminded {
 			t.Errorf("%s: %+v", name, j)
 			continue

@@ -187,7 +187,7 @@ func (r *Runner) run(ctx context.Context, rule *Rule, slot time.Time) (Run, erro
 	if err != nil {
 		return failure(err), err
 	}
-	defer res.Close()
+	defer func() { _ = res.Close() }()
 	out := Run{Status: Completed, Rows: res.Rows.Len()}
 	found, broken, err := r.alerts(ctx, rule, res)
 	if err != nil {

@@ -141,7 +141,7 @@ func (r *Runner) look(ctx context.Context, l indicator.Lookback) error {
 	if err != nil {
 		return errs.Wrap(op, err)
 	}
-	defer res.Close()
+	defer func() { _ = res.Close() }()
 	var found []*alert.Alert
 	for row, err := range res.Rows.All() {
 		if err != nil {
