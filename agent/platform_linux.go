@@ -310,8 +310,7 @@ func (p *platform) facilities() []sensor.Facility {
 		out = append(out, responds(kind, unable))
 	}
 	if err := unable; err != nil {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(),
-			Remedy: "isolation needs nftables in the kernel and CAP_NET_ADMIN"})
+		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
 	} else {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Working})
 	}
@@ -325,12 +324,15 @@ func (p *platform) facilities() []sensor.Facility {
 	return out
 }
 
+// isolationNeeds is the remedy where a device cannot be isolated.
+const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
+
 // responds is the facility by which the server knows that the device carries out a kind of
 // command. All of today's kinds are those of isolation: unable is why it cannot be done.
 func responds(kind string, unable error) sensor.Facility {
 	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
 	if unable != nil {
-		f.State, f.Detail = sensor.Missing, unable.Error()
+		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
 	}
 	return f
 }
