@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/netip"
 	"net/url"
@@ -388,14 +389,23 @@ func (p *platform) health(context.Context) link.Health {
 func (p *platform) sections(context.Context) []link.Section {
 	packages, problems := p.software.Collect()
 	state := p.posture.Collect()
-	p.troubled(append(problems, state.Problems...))
-	return []link.Section{
+	problems = append(problems, state.Problems...)
+	sections := []link.Section{
 		{Name: wire.SectionSoftware, Items: software.Items(packages)},
 		{Name: wire.SectionConfiguration, Items: state.Configuration},
 		{Name: wire.SectionHardware, Items: state.Hardware},
 		{Name: wire.SectionCertificates, Items: state.Certificates},
 		{Name: wire.SectionExtensions, Items: state.Extensions},
 	}
+	for i, s := range sections {
+		fit, left := wire.FitSection(s.Items)
+		if left > 0 {
+			problems = append(problems, fmt.Sprintf("%s: %d of %d items are left out (at most %d, of %d bytes each)", s.Name, left, len(s.Items), wire.MaxSectionItems, wire.MaxSectionItem))
+		}
+		sections[i].Items = fit
+	}
+	p.troubled(problems)
+	return sections
 }
 
 // troubled logs what of the inventory cannot be read, once for each change.

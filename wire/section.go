@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -42,6 +41,14 @@ func SectionKey(item []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// FitSection returns the items that a section may have, in their order, and how many are
+// left out: what is larger than MaxSectionItem, and what comes after MaxSectionItems.
+func FitSection(items []json.RawMessage) (fit []json.RawMessage, left int) {
+	fit = slices.DeleteFunc(slices.Clone(items), func(item json.RawMessage) bool { return len(item) > MaxSectionItem })
+	fit = fit[:min(len(fit), MaxSectionItems)]
+	return fit, len(items) - len(fit)
+}
+
 // SectionDigest is over a section as a set: the order of keys does not matter, and a key
 // that is there twice counts once. keys is not changed.
 func SectionDigest(keys []string) [32]byte {
@@ -54,10 +61,6 @@ func SectionDigest(keys []string) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-var sectionEncoder = sync.OnceValues(func() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
-})
-
 // EncodeSection makes a body of ReportInventory. It fails when the body is larger than the
 // other side takes.
 func EncodeSection(b *SectionBody) ([]byte, error) {
@@ -68,11 +71,13 @@ func EncodeSection(b *SectionBody) ([]byte, error) {
 	if len(raw) > MaxSectionBody {
 		return nil, &FormatError{Place: "section", Why: fmt.Sprintf("%d bytes, more than %d", len(raw), MaxSectionBody)}
 	}
-	enc, err := sectionEncoder()
+	// A body is sent rarely and may be large: an encoder that outlives it would keep what
+	// it needed for the largest.
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(window))
 	if err != nil {
 		return nil, err
 	}
-	return enc.EncodeAll(raw, nil), nil
+	return enc.EncodeAll(raw, nil), enc.Close()
 }
 
 // DecodeSection reads a body, which is hostile: its size unpacked, the number of its items

@@ -12,7 +12,8 @@ import (
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
 
-// Section is one part of the inventory: a set of items, each compact JSON.
+// Section is one part of the inventory: a set of items, each compact JSON, that passed
+// wire.FitSection.
 type Section struct {
 	Name  string
 	Items []json.RawMessage
@@ -78,9 +79,6 @@ func (l *Link) reportSection(ctx context.Context, have *sections, s Section) err
 	items := map[string]json.RawMessage{}
 	keys := make([]string, 0, len(s.Items))
 	for _, item := range s.Items {
-		if len(item) > wire.MaxSectionItem || len(items) == wire.MaxSectionItems {
-			continue // bounded by who collects; here only so that the rest arrives
-		}
 		k := wire.SectionKey(item)
 		if _, twice := items[k]; !twice {
 			items[k] = item

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -73,7 +72,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 		defer pprof.StopCPUProfile()
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryGoal)
+		go boundMemory(ctx)
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
@@ -85,10 +84,6 @@ func (c *runCommand) Run(ctx context.Context) error {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }
-
-// memoryGoal is when the collector works harder: what the agent holds is bounded, what it
-// leaves behind in a storm of long command lines need not lie about.
-const memoryGoal = 34 << 20
 
 type watchdogCommand struct{}
 

@@ -153,7 +153,8 @@ func (c *Collector) release() string {
 	return strings.ToLower(field["ID"]) + ":" + field["VERSION_ID"]
 }
 
-// clean makes a text fit for a report.
+// clean makes a text fit for a report, and no part of the file it comes from: a name may
+// not hold a whole database in memory.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -164,7 +165,7 @@ func clean(s string) string {
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "")
 	}
-	return s
+	return strings.Clone(s)
 }
 
 const (

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -135,6 +136,35 @@ func write(t *testing.T, root, name, text string) {
 	if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What is kept of a database is its packages, not the files that they were read from.
+func TestTheDatabaseIsNotKeptInMemory(t *testing.T) {
+	root := t.TempDir()
+	var status strings.Builder
+	for i := range 100 {
+		name := fmt.Sprintf("p%d", i)
+		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n", name)
+		write(t, root, "var/lib/dpkg/info/"+name+".list", "/usr/bin/"+name+"\n"+strings.Repeat("/usr/share/doc/a-file\n", 5000))
+	}
+	write(t, root, dpkgStatus, status.String())
+	live := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	c := New(root)
+	before := live()
+	list, _ := c.Collect()
+	if len(list) != 100 || len(list[0].Paths) != 1 {
+		t.Fatalf("%d packages: %+v", len(list), list[0])
+	}
+	if after := live(); after > before+1<<20 {
+		t.Errorf("%d KiB are live for 100 packages", (after-before)>>10)
+	}
+	runtime.KeepAlive(c)
 }
 
 func TestWhatIsRemovedOrDamagedIsNotInstalled(t *testing.T) {
