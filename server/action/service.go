@@ -50,6 +50,8 @@ type Config struct {
 	// Self reports whether the device is the machine that this server runs on; nil says
 	// that none is.
 	Self func(*device.Device) bool
+	// Releases makes release codes; nil for none.
+	Releases ReleaseSigner
 	// Library has the files that live responses name; nil has none.
 	Library Library
 	Blobs   Blobs            // keeps what actions yield; nil where nothing does
@@ -103,14 +105,17 @@ func (noNudger) Nudge(ident.DeviceID) {}
 type Request struct {
 	Device    ident.DeviceID
 	Kind      Kind
-	Scope     string        // for Isolate: Full in any case, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
-	File      string        // for StopAndQuarantineFile and RequestSample: a SHA-1
-	Commands  []LiveCommand // for LiveResponse: Kind and Params of each
-	Comment   string        // why; required
-	Source    string        // PublicApi, Portal, Rule, …
-	External  string        // the caller's own id; may be ""
-	Life      time.Duration // how long an absent device is waited for; 0 for three days
-	ForceSelf bool          // isolate the machine that the server runs on all the same
+	Scope     string          // for Isolate: Full or Selective, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
+	File      string          // for StopAndQuarantineFile and RequestSample: a SHA-1
+	Commands  []LiveCommand   // for LiveResponse: Kind and Params of each
+	Comment   string          // why; required
+	Source    string          // PublicApi, Portal, Rule, …
+	External  string          // the caller's own id; may be ""
+	Life      time.Duration   // how long an absent device is waited for; 0 for three days
+	ForceSelf bool            // isolate the machine that the server runs on all the same
+	Allow     *IsolationAllow // of a selective isolation; nil for DefaultAllow
+	Trust     *Trust          // of RestrictCodeExecution; nil for packages' files alone
+	Message   *Message        // of NotifyUser
 }
 
 // Request checks r and keeps the action, which is approved at once: no kind needs a
@@ -138,6 +143,11 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
 	}
 	now := s.cfg.Clock().UTC()
+	if r.Kind == Isolate && r.Scope == scopeSelective {
+		if err := RefusalOfSelective(d); err != nil {
+			return nil, err
+		}
+	}
 	// A device that is away may come back with an agent that can.
 	if err := Refusal(d, r.Kind); err != nil && now.Sub(d.LastReport) < present {
 		return nil, errors.Join(err, s.cfg.Audit.Record(ctx, audit.Entry{
