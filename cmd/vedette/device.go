@@ -125,7 +125,7 @@ type deviceIsolate struct {
 	AllowAddress []string `help:"Address or range that stays reachable: 10.0.0.0/8, 10.0.0.5:443/tcp, [2001:db8::1]:53/udp." sep:"none"`
 	AllowProgram []string `help:"Absolute path of a program on the device that may reach everything." sep:"none"`
 	AllowCgroup  []string `help:"Cgroup on the device whose processes may reach everything, such as /system.slice/postfix.service." sep:"none"`
-	ForceSelf bool `help:"Isolate the host that runs the server itself. It will be cut off from everybody else."`
+	ForceSelf    bool     `help:"Isolate the host that runs the server itself. It will be cut off from everybody else."`
 }
 
 func (d *deviceIsolate) Run(s *session) error {
