@@ -151,7 +151,7 @@ func (g *Guard) sums(f *os.File) (hash.ID, hash.Sums, error) {
 	if err != nil {
 		return id, hash.Sums{}, err
 	}
-	if s, ok := g.cfg.Pool.Lookup(id); ok {
+	if s, ok := g.cfg.Pool.Lookup(id); ok && !hash.Unstamped(f) {
 		return id, s, nil
 	}
 	slots := g.reading

@@ -125,7 +125,7 @@ func TestListedFilesRun(t *testing.T) {
 	l.start()
 	tool := l.put("tmp/tool.sh", "#!/bin/sh\ntrue\n")
 	l.put("opt/app/bin/run", "#!/bin/sh\ntrue\n")
-	l.put("opt/application/run", "#!/bin/sh\ntrue\n")
+	l.put("opt/application/run", "#!/bin/sh\necho pwned\n")
 	sum := sha256.Sum256(mustRead(t, tool))
 	l.restrict(Params{Hashes: []string{strings.ToUpper(hex.EncodeToString(sum[:]))}, Directories: []string{"/opt/app"}})
 	l.runs("/tmp/tool.sh")
