@@ -24,6 +24,14 @@ const (
 	LiveResponse          Kind = "LiveResponse"
 )
 
+// Kinds returns every kind, in a fixed order.
+func Kinds() []Kind {
+	return []Kind{
+		Isolate, Unisolate, RunAntiVirusScan, RestrictCodeExecution, AllowCodeExecution, CollectPackage, StopAndQuarantineFile,
+		RequestSample, Offboard, LiveResponse,
+	}
+}
+
 // Containment reports whether k limits what a device can do to others, or lifts such a
 // limit. These go to a device before everything else, in the order they were asked for.
 func (k Kind) Containment() bool { return k == Isolate || k == Unisolate }

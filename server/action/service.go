@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,7 +50,11 @@ type Config struct {
 	Changed *bus.Topic[Changed] // nil for none
 	// Self reports whether the device is the machine that this server runs on; nil says
 	// that none is.
-	Self func(*device.Device) bool
+	Self     func(*device.Device) bool
+	Policies PolicyStore // who must agree to what; nil for nobody to anything
+	Waiting  Waiting     // hears of what waits for approval; nil for nobody
+	// Envelopes is needed where devices ask for approvers' own signatures.
+	Envelopes Envelopes
 	// Library has the files that live responses name; nil has none.
 	Library Library
 	Blobs   Blobs            // keeps what actions yield; nil where nothing does
@@ -86,6 +91,12 @@ func (c Config) filled() Config {
 	if c.Library == nil {
 		c.Library = noLibrary{}
 	}
+	if c.Policies == nil {
+		c.Policies = noPolicies{}
+	}
+	if c.Waiting == nil {
+		c.Waiting = nobody{}
+	}
 	if c.Nudger == nil {
 		c.Nudger = noNudger{}
 	}
@@ -113,8 +124,8 @@ type Request struct {
 	ForceSelf bool          // isolate the machine that the server runs on all the same
 }
 
-// Request checks r and keeps the action, which is approved at once: no kind needs a
-// second person yet. While an action of the kind is open on the device it is
+// Request checks r and keeps the action. It is approved at once where no policy asks for
+// somebody's approval, and waits for it otherwise. While an action of the kind is open on the device it is
 // errs.Conflict with code ActiveRequestAlreadyExists.
 func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) (*Action, error) {
 	const op = "action.Request"
@@ -154,16 +165,26 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 	a := &Action{
 		ID: ident.ActionID(id.String()), Tenant: by.Tenant, Device: d.ID, DeviceName: d.Name, Incarnation: d.Incarnation,
 		Kind: r.Kind, Scope: r.Scope, File: r.File, Commands: r.Commands, Params: params, Comment: r.Comment, Requestor: by.Actor, Source: r.Source, External: r.External,
-		Created: now, Expires: now.Add(r.Life),
+		Created: now, Expires: now.Add(r.Life), Life: r.Life,
 	}
 	a.move(Requested, now, by.Name, r.Comment, nil)
-	a.move(Approved, now, "policy", "this kind needs no approval", nil)
+	asked := *a
 	err = s.cfg.Atomic(ctx, func(ctx context.Context) error {
+		*a = asked // a transaction may run again
+		a.Steps = slices.Clone(asked.Steps)
 		if err := s.sessionFree(ctx, a); err != nil {
+			return err
+		}
+		if err := s.demand(ctx, by, d, a); err != nil {
 			return err
 		}
 		if err := s.cfg.Store.CreateAction(ctx, a); err != nil {
 			return err
+		}
+		if a.State == Requested {
+			if err := s.cfg.Waiting.Waits(ctx, a); err != nil {
+				return err
+			}
 		}
 		return s.cfg.Audit.Record(ctx, audit.Entry{
 			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(a.ID),
@@ -174,7 +195,9 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 		return nil, errs.Wrap(op, err)
 	}
 	s.cfg.Changed.Publish(Changed{a})
-	s.cfg.Nudger.Nudge(a.Device)
+	if a.State == Approved {
+		s.cfg.Nudger.Nudge(a.Device)
+	}
 	return a, nil
 }
 
