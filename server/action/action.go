@@ -104,12 +104,13 @@ type Action struct {
 	Error       string // why it failed, in words for people
 	Created     time.Time
 	Updated     time.Time
-	Expires     time.Time     // the end of its command; it is not delivered after this
-	Life        time.Duration // how long an absent device is waited for once it is approved
-	Deadline    time.Time     `json:",omitzero"`  // of an action that waited for approval: it is not delivered after this
-	Approval    *Approval     `json:",omitempty"` // nil where nobody had to agree
-	Body        []byte        `json:",omitempty"` // of its command as approvers may sign it; nil where nobody had to agree
-	Signatures  []Signature   `json:",omitempty"` // of approvers over Body
+	Expires     time.Time      // the end of its command; it is not delivered after this
+	Life        time.Duration  // how long an absent device is waited for once it is approved
+	Deadline    time.Time      `json:",omitzero"`  // of an action that waited for approval: it is not delivered after this
+	Approval    *Approval      `json:",omitempty"` // nil where nobody had to agree
+	Body        []byte         `json:",omitempty"` // of its command as approvers may sign it; nil where nobody had to agree
+	Signatures  []Signature    `json:",omitempty"` // of approvers over Body
+	Undoes      ident.ActionID `json:",omitempty"` // it was asked for to undo this action; "" for none
 	Cancel      Cancellation
 	Progress    *Progress `json:",omitempty"` // what the device said of it last; nil for nothing
 }

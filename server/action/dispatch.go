@@ -251,6 +251,9 @@ func (p *Dispatcher) revert(ctx context.Context, a *Action, kind Kind, now time.
 	}
 	var out []*Action
 	for _, b := range page.Items {
+		if b.File != a.File { // another file came back
+			continue
+		}
 		if b.Created.After(a.Created) || b.State != Verified && b.State != Applied {
 			continue
 		}
