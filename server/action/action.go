@@ -154,8 +154,17 @@ type Cancellation struct {
 	At      time.Time
 }
 
-// due is when the action is given up if no device took it.
-func (a *Action) due() time.Time {
+// Undoable reports whether the device may have done what is to be undone.
+func (a *Action) Undoable() bool {
+	switch a.State {
+	case Verified, Applied, Unknown, Delivered:
+		return true
+	}
+	return false
+}
+
+// Due is when the action is given up if no device took it.
+func (a *Action) Due() time.Time {
 	if !a.Deadline.IsZero() && a.Deadline.Before(a.Expires) {
 		return a.Deadline
 	}

@@ -84,7 +84,7 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 			continue
 		}
 		has := slices.Contains(have, a.ID)
-		if !has && !now.Before(a.due()) {
+		if !has && !now.Before(a.Due()) {
 			continue
 		}
 		if a.State == Approved || has && !a.taken() || !has && a.stopping() && !a.taken() {
@@ -331,7 +331,7 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 			}
 			return "", ""
 		}
-		if !now.Before(a.due()) {
+		if !now.Before(a.Due()) {
 			return Expired, "the device did not take the action within its lifetime"
 		}
 	case Delivered:
@@ -341,7 +341,7 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 		if a.taken() && now.Sub(a.heard()) >= silence {
 			return Unknown, "the device took the action and never said what became of it"
 		}
-		if !a.taken() && now.Sub(a.due()) >= silence {
+		if !a.taken() && now.Sub(a.Due()) >= silence {
 			return Unknown, "the action was handed out and the device never said that it has it"
 		}
 	case Applied:

@@ -19,9 +19,9 @@ func (s *Service) Undo(ctx context.Context, by *access.Principal, id ident.Actio
 	if err != nil {
 		return nil, err
 	}
-	switch a.State {
-	case Verified, Applied, Unknown, Delivered:
-	case Reverted:
+	switch {
+	case a.Undoable():
+	case a.State == Reverted:
 		return nil, errs.New(op, errs.Conflict, errs.BadRequest, "the action is undone already")
 	default:
 		return nil, errs.New(op, errs.Conflict, errs.BadRequest, "the action is %s: there is nothing to undo", a.State)
