@@ -63,6 +63,7 @@ type Config struct {
 	Commands   Commands
 	Indicators Indicators            // nil for none
 	Inventory  Inventory             // nil for none
+	Transfers  Transfers             // nil for none
 	Metrics    prometheus.Registerer // nil for none
 	Clock      func() time.Time      // nil for time.Now
 	Heartbeat  time.Duration         // between two of one device; 0 for a minute
@@ -103,8 +104,8 @@ func New(c Config) *Gateway {
 		}),
 	)
 	mux := http.NewServeMux()
-	path, h := wirepbconnect.NewAgentHandler(&agent{g}, options)
-	mux.Handle(path, g.named(wire.AgentName, g.authenticated(h)))
+	path, h := wirepbconnect.NewAgentHandler(&agent{g: g}, options)
+	mux.Handle(path, g.named(wire.AgentName, g.authenticated(g.metered(h))))
 	path, h = wirepbconnect.NewEnrolmentHandler(&enrolment{g}, options)
 	mux.Handle(path, g.named(wire.EnrolName, h))
 	g.services = mux

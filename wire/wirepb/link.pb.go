@@ -1906,6 +1906,519 @@ func (x *ReportInventoryResponse) GetDigest() []byte {
 	return nil
 }
 
+// UploadRequest carries one piece of a file. Every one names the whole file, so that each
+// can be the first after a break.
+type UploadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Command       string                 `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"` // whose file it is
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`    // tells the files of one command apart
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`       // to save it as: no path
+	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`      // of the file, bytes
+	Sha256        []byte                 `protobuf:"bytes,5,opt,name=sha256,proto3" json:"sha256,omitempty"`   // of the file
+	Offset        int64                  `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`  // of data in the file
+	Data          []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`       // empty to ask, and of an empty file
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadRequest) Reset() {
+	*x = UploadRequest{}
+	mi := &file_link_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadRequest) ProtoMessage() {}
+
+func (x *UploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadRequest.ProtoReflect.Descriptor instead.
+func (*UploadRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *UploadRequest) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *UploadRequest) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *UploadRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UploadRequest) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *UploadRequest) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *UploadRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *UploadRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type UploadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Offset        int64                  `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"` // what the server has from the beginning: the next piece is from here
+	Kept          bool                   `protobuf:"varint,2,opt,name=kept,proto3" json:"kept,omitempty"`     // the file is whole, its hash is right, and the server keeps it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadResponse) Reset() {
+	*x = UploadResponse{}
+	mi := &file_link_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadResponse) ProtoMessage() {}
+
+func (x *UploadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadResponse.ProtoReflect.Descriptor instead.
+func (*UploadResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *UploadResponse) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *UploadResponse) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
+}
+
+type FetchFileRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Command       string                 `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchFileRequest) Reset() {
+	*x = FetchFileRequest{}
+	mi := &file_link_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchFileRequest) ProtoMessage() {}
+
+func (x *FetchFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchFileRequest.ProtoReflect.Descriptor instead.
+func (*FetchFileRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *FetchFileRequest) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *FetchFileRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FetchFileRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+type FetchFileResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          int64                  `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`    // of the file; in the first message
+	Sha256        []byte                 `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"` // of the file; in the first message
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchFileResponse) Reset() {
+	*x = FetchFileResponse{}
+	mi := &file_link_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchFileResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchFileResponse) ProtoMessage() {}
+
+func (x *FetchFileResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchFileResponse.ProtoReflect.Descriptor instead.
+func (*FetchFileResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *FetchFileResponse) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FetchFileResponse) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *FetchFileResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// LiveUp is what a device says in a live session. An empty one says that it is there.
+type LiveUp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`     // the command's id; in the first message
+	Run           uint32                 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`            // what the rest is about
+	Output        []byte                 `protobuf:"bytes,3,opt,name=output,proto3" json:"output,omitempty"`       // for the console
+	End           *LiveEnd               `protobuf:"bytes,4,opt,name=end,proto3" json:"end,omitempty"`             // the run is over
+	Directory     string                 `protobuf:"bytes,5,opt,name=directory,proto3" json:"directory,omitempty"` // the working directory of the session, when it changed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveUp) Reset() {
+	*x = LiveUp{}
+	mi := &file_link_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveUp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveUp) ProtoMessage() {}
+
+func (x *LiveUp) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveUp.ProtoReflect.Descriptor instead.
+func (*LiveUp) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *LiveUp) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *LiveUp) GetRun() uint32 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *LiveUp) GetOutput() []byte {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *LiveUp) GetEnd() *LiveEnd {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *LiveUp) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+// LiveEnd says how a run ended.
+type LiveEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"` // completed, failed, cancelled, timeout, background
+	Exit          int32                  `protobuf:"varint,2,opt,name=exit,proto3" json:"exit,omitempty"`    // of a process; 0 where there is none
+	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	Files         []uint32               `protobuf:"varint,4,rep,packed,name=files,proto3" json:"files,omitempty"` // indices of the files that it brought up
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveEnd) Reset() {
+	*x = LiveEnd{}
+	mi := &file_link_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveEnd) ProtoMessage() {}
+
+func (x *LiveEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveEnd.ProtoReflect.Descriptor instead.
+func (*LiveEnd) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *LiveEnd) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *LiveEnd) GetExit() int32 {
+	if x != nil {
+		return x.Exit
+	}
+	return 0
+}
+
+func (x *LiveEnd) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *LiveEnd) GetFiles() []uint32 {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// LiveDown is what the people at the other end say. An empty one says that they are there.
+type LiveDown struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Run           uint32                 `protobuf:"varint,1,opt,name=run,proto3" json:"run,omitempty"`         // the run that begins, or that the rest is about
+	Line          string                 `protobuf:"bytes,2,opt,name=line,proto3" json:"line,omitempty"`        // the command line of a run that begins
+	Input         []byte                 `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`      // for a run's terminal
+	Columns       uint32                 `protobuf:"varint,4,opt,name=columns,proto3" json:"columns,omitempty"` // of the terminal; 0 says nothing
+	Rows          uint32                 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
+	Cancel        bool                   `protobuf:"varint,6,opt,name=cancel,proto3" json:"cancel,omitempty"`         // end the run
+	Background    bool                   `protobuf:"varint,7,opt,name=background,proto3" json:"background,omitempty"` // let it go on and begin another
+	Close         bool                   `protobuf:"varint,8,opt,name=close,proto3" json:"close,omitempty"`           // end the session
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveDown) Reset() {
+	*x = LiveDown{}
+	mi := &file_link_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveDown) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveDown) ProtoMessage() {}
+
+func (x *LiveDown) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveDown.ProtoReflect.Descriptor instead.
+func (*LiveDown) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *LiveDown) GetRun() uint32 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *LiveDown) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *LiveDown) GetInput() []byte {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+func (x *LiveDown) GetColumns() uint32 {
+	if x != nil {
+		return x.Columns
+	}
+	return 0
+}
+
+func (x *LiveDown) GetRows() uint32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *LiveDown) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+func (x *LiveDown) GetBackground() bool {
+	if x != nil {
+		return x.Background
+	}
+	return false
+}
+
+func (x *LiveDown) GetClose() bool {
+	if x != nil {
+		return x.Close
+	}
+	return false
+}
+
 var File_link_proto protoreflect.FileDescriptor
 
 const file_link_proto_rawDesc = "" +
@@ -2060,9 +2573,50 @@ const file_link_proto_rawDesc = "" +
 	"\x04body\x18\x04 \x01(\fR\x04body\"E\n" +
 	"\x17ReportInventoryResponse\x12\x12\n" +
 	"\x04have\x18\x01 \x01(\bR\x04have\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\fR\x06digest2S\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\"\xab\x01\n" +
+	"\rUploadRequest\x12\x18\n" +
+	"\acommand\x18\x01 \x01(\tR\acommand\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06sha256\x18\x05 \x01(\fR\x06sha256\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04data\x18\a \x01(\fR\x04data\"<\n" +
+	"\x0eUploadResponse\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04kept\x18\x02 \x01(\bR\x04kept\"X\n" +
+	"\x10FetchFileRequest\x12\x18\n" +
+	"\acommand\x18\x01 \x01(\tR\acommand\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\"S\n" +
+	"\x11FetchFileResponse\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\x96\x01\n" +
+	"\x06LiveUp\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x10\n" +
+	"\x03run\x18\x02 \x01(\rR\x03run\x12\x16\n" +
+	"\x06output\x18\x03 \x01(\fR\x06output\x12*\n" +
+	"\x03end\x18\x04 \x01(\v2\x18.vedette.wire.v1.LiveEndR\x03end\x12\x1c\n" +
+	"\tdirectory\x18\x05 \x01(\tR\tdirectory\"a\n" +
+	"\aLiveEnd\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\tR\x06status\x12\x12\n" +
+	"\x04exit\x18\x02 \x01(\x05R\x04exit\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x14\n" +
+	"\x05files\x18\x04 \x03(\rR\x05files\"\xc2\x01\n" +
+	"\bLiveDown\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\rR\x03run\x12\x12\n" +
+	"\x04line\x18\x02 \x01(\tR\x04line\x12\x14\n" +
+	"\x05input\x18\x03 \x01(\fR\x05input\x12\x18\n" +
+	"\acolumns\x18\x04 \x01(\rR\acolumns\x12\x12\n" +
+	"\x04rows\x18\x05 \x01(\rR\x04rows\x12\x16\n" +
+	"\x06cancel\x18\x06 \x01(\bR\x06cancel\x12\x1e\n" +
+	"\n" +
+	"background\x18\a \x01(\bR\n" +
+	"background\x12\x14\n" +
+	"\x05close\x18\b \x01(\bR\x05close2S\n" +
 	"\tEnrolment\x12F\n" +
-	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\xa0\x06\n" +
+	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\x81\b\n" +
 	"\x05Agent\x12F\n" +
 	"\x05Renew\x12\x1d.vedette.wire.v1.RenewRequest\x1a\x1e.vedette.wire.v1.RenewResponse\x12C\n" +
 	"\x04Push\x12\x1c.vedette.wire.v1.PushRequest\x1a\x1d.vedette.wire.v1.PushResponse\x12R\n" +
@@ -2072,7 +2626,10 @@ const file_link_proto_rawDesc = "" +
 	"\fReportResult\x12$.vedette.wire.v1.ReportResultRequest\x1a%.vedette.wire.v1.ReportResultResponse\x12a\n" +
 	"\x0eReportProgress\x12&.vedette.wire.v1.ReportProgressRequest\x1a'.vedette.wire.v1.ReportProgressResponse\x12f\n" +
 	"\x0fFetchIndicators\x12'.vedette.wire.v1.FetchIndicatorsRequest\x1a(.vedette.wire.v1.FetchIndicatorsResponse0\x01\x12d\n" +
-	"\x0fReportInventory\x12'.vedette.wire.v1.ReportInventoryRequest\x1a(.vedette.wire.v1.ReportInventoryResponseB,Z*github.com/vedette-edr/vedette/wire/wirepbb\x06proto3"
+	"\x0fReportInventory\x12'.vedette.wire.v1.ReportInventoryRequest\x1a(.vedette.wire.v1.ReportInventoryResponse\x12I\n" +
+	"\x06Upload\x12\x1e.vedette.wire.v1.UploadRequest\x1a\x1f.vedette.wire.v1.UploadResponse\x12T\n" +
+	"\tFetchFile\x12!.vedette.wire.v1.FetchFileRequest\x1a\".vedette.wire.v1.FetchFileResponse0\x01\x12>\n" +
+	"\x04Live\x12\x17.vedette.wire.v1.LiveUp\x1a\x19.vedette.wire.v1.LiveDown(\x010\x01B,Z*github.com/vedette-edr/vedette/wire/wirepbb\x06proto3"
 
 var (
 	file_link_proto_rawDescOnce sync.Once
@@ -2086,7 +2643,7 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_link_proto_goTypes = []any{
 	(*EnrolRequest)(nil),            // 0: vedette.wire.v1.EnrolRequest
 	(*EnrolResponse)(nil),           // 1: vedette.wire.v1.EnrolResponse
@@ -2118,6 +2675,13 @@ var file_link_proto_goTypes = []any{
 	(*Fault)(nil),                   // 27: vedette.wire.v1.Fault
 	(*ReportInventoryRequest)(nil),  // 28: vedette.wire.v1.ReportInventoryRequest
 	(*ReportInventoryResponse)(nil), // 29: vedette.wire.v1.ReportInventoryResponse
+	(*UploadRequest)(nil),           // 30: vedette.wire.v1.UploadRequest
+	(*UploadResponse)(nil),          // 31: vedette.wire.v1.UploadResponse
+	(*FetchFileRequest)(nil),        // 32: vedette.wire.v1.FetchFileRequest
+	(*FetchFileResponse)(nil),       // 33: vedette.wire.v1.FetchFileResponse
+	(*LiveUp)(nil),                  // 34: vedette.wire.v1.LiveUp
+	(*LiveEnd)(nil),                 // 35: vedette.wire.v1.LiveEnd
+	(*LiveDown)(nil),                // 36: vedette.wire.v1.LiveDown
 }
 var file_link_proto_depIdxs = []int32{
 	6,  // 0: vedette.wire.v1.HeartbeatRequest.facilities:type_name -> vedette.wire.v1.Facility
@@ -2128,31 +2692,38 @@ var file_link_proto_depIdxs = []int32{
 	18, // 5: vedette.wire.v1.ReportResultRequest.result:type_name -> vedette.wire.v1.Result
 	13, // 6: vedette.wire.v1.FetchIndicatorsResponse.signatures:type_name -> vedette.wire.v1.Signature
 	26, // 7: vedette.wire.v1.IndicatorSet.put:type_name -> vedette.wire.v1.Indicator
-	0,  // 8: vedette.wire.v1.Enrolment.Enrol:input_type -> vedette.wire.v1.EnrolRequest
-	2,  // 9: vedette.wire.v1.Agent.Renew:input_type -> vedette.wire.v1.RenewRequest
-	4,  // 10: vedette.wire.v1.Agent.Push:input_type -> vedette.wire.v1.PushRequest
-	8,  // 11: vedette.wire.v1.Agent.Heartbeat:input_type -> vedette.wire.v1.HeartbeatRequest
-	11, // 12: vedette.wire.v1.Agent.Watch:input_type -> vedette.wire.v1.WatchRequest
-	16, // 13: vedette.wire.v1.Agent.FetchCommands:input_type -> vedette.wire.v1.FetchCommandsRequest
-	19, // 14: vedette.wire.v1.Agent.ReportResult:input_type -> vedette.wire.v1.ReportResultRequest
-	21, // 15: vedette.wire.v1.Agent.ReportProgress:input_type -> vedette.wire.v1.ReportProgressRequest
-	23, // 16: vedette.wire.v1.Agent.FetchIndicators:input_type -> vedette.wire.v1.FetchIndicatorsRequest
-	28, // 17: vedette.wire.v1.Agent.ReportInventory:input_type -> vedette.wire.v1.ReportInventoryRequest
-	1,  // 18: vedette.wire.v1.Enrolment.Enrol:output_type -> vedette.wire.v1.EnrolResponse
-	3,  // 19: vedette.wire.v1.Agent.Renew:output_type -> vedette.wire.v1.RenewResponse
-	5,  // 20: vedette.wire.v1.Agent.Push:output_type -> vedette.wire.v1.PushResponse
-	9,  // 21: vedette.wire.v1.Agent.Heartbeat:output_type -> vedette.wire.v1.HeartbeatResponse
-	12, // 22: vedette.wire.v1.Agent.Watch:output_type -> vedette.wire.v1.WatchResponse
-	17, // 23: vedette.wire.v1.Agent.FetchCommands:output_type -> vedette.wire.v1.FetchCommandsResponse
-	20, // 24: vedette.wire.v1.Agent.ReportResult:output_type -> vedette.wire.v1.ReportResultResponse
-	22, // 25: vedette.wire.v1.Agent.ReportProgress:output_type -> vedette.wire.v1.ReportProgressResponse
-	24, // 26: vedette.wire.v1.Agent.FetchIndicators:output_type -> vedette.wire.v1.FetchIndicatorsResponse
-	29, // 27: vedette.wire.v1.Agent.ReportInventory:output_type -> vedette.wire.v1.ReportInventoryResponse
-	18, // [18:28] is the sub-list for method output_type
-	8,  // [8:18] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	35, // 8: vedette.wire.v1.LiveUp.end:type_name -> vedette.wire.v1.LiveEnd
+	0,  // 9: vedette.wire.v1.Enrolment.Enrol:input_type -> vedette.wire.v1.EnrolRequest
+	2,  // 10: vedette.wire.v1.Agent.Renew:input_type -> vedette.wire.v1.RenewRequest
+	4,  // 11: vedette.wire.v1.Agent.Push:input_type -> vedette.wire.v1.PushRequest
+	8,  // 12: vedette.wire.v1.Agent.Heartbeat:input_type -> vedette.wire.v1.HeartbeatRequest
+	11, // 13: vedette.wire.v1.Agent.Watch:input_type -> vedette.wire.v1.WatchRequest
+	16, // 14: vedette.wire.v1.Agent.FetchCommands:input_type -> vedette.wire.v1.FetchCommandsRequest
+	19, // 15: vedette.wire.v1.Agent.ReportResult:input_type -> vedette.wire.v1.ReportResultRequest
+	21, // 16: vedette.wire.v1.Agent.ReportProgress:input_type -> vedette.wire.v1.ReportProgressRequest
+	23, // 17: vedette.wire.v1.Agent.FetchIndicators:input_type -> vedette.wire.v1.FetchIndicatorsRequest
+	28, // 18: vedette.wire.v1.Agent.ReportInventory:input_type -> vedette.wire.v1.ReportInventoryRequest
+	30, // 19: vedette.wire.v1.Agent.Upload:input_type -> vedette.wire.v1.UploadRequest
+	32, // 20: vedette.wire.v1.Agent.FetchFile:input_type -> vedette.wire.v1.FetchFileRequest
+	34, // 21: vedette.wire.v1.Agent.Live:input_type -> vedette.wire.v1.LiveUp
+	1,  // 22: vedette.wire.v1.Enrolment.Enrol:output_type -> vedette.wire.v1.EnrolResponse
+	3,  // 23: vedette.wire.v1.Agent.Renew:output_type -> vedette.wire.v1.RenewResponse
+	5,  // 24: vedette.wire.v1.Agent.Push:output_type -> vedette.wire.v1.PushResponse
+	9,  // 25: vedette.wire.v1.Agent.Heartbeat:output_type -> vedette.wire.v1.HeartbeatResponse
+	12, // 26: vedette.wire.v1.Agent.Watch:output_type -> vedette.wire.v1.WatchResponse
+	17, // 27: vedette.wire.v1.Agent.FetchCommands:output_type -> vedette.wire.v1.FetchCommandsResponse
+	20, // 28: vedette.wire.v1.Agent.ReportResult:output_type -> vedette.wire.v1.ReportResultResponse
+	22, // 29: vedette.wire.v1.Agent.ReportProgress:output_type -> vedette.wire.v1.ReportProgressResponse
+	24, // 30: vedette.wire.v1.Agent.FetchIndicators:output_type -> vedette.wire.v1.FetchIndicatorsResponse
+	29, // 31: vedette.wire.v1.Agent.ReportInventory:output_type -> vedette.wire.v1.ReportInventoryResponse
+	31, // 32: vedette.wire.v1.Agent.Upload:output_type -> vedette.wire.v1.UploadResponse
+	33, // 33: vedette.wire.v1.Agent.FetchFile:output_type -> vedette.wire.v1.FetchFileResponse
+	36, // 34: vedette.wire.v1.Agent.Live:output_type -> vedette.wire.v1.LiveDown
+	22, // [22:35] is the sub-list for method output_type
+	9,  // [9:22] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }
@@ -2166,7 +2737,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

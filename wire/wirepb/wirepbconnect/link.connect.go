@@ -57,6 +57,12 @@ const (
 	AgentFetchIndicatorsProcedure = "/vedette.wire.v1.Agent/FetchIndicators"
 	// AgentReportInventoryProcedure is the fully-qualified name of the Agent's ReportInventory RPC.
 	AgentReportInventoryProcedure = "/vedette.wire.v1.Agent/ReportInventory"
+	// AgentUploadProcedure is the fully-qualified name of the Agent's Upload RPC.
+	AgentUploadProcedure = "/vedette.wire.v1.Agent/Upload"
+	// AgentFetchFileProcedure is the fully-qualified name of the Agent's FetchFile RPC.
+	AgentFetchFileProcedure = "/vedette.wire.v1.Agent/FetchFile"
+	// AgentLiveProcedure is the fully-qualified name of the Agent's Live RPC.
+	AgentLiveProcedure = "/vedette.wire.v1.Agent/Live"
 )
 
 // EnrolmentClient is a client for the vedette.wire.v1.Enrolment service.
@@ -145,6 +151,14 @@ type AgentClient interface {
 	// ReportInventory tells what one section of the inventory holds, as the difference to
 	// what the server has where both know the same base.
 	ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error)
+	// Upload brings a file that a command yielded, piece by piece. Asked without data it
+	// says how much the server has: what was broken off goes on from there.
+	Upload(context.Context, *connect.Request[wirepb.UploadRequest]) (*connect.Response[wirepb.UploadResponse], error)
+	// FetchFile answers a file that a command of the device names, from an offset on.
+	FetchFile(context.Context, *connect.Request[wirepb.FetchFileRequest]) (*connect.ServerStreamForClient[wirepb.FetchFileResponse], error)
+	// Live carries one live response session, which the device opens when the command
+	// livesession tells it to. What one side does not read the other cannot send.
+	Live(context.Context) *connect.BidiStreamForClient[wirepb.LiveUp, wirepb.LiveDown]
 }
 
 // NewAgentClient constructs a client for the vedette.wire.v1.Agent service. By default, it uses the
@@ -212,6 +226,24 @@ func NewAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...conne
 			connect.WithSchema(agentMethods.ByName("ReportInventory")),
 			connect.WithClientOptions(opts...),
 		),
+		upload: connect.NewClient[wirepb.UploadRequest, wirepb.UploadResponse](
+			httpClient,
+			baseURL+AgentUploadProcedure,
+			connect.WithSchema(agentMethods.ByName("Upload")),
+			connect.WithClientOptions(opts...),
+		),
+		fetchFile: connect.NewClient[wirepb.FetchFileRequest, wirepb.FetchFileResponse](
+			httpClient,
+			baseURL+AgentFetchFileProcedure,
+			connect.WithSchema(agentMethods.ByName("FetchFile")),
+			connect.WithClientOptions(opts...),
+		),
+		live: connect.NewClient[wirepb.LiveUp, wirepb.LiveDown](
+			httpClient,
+			baseURL+AgentLiveProcedure,
+			connect.WithSchema(agentMethods.ByName("Live")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -226,6 +258,9 @@ type agentClient struct {
 	reportProgress  *connect.Client[wirepb.ReportProgressRequest, wirepb.ReportProgressResponse]
 	fetchIndicators *connect.Client[wirepb.FetchIndicatorsRequest, wirepb.FetchIndicatorsResponse]
 	reportInventory *connect.Client[wirepb.ReportInventoryRequest, wirepb.ReportInventoryResponse]
+	upload          *connect.Client[wirepb.UploadRequest, wirepb.UploadResponse]
+	fetchFile       *connect.Client[wirepb.FetchFileRequest, wirepb.FetchFileResponse]
+	live            *connect.Client[wirepb.LiveUp, wirepb.LiveDown]
 }
 
 // Renew calls vedette.wire.v1.Agent.Renew.
@@ -273,6 +308,21 @@ func (c *agentClient) ReportInventory(ctx context.Context, req *connect.Request[
 	return c.reportInventory.CallUnary(ctx, req)
 }
 
+// Upload calls vedette.wire.v1.Agent.Upload.
+func (c *agentClient) Upload(ctx context.Context, req *connect.Request[wirepb.UploadRequest]) (*connect.Response[wirepb.UploadResponse], error) {
+	return c.upload.CallUnary(ctx, req)
+}
+
+// FetchFile calls vedette.wire.v1.Agent.FetchFile.
+func (c *agentClient) FetchFile(ctx context.Context, req *connect.Request[wirepb.FetchFileRequest]) (*connect.ServerStreamForClient[wirepb.FetchFileResponse], error) {
+	return c.fetchFile.CallServerStream(ctx, req)
+}
+
+// Live calls vedette.wire.v1.Agent.Live.
+func (c *agentClient) Live(ctx context.Context) *connect.BidiStreamForClient[wirepb.LiveUp, wirepb.LiveDown] {
+	return c.live.CallBidiStream(ctx)
+}
+
 // AgentHandler is an implementation of the vedette.wire.v1.Agent service.
 type AgentHandler interface {
 	Renew(context.Context, *connect.Request[wirepb.RenewRequest]) (*connect.Response[wirepb.RenewResponse], error)
@@ -289,6 +339,14 @@ type AgentHandler interface {
 	// ReportInventory tells what one section of the inventory holds, as the difference to
 	// what the server has where both know the same base.
 	ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error)
+	// Upload brings a file that a command yielded, piece by piece. Asked without data it
+	// says how much the server has: what was broken off goes on from there.
+	Upload(context.Context, *connect.Request[wirepb.UploadRequest]) (*connect.Response[wirepb.UploadResponse], error)
+	// FetchFile answers a file that a command of the device names, from an offset on.
+	FetchFile(context.Context, *connect.Request[wirepb.FetchFileRequest], *connect.ServerStream[wirepb.FetchFileResponse]) error
+	// Live carries one live response session, which the device opens when the command
+	// livesession tells it to. What one side does not read the other cannot send.
+	Live(context.Context, *connect.BidiStream[wirepb.LiveUp, wirepb.LiveDown]) error
 }
 
 // NewAgentHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -352,6 +410,24 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 		connect.WithSchema(agentMethods.ByName("ReportInventory")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentUploadHandler := connect.NewUnaryHandler(
+		AgentUploadProcedure,
+		svc.Upload,
+		connect.WithSchema(agentMethods.ByName("Upload")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentFetchFileHandler := connect.NewServerStreamHandler(
+		AgentFetchFileProcedure,
+		svc.FetchFile,
+		connect.WithSchema(agentMethods.ByName("FetchFile")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentLiveHandler := connect.NewBidiStreamHandler(
+		AgentLiveProcedure,
+		svc.Live,
+		connect.WithSchema(agentMethods.ByName("Live")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/vedette.wire.v1.Agent/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AgentRenewProcedure:
@@ -372,6 +448,12 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 			agentFetchIndicatorsHandler.ServeHTTP(w, r)
 		case AgentReportInventoryProcedure:
 			agentReportInventoryHandler.ServeHTTP(w, r)
+		case AgentUploadProcedure:
+			agentUploadHandler.ServeHTTP(w, r)
+		case AgentFetchFileProcedure:
+			agentFetchFileHandler.ServeHTTP(w, r)
+		case AgentLiveProcedure:
+			agentLiveHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -415,4 +497,16 @@ func (UnimplementedAgentHandler) FetchIndicators(context.Context, *connect.Reque
 
 func (UnimplementedAgentHandler) ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.ReportInventory is not implemented"))
+}
+
+func (UnimplementedAgentHandler) Upload(context.Context, *connect.Request[wirepb.UploadRequest]) (*connect.Response[wirepb.UploadResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.Upload is not implemented"))
+}
+
+func (UnimplementedAgentHandler) FetchFile(context.Context, *connect.Request[wirepb.FetchFileRequest], *connect.ServerStream[wirepb.FetchFileResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.FetchFile is not implemented"))
+}
+
+func (UnimplementedAgentHandler) Live(context.Context, *connect.BidiStream[wirepb.LiveUp, wirepb.LiveDown]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.Live is not implemented"))
 }
