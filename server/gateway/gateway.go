@@ -33,11 +33,14 @@ import (
 
 // Commands is where a device's commands come from and their results go to.
 type Commands interface {
-	// Pending returns what d is to carry out, but for what it says it has already.
-	Pending(ctx context.Context, d *device.Device, have []ident.ActionID) ([]action.Command, error)
+	// Pending returns what d is to carry out, but for what it says it has already, and what
+	// of that it should stop.
+	Pending(ctx context.Context, d *device.Device, have []ident.ActionID) (action.Work, error)
 	// Result takes what became of a command. It may come more than once. A command that is
 	// not d's is errs.NotFound.
 	Result(ctx context.Context, d *device.Device, r action.Result) error
+	// Progress takes how far a command is. A command that is not d's is errs.NotFound.
+	Progress(ctx context.Context, d *device.Device, id ident.ActionID, p action.Progress) error
 }
 
 // Indicators is where the indicators that devices enforce come from.

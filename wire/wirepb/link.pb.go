@@ -1128,9 +1128,12 @@ func (x *FetchCommandsRequest) GetHave() []string {
 }
 
 type FetchCommandsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Commands      []*Envelope            `protobuf:"bytes,1,rep,name=commands,proto3" json:"commands,omitempty"`
-	ServerTime    int64                  `protobuf:"varint,2,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Commands   []*Envelope            `protobuf:"bytes,1,rep,name=commands,proto3" json:"commands,omitempty"`
+	ServerTime int64                  `protobuf:"varint,2,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// Ids of commands, among those the device has, that it should stop. It is a wish: what
+	// the device's result says is what happened.
+	Cancel        []string `protobuf:"bytes,3,rep,name=cancel,proto3" json:"cancel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1177,6 +1180,13 @@ func (x *FetchCommandsResponse) GetServerTime() int64 {
 		return x.ServerTime
 	}
 	return 0
+}
+
+func (x *FetchCommandsResponse) GetCancel() []string {
+	if x != nil {
+		return x.Cancel
+	}
+	return nil
 }
 
 type Result struct {
@@ -1335,6 +1345,110 @@ func (*ReportResultResponse) Descriptor() ([]byte, []int) {
 	return file_link_proto_rawDescGZIP(), []int{20}
 }
 
+type ReportProgressRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Command       string                 `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
+	Percent       int32                  `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"` // 0 to 100; -1 where it is not known
+	Detail        string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`    // for people
+	Numbers       []byte                 `protobuf:"bytes,4,opt,name=numbers,proto3" json:"numbers,omitempty"`  // JSON object; empty for none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportProgressRequest) Reset() {
+	*x = ReportProgressRequest{}
+	mi := &file_link_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportProgressRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportProgressRequest) ProtoMessage() {}
+
+func (x *ReportProgressRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportProgressRequest.ProtoReflect.Descriptor instead.
+func (*ReportProgressRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReportProgressRequest) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *ReportProgressRequest) GetPercent() int32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+func (x *ReportProgressRequest) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *ReportProgressRequest) GetNumbers() []byte {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+type ReportProgressResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportProgressResponse) Reset() {
+	*x = ReportProgressResponse{}
+	mi := &file_link_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportProgressResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportProgressResponse) ProtoMessage() {}
+
+func (x *ReportProgressResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportProgressResponse.ProtoReflect.Descriptor instead.
+func (*ReportProgressResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{22}
+}
+
 type FetchIndicatorsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"` // what the device has; 0 for nothing
@@ -1344,7 +1458,7 @@ type FetchIndicatorsRequest struct {
 
 func (x *FetchIndicatorsRequest) Reset() {
 	*x = FetchIndicatorsRequest{}
-	mi := &file_link_proto_msgTypes[21]
+	mi := &file_link_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1470,7 @@ func (x *FetchIndicatorsRequest) String() string {
 func (*FetchIndicatorsRequest) ProtoMessage() {}
 
 func (x *FetchIndicatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[21]
+	mi := &file_link_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1483,7 @@ func (x *FetchIndicatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchIndicatorsRequest.ProtoReflect.Descriptor instead.
 func (*FetchIndicatorsRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{21}
+	return file_link_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FetchIndicatorsRequest) GetRevision() uint64 {
@@ -1389,7 +1503,7 @@ type FetchIndicatorsResponse struct {
 
 func (x *FetchIndicatorsResponse) Reset() {
 	*x = FetchIndicatorsResponse{}
-	mi := &file_link_proto_msgTypes[22]
+	mi := &file_link_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1515,7 @@ func (x *FetchIndicatorsResponse) String() string {
 func (*FetchIndicatorsResponse) ProtoMessage() {}
 
 func (x *FetchIndicatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[22]
+	mi := &file_link_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1528,7 @@ func (x *FetchIndicatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchIndicatorsResponse.ProtoReflect.Descriptor instead.
 func (*FetchIndicatorsResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{22}
+	return file_link_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FetchIndicatorsResponse) GetBody() []byte {
@@ -1449,7 +1563,7 @@ type IndicatorSet struct {
 
 func (x *IndicatorSet) Reset() {
 	*x = IndicatorSet{}
-	mi := &file_link_proto_msgTypes[23]
+	mi := &file_link_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1575,7 @@ func (x *IndicatorSet) String() string {
 func (*IndicatorSet) ProtoMessage() {}
 
 func (x *IndicatorSet) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[23]
+	mi := &file_link_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1588,7 @@ func (x *IndicatorSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IndicatorSet.ProtoReflect.Descriptor instead.
 func (*IndicatorSet) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{23}
+	return file_link_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *IndicatorSet) GetDevice() string {
@@ -1547,7 +1661,7 @@ type Indicator struct {
 
 func (x *Indicator) Reset() {
 	*x = Indicator{}
-	mi := &file_link_proto_msgTypes[24]
+	mi := &file_link_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1673,7 @@ func (x *Indicator) String() string {
 func (*Indicator) ProtoMessage() {}
 
 func (x *Indicator) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[24]
+	mi := &file_link_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1686,7 @@ func (x *Indicator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Indicator.ProtoReflect.Descriptor instead.
 func (*Indicator) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{24}
+	return file_link_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Indicator) GetId() int64 {
@@ -1628,7 +1742,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_link_proto_msgTypes[25]
+	mi := &file_link_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1754,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[25]
+	mi := &file_link_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1767,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{25}
+	return file_link_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Fault) GetCode() string {
@@ -1684,7 +1798,7 @@ type ReportInventoryRequest struct {
 
 func (x *ReportInventoryRequest) Reset() {
 	*x = ReportInventoryRequest{}
-	mi := &file_link_proto_msgTypes[26]
+	mi := &file_link_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1810,7 @@ func (x *ReportInventoryRequest) String() string {
 func (*ReportInventoryRequest) ProtoMessage() {}
 
 func (x *ReportInventoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[26]
+	mi := &file_link_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1823,7 @@ func (x *ReportInventoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportInventoryRequest.ProtoReflect.Descriptor instead.
 func (*ReportInventoryRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{26}
+	return file_link_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReportInventoryRequest) GetSection() string {
@@ -1750,7 +1864,7 @@ type ReportInventoryResponse struct {
 
 func (x *ReportInventoryResponse) Reset() {
 	*x = ReportInventoryResponse{}
-	mi := &file_link_proto_msgTypes[27]
+	mi := &file_link_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1876,7 @@ func (x *ReportInventoryResponse) String() string {
 func (*ReportInventoryResponse) ProtoMessage() {}
 
 func (x *ReportInventoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[27]
+	mi := &file_link_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1889,7 @@ func (x *ReportInventoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportInventoryResponse.ProtoReflect.Descriptor instead.
 func (*ReportInventoryResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{27}
+	return file_link_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReportInventoryResponse) GetHave() bool {
@@ -1809,7 +1923,7 @@ type UploadRequest struct {
 
 func (x *UploadRequest) Reset() {
 	*x = UploadRequest{}
-	mi := &file_link_proto_msgTypes[28]
+	mi := &file_link_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +1935,7 @@ func (x *UploadRequest) String() string {
 func (*UploadRequest) ProtoMessage() {}
 
 func (x *UploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[28]
+	mi := &file_link_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +1948,7 @@ func (x *UploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadRequest.ProtoReflect.Descriptor instead.
 func (*UploadRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{28}
+	return file_link_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *UploadRequest) GetCommand() string {
@@ -1896,7 +2010,7 @@ type UploadResponse struct {
 
 func (x *UploadResponse) Reset() {
 	*x = UploadResponse{}
-	mi := &file_link_proto_msgTypes[29]
+	mi := &file_link_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2022,7 @@ func (x *UploadResponse) String() string {
 func (*UploadResponse) ProtoMessage() {}
 
 func (x *UploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[29]
+	mi := &file_link_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2035,7 @@ func (x *UploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadResponse.ProtoReflect.Descriptor instead.
 func (*UploadResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{29}
+	return file_link_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *UploadResponse) GetOffset() int64 {
@@ -1949,7 +2063,7 @@ type FetchFileRequest struct {
 
 func (x *FetchFileRequest) Reset() {
 	*x = FetchFileRequest{}
-	mi := &file_link_proto_msgTypes[30]
+	mi := &file_link_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2075,7 @@ func (x *FetchFileRequest) String() string {
 func (*FetchFileRequest) ProtoMessage() {}
 
 func (x *FetchFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[30]
+	mi := &file_link_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2088,7 @@ func (x *FetchFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchFileRequest.ProtoReflect.Descriptor instead.
 func (*FetchFileRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{30}
+	return file_link_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FetchFileRequest) GetCommand() string {
@@ -2009,7 +2123,7 @@ type FetchFileResponse struct {
 
 func (x *FetchFileResponse) Reset() {
 	*x = FetchFileResponse{}
-	mi := &file_link_proto_msgTypes[31]
+	mi := &file_link_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2021,7 +2135,7 @@ func (x *FetchFileResponse) String() string {
 func (*FetchFileResponse) ProtoMessage() {}
 
 func (x *FetchFileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[31]
+	mi := &file_link_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2034,7 +2148,7 @@ func (x *FetchFileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchFileResponse.ProtoReflect.Descriptor instead.
 func (*FetchFileResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{31}
+	return file_link_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *FetchFileResponse) GetSize() int64 {
@@ -2072,7 +2186,7 @@ type LiveUp struct {
 
 func (x *LiveUp) Reset() {
 	*x = LiveUp{}
-	mi := &file_link_proto_msgTypes[32]
+	mi := &file_link_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2198,7 @@ func (x *LiveUp) String() string {
 func (*LiveUp) ProtoMessage() {}
 
 func (x *LiveUp) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[32]
+	mi := &file_link_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2211,7 @@ func (x *LiveUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveUp.ProtoReflect.Descriptor instead.
 func (*LiveUp) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{32}
+	return file_link_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LiveUp) GetSession() string {
@@ -2148,7 +2262,7 @@ type LiveEnd struct {
 
 func (x *LiveEnd) Reset() {
 	*x = LiveEnd{}
-	mi := &file_link_proto_msgTypes[33]
+	mi := &file_link_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2160,7 +2274,7 @@ func (x *LiveEnd) String() string {
 func (*LiveEnd) ProtoMessage() {}
 
 func (x *LiveEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[33]
+	mi := &file_link_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2287,7 @@ func (x *LiveEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveEnd.ProtoReflect.Descriptor instead.
 func (*LiveEnd) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{33}
+	return file_link_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LiveEnd) GetStatus() string {
@@ -2221,7 +2335,7 @@ type LiveDown struct {
 
 func (x *LiveDown) Reset() {
 	*x = LiveDown{}
-	mi := &file_link_proto_msgTypes[34]
+	mi := &file_link_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2347,7 @@ func (x *LiveDown) String() string {
 func (*LiveDown) ProtoMessage() {}
 
 func (x *LiveDown) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[34]
+	mi := &file_link_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2360,7 @@ func (x *LiveDown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveDown.ProtoReflect.Descriptor instead.
 func (*LiveDown) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{34}
+	return file_link_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LiveDown) GetRun() uint32 {
@@ -2404,11 +2518,12 @@ const file_link_proto_rawDesc = "" +
 	"\x06issued\x18\x06 \x01(\x03R\x06issued\x12\x18\n" +
 	"\aexpires\x18\a \x01(\x03R\aexpires\"*\n" +
 	"\x14FetchCommandsRequest\x12\x12\n" +
-	"\x04have\x18\x01 \x03(\tR\x04have\"o\n" +
+	"\x04have\x18\x01 \x03(\tR\x04have\"\x87\x01\n" +
 	"\x15FetchCommandsResponse\x125\n" +
 	"\bcommands\x18\x01 \x03(\v2\x19.vedette.wire.v1.EnvelopeR\bcommands\x12\x1f\n" +
 	"\vserver_time\x18\x02 \x01(\x03R\n" +
-	"serverTime\"\x88\x01\n" +
+	"serverTime\x12\x16\n" +
+	"\x06cancel\x18\x03 \x03(\tR\x06cancel\"\x88\x01\n" +
 	"\x06Result\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\tR\acommand\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
@@ -2417,7 +2532,13 @@ const file_link_proto_rawDesc = "" +
 	"\bfinished\x18\x05 \x01(\x03R\bfinished\"F\n" +
 	"\x13ReportResultRequest\x12/\n" +
 	"\x06result\x18\x01 \x01(\v2\x17.vedette.wire.v1.ResultR\x06result\"\x16\n" +
-	"\x14ReportResultResponse\"4\n" +
+	"\x14ReportResultResponse\"}\n" +
+	"\x15ReportProgressRequest\x12\x18\n" +
+	"\acommand\x18\x01 \x01(\tR\acommand\x12\x18\n" +
+	"\apercent\x18\x02 \x01(\x05R\apercent\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x18\n" +
+	"\anumbers\x18\x04 \x01(\fR\anumbers\"\x18\n" +
+	"\x16ReportProgressResponse\"4\n" +
 	"\x16FetchIndicatorsRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\"i\n" +
 	"\x17FetchIndicatorsResponse\x12\x12\n" +
@@ -2495,14 +2616,15 @@ const file_link_proto_rawDesc = "" +
 	"background\x12\x14\n" +
 	"\x05close\x18\b \x01(\bR\x05close2S\n" +
 	"\tEnrolment\x12F\n" +
-	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\x9e\a\n" +
+	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\x81\b\n" +
 	"\x05Agent\x12F\n" +
 	"\x05Renew\x12\x1d.vedette.wire.v1.RenewRequest\x1a\x1e.vedette.wire.v1.RenewResponse\x12C\n" +
 	"\x04Push\x12\x1c.vedette.wire.v1.PushRequest\x1a\x1d.vedette.wire.v1.PushResponse\x12R\n" +
 	"\tHeartbeat\x12!.vedette.wire.v1.HeartbeatRequest\x1a\".vedette.wire.v1.HeartbeatResponse\x12H\n" +
 	"\x05Watch\x12\x1d.vedette.wire.v1.WatchRequest\x1a\x1e.vedette.wire.v1.WatchResponse0\x01\x12^\n" +
 	"\rFetchCommands\x12%.vedette.wire.v1.FetchCommandsRequest\x1a&.vedette.wire.v1.FetchCommandsResponse\x12[\n" +
-	"\fReportResult\x12$.vedette.wire.v1.ReportResultRequest\x1a%.vedette.wire.v1.ReportResultResponse\x12f\n" +
+	"\fReportResult\x12$.vedette.wire.v1.ReportResultRequest\x1a%.vedette.wire.v1.ReportResultResponse\x12a\n" +
+	"\x0eReportProgress\x12&.vedette.wire.v1.ReportProgressRequest\x1a'.vedette.wire.v1.ReportProgressResponse\x12f\n" +
 	"\x0fFetchIndicators\x12'.vedette.wire.v1.FetchIndicatorsRequest\x1a(.vedette.wire.v1.FetchIndicatorsResponse0\x01\x12d\n" +
 	"\x0fReportInventory\x12'.vedette.wire.v1.ReportInventoryRequest\x1a(.vedette.wire.v1.ReportInventoryResponse\x12I\n" +
 	"\x06Upload\x12\x1e.vedette.wire.v1.UploadRequest\x1a\x1f.vedette.wire.v1.UploadResponse\x12T\n" +
@@ -2521,7 +2643,7 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_link_proto_goTypes = []any{
 	(*EnrolRequest)(nil),            // 0: vedette.wire.v1.EnrolRequest
 	(*EnrolResponse)(nil),           // 1: vedette.wire.v1.EnrolResponse
@@ -2544,20 +2666,22 @@ var file_link_proto_goTypes = []any{
 	(*Result)(nil),                  // 18: vedette.wire.v1.Result
 	(*ReportResultRequest)(nil),     // 19: vedette.wire.v1.ReportResultRequest
 	(*ReportResultResponse)(nil),    // 20: vedette.wire.v1.ReportResultResponse
-	(*FetchIndicatorsRequest)(nil),  // 21: vedette.wire.v1.FetchIndicatorsRequest
-	(*FetchIndicatorsResponse)(nil), // 22: vedette.wire.v1.FetchIndicatorsResponse
-	(*IndicatorSet)(nil),            // 23: vedette.wire.v1.IndicatorSet
-	(*Indicator)(nil),               // 24: vedette.wire.v1.Indicator
-	(*Fault)(nil),                   // 25: vedette.wire.v1.Fault
-	(*ReportInventoryRequest)(nil),  // 26: vedette.wire.v1.ReportInventoryRequest
-	(*ReportInventoryResponse)(nil), // 27: vedette.wire.v1.ReportInventoryResponse
-	(*UploadRequest)(nil),           // 28: vedette.wire.v1.UploadRequest
-	(*UploadResponse)(nil),          // 29: vedette.wire.v1.UploadResponse
-	(*FetchFileRequest)(nil),        // 30: vedette.wire.v1.FetchFileRequest
-	(*FetchFileResponse)(nil),       // 31: vedette.wire.v1.FetchFileResponse
-	(*LiveUp)(nil),                  // 32: vedette.wire.v1.LiveUp
-	(*LiveEnd)(nil),                 // 33: vedette.wire.v1.LiveEnd
-	(*LiveDown)(nil),                // 34: vedette.wire.v1.LiveDown
+	(*ReportProgressRequest)(nil),   // 21: vedette.wire.v1.ReportProgressRequest
+	(*ReportProgressResponse)(nil),  // 22: vedette.wire.v1.ReportProgressResponse
+	(*FetchIndicatorsRequest)(nil),  // 23: vedette.wire.v1.FetchIndicatorsRequest
+	(*FetchIndicatorsResponse)(nil), // 24: vedette.wire.v1.FetchIndicatorsResponse
+	(*IndicatorSet)(nil),            // 25: vedette.wire.v1.IndicatorSet
+	(*Indicator)(nil),               // 26: vedette.wire.v1.Indicator
+	(*Fault)(nil),                   // 27: vedette.wire.v1.Fault
+	(*ReportInventoryRequest)(nil),  // 28: vedette.wire.v1.ReportInventoryRequest
+	(*ReportInventoryResponse)(nil), // 29: vedette.wire.v1.ReportInventoryResponse
+	(*UploadRequest)(nil),           // 30: vedette.wire.v1.UploadRequest
+	(*UploadResponse)(nil),          // 31: vedette.wire.v1.UploadResponse
+	(*FetchFileRequest)(nil),        // 32: vedette.wire.v1.FetchFileRequest
+	(*FetchFileResponse)(nil),       // 33: vedette.wire.v1.FetchFileResponse
+	(*LiveUp)(nil),                  // 34: vedette.wire.v1.LiveUp
+	(*LiveEnd)(nil),                 // 35: vedette.wire.v1.LiveEnd
+	(*LiveDown)(nil),                // 36: vedette.wire.v1.LiveDown
 }
 var file_link_proto_depIdxs = []int32{
 	6,  // 0: vedette.wire.v1.HeartbeatRequest.facilities:type_name -> vedette.wire.v1.Facility
@@ -2567,8 +2691,8 @@ var file_link_proto_depIdxs = []int32{
 	14, // 4: vedette.wire.v1.FetchCommandsResponse.commands:type_name -> vedette.wire.v1.Envelope
 	18, // 5: vedette.wire.v1.ReportResultRequest.result:type_name -> vedette.wire.v1.Result
 	13, // 6: vedette.wire.v1.FetchIndicatorsResponse.signatures:type_name -> vedette.wire.v1.Signature
-	24, // 7: vedette.wire.v1.IndicatorSet.put:type_name -> vedette.wire.v1.Indicator
-	33, // 8: vedette.wire.v1.LiveUp.end:type_name -> vedette.wire.v1.LiveEnd
+	26, // 7: vedette.wire.v1.IndicatorSet.put:type_name -> vedette.wire.v1.Indicator
+	35, // 8: vedette.wire.v1.LiveUp.end:type_name -> vedette.wire.v1.LiveEnd
 	0,  // 9: vedette.wire.v1.Enrolment.Enrol:input_type -> vedette.wire.v1.EnrolRequest
 	2,  // 10: vedette.wire.v1.Agent.Renew:input_type -> vedette.wire.v1.RenewRequest
 	4,  // 11: vedette.wire.v1.Agent.Push:input_type -> vedette.wire.v1.PushRequest
@@ -2576,25 +2700,27 @@ var file_link_proto_depIdxs = []int32{
 	11, // 13: vedette.wire.v1.Agent.Watch:input_type -> vedette.wire.v1.WatchRequest
 	16, // 14: vedette.wire.v1.Agent.FetchCommands:input_type -> vedette.wire.v1.FetchCommandsRequest
 	19, // 15: vedette.wire.v1.Agent.ReportResult:input_type -> vedette.wire.v1.ReportResultRequest
-	21, // 16: vedette.wire.v1.Agent.FetchIndicators:input_type -> vedette.wire.v1.FetchIndicatorsRequest
-	26, // 17: vedette.wire.v1.Agent.ReportInventory:input_type -> vedette.wire.v1.ReportInventoryRequest
-	28, // 18: vedette.wire.v1.Agent.Upload:input_type -> vedette.wire.v1.UploadRequest
-	30, // 19: vedette.wire.v1.Agent.FetchFile:input_type -> vedette.wire.v1.FetchFileRequest
-	32, // 20: vedette.wire.v1.Agent.Live:input_type -> vedette.wire.v1.LiveUp
-	1,  // 21: vedette.wire.v1.Enrolment.Enrol:output_type -> vedette.wire.v1.EnrolResponse
-	3,  // 22: vedette.wire.v1.Agent.Renew:output_type -> vedette.wire.v1.RenewResponse
-	5,  // 23: vedette.wire.v1.Agent.Push:output_type -> vedette.wire.v1.PushResponse
-	9,  // 24: vedette.wire.v1.Agent.Heartbeat:output_type -> vedette.wire.v1.HeartbeatResponse
-	12, // 25: vedette.wire.v1.Agent.Watch:output_type -> vedette.wire.v1.WatchResponse
-	17, // 26: vedette.wire.v1.Agent.FetchCommands:output_type -> vedette.wire.v1.FetchCommandsResponse
-	20, // 27: vedette.wire.v1.Agent.ReportResult:output_type -> vedette.wire.v1.ReportResultResponse
-	22, // 28: vedette.wire.v1.Agent.FetchIndicators:output_type -> vedette.wire.v1.FetchIndicatorsResponse
-	27, // 29: vedette.wire.v1.Agent.ReportInventory:output_type -> vedette.wire.v1.ReportInventoryResponse
-	29, // 30: vedette.wire.v1.Agent.Upload:output_type -> vedette.wire.v1.UploadResponse
-	31, // 31: vedette.wire.v1.Agent.FetchFile:output_type -> vedette.wire.v1.FetchFileResponse
-	34, // 32: vedette.wire.v1.Agent.Live:output_type -> vedette.wire.v1.LiveDown
-	21, // [21:33] is the sub-list for method output_type
-	9,  // [9:21] is the sub-list for method input_type
+	21, // 16: vedette.wire.v1.Agent.ReportProgress:input_type -> vedette.wire.v1.ReportProgressRequest
+	23, // 17: vedette.wire.v1.Agent.FetchIndicators:input_type -> vedette.wire.v1.FetchIndicatorsRequest
+	28, // 18: vedette.wire.v1.Agent.ReportInventory:input_type -> vedette.wire.v1.ReportInventoryRequest
+	30, // 19: vedette.wire.v1.Agent.Upload:input_type -> vedette.wire.v1.UploadRequest
+	32, // 20: vedette.wire.v1.Agent.FetchFile:input_type -> vedette.wire.v1.FetchFileRequest
+	34, // 21: vedette.wire.v1.Agent.Live:input_type -> vedette.wire.v1.LiveUp
+	1,  // 22: vedette.wire.v1.Enrolment.Enrol:output_type -> vedette.wire.v1.EnrolResponse
+	3,  // 23: vedette.wire.v1.Agent.Renew:output_type -> vedette.wire.v1.RenewResponse
+	5,  // 24: vedette.wire.v1.Agent.Push:output_type -> vedette.wire.v1.PushResponse
+	9,  // 25: vedette.wire.v1.Agent.Heartbeat:output_type -> vedette.wire.v1.HeartbeatResponse
+	12, // 26: vedette.wire.v1.Agent.Watch:output_type -> vedette.wire.v1.WatchResponse
+	17, // 27: vedette.wire.v1.Agent.FetchCommands:output_type -> vedette.wire.v1.FetchCommandsResponse
+	20, // 28: vedette.wire.v1.Agent.ReportResult:output_type -> vedette.wire.v1.ReportResultResponse
+	22, // 29: vedette.wire.v1.Agent.ReportProgress:output_type -> vedette.wire.v1.ReportProgressResponse
+	24, // 30: vedette.wire.v1.Agent.FetchIndicators:output_type -> vedette.wire.v1.FetchIndicatorsResponse
+	29, // 31: vedette.wire.v1.Agent.ReportInventory:output_type -> vedette.wire.v1.ReportInventoryResponse
+	31, // 32: vedette.wire.v1.Agent.Upload:output_type -> vedette.wire.v1.UploadResponse
+	33, // 33: vedette.wire.v1.Agent.FetchFile:output_type -> vedette.wire.v1.FetchFileResponse
+	36, // 34: vedette.wire.v1.Agent.Live:output_type -> vedette.wire.v1.LiveDown
+	22, // [22:35] is the sub-list for method output_type
+	9,  // [9:22] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -2611,7 +2737,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

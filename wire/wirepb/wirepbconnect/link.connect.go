@@ -51,6 +51,8 @@ const (
 	AgentFetchCommandsProcedure = "/vedette.wire.v1.Agent/FetchCommands"
 	// AgentReportResultProcedure is the fully-qualified name of the Agent's ReportResult RPC.
 	AgentReportResultProcedure = "/vedette.wire.v1.Agent/ReportResult"
+	// AgentReportProgressProcedure is the fully-qualified name of the Agent's ReportProgress RPC.
+	AgentReportProgressProcedure = "/vedette.wire.v1.Agent/ReportProgress"
 	// AgentFetchIndicatorsProcedure is the fully-qualified name of the Agent's FetchIndicators RPC.
 	AgentFetchIndicatorsProcedure = "/vedette.wire.v1.Agent/FetchIndicators"
 	// AgentReportInventoryProcedure is the fully-qualified name of the Agent's ReportInventory RPC.
@@ -143,6 +145,8 @@ type AgentClient interface {
 	Watch(context.Context, *connect.Request[wirepb.WatchRequest]) (*connect.ServerStreamForClient[wirepb.WatchResponse], error)
 	FetchCommands(context.Context, *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error)
 	ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error)
+	// ReportProgress says how far a command is. It may be lost or overtaken.
+	ReportProgress(context.Context, *connect.Request[wirepb.ReportProgressRequest]) (*connect.Response[wirepb.ReportProgressResponse], error)
 	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.ServerStreamForClient[wirepb.FetchIndicatorsResponse], error)
 	// ReportInventory tells what one section of the inventory holds, as the difference to
 	// what the server has where both know the same base.
@@ -204,6 +208,12 @@ func NewAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...conne
 			connect.WithSchema(agentMethods.ByName("ReportResult")),
 			connect.WithClientOptions(opts...),
 		),
+		reportProgress: connect.NewClient[wirepb.ReportProgressRequest, wirepb.ReportProgressResponse](
+			httpClient,
+			baseURL+AgentReportProgressProcedure,
+			connect.WithSchema(agentMethods.ByName("ReportProgress")),
+			connect.WithClientOptions(opts...),
+		),
 		fetchIndicators: connect.NewClient[wirepb.FetchIndicatorsRequest, wirepb.FetchIndicatorsResponse](
 			httpClient,
 			baseURL+AgentFetchIndicatorsProcedure,
@@ -245,6 +255,7 @@ type agentClient struct {
 	watch           *connect.Client[wirepb.WatchRequest, wirepb.WatchResponse]
 	fetchCommands   *connect.Client[wirepb.FetchCommandsRequest, wirepb.FetchCommandsResponse]
 	reportResult    *connect.Client[wirepb.ReportResultRequest, wirepb.ReportResultResponse]
+	reportProgress  *connect.Client[wirepb.ReportProgressRequest, wirepb.ReportProgressResponse]
 	fetchIndicators *connect.Client[wirepb.FetchIndicatorsRequest, wirepb.FetchIndicatorsResponse]
 	reportInventory *connect.Client[wirepb.ReportInventoryRequest, wirepb.ReportInventoryResponse]
 	upload          *connect.Client[wirepb.UploadRequest, wirepb.UploadResponse]
@@ -282,6 +293,11 @@ func (c *agentClient) ReportResult(ctx context.Context, req *connect.Request[wir
 	return c.reportResult.CallUnary(ctx, req)
 }
 
+// ReportProgress calls vedette.wire.v1.Agent.ReportProgress.
+func (c *agentClient) ReportProgress(ctx context.Context, req *connect.Request[wirepb.ReportProgressRequest]) (*connect.Response[wirepb.ReportProgressResponse], error) {
+	return c.reportProgress.CallUnary(ctx, req)
+}
+
 // FetchIndicators calls vedette.wire.v1.Agent.FetchIndicators.
 func (c *agentClient) FetchIndicators(ctx context.Context, req *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.ServerStreamForClient[wirepb.FetchIndicatorsResponse], error) {
 	return c.fetchIndicators.CallServerStream(ctx, req)
@@ -317,6 +333,8 @@ type AgentHandler interface {
 	Watch(context.Context, *connect.Request[wirepb.WatchRequest], *connect.ServerStream[wirepb.WatchResponse]) error
 	FetchCommands(context.Context, *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error)
 	ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error)
+	// ReportProgress says how far a command is. It may be lost or overtaken.
+	ReportProgress(context.Context, *connect.Request[wirepb.ReportProgressRequest]) (*connect.Response[wirepb.ReportProgressResponse], error)
 	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest], *connect.ServerStream[wirepb.FetchIndicatorsResponse]) error
 	// ReportInventory tells what one section of the inventory holds, as the difference to
 	// what the server has where both know the same base.
@@ -374,6 +392,12 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 		connect.WithSchema(agentMethods.ByName("ReportResult")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentReportProgressHandler := connect.NewUnaryHandler(
+		AgentReportProgressProcedure,
+		svc.ReportProgress,
+		connect.WithSchema(agentMethods.ByName("ReportProgress")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentFetchIndicatorsHandler := connect.NewServerStreamHandler(
 		AgentFetchIndicatorsProcedure,
 		svc.FetchIndicators,
@@ -418,6 +442,8 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 			agentFetchCommandsHandler.ServeHTTP(w, r)
 		case AgentReportResultProcedure:
 			agentReportResultHandler.ServeHTTP(w, r)
+		case AgentReportProgressProcedure:
+			agentReportProgressHandler.ServeHTTP(w, r)
 		case AgentFetchIndicatorsProcedure:
 			agentFetchIndicatorsHandler.ServeHTTP(w, r)
 		case AgentReportInventoryProcedure:
@@ -459,6 +485,10 @@ func (UnimplementedAgentHandler) FetchCommands(context.Context, *connect.Request
 
 func (UnimplementedAgentHandler) ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.ReportResult is not implemented"))
+}
+
+func (UnimplementedAgentHandler) ReportProgress(context.Context, *connect.Request[wirepb.ReportProgressRequest]) (*connect.Response[wirepb.ReportProgressResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.ReportProgress is not implemented"))
 }
 
 func (UnimplementedAgentHandler) FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest], *connect.ServerStream[wirepb.FetchIndicatorsResponse]) error {
