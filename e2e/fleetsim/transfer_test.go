@@ -132,7 +132,7 @@ func noise(n int, seed byte) []byte {
 func TestFilesComeOverConnectionsThatBreak(t *testing.T) {
 	s := start(t)
 	way := newBreaker(t, s.address)
-	script, up := noise(2_000_000, 1), [][]byte{noise(5_000_000, 2), nil, noise(700_000, 3)}
+	script, up := noise(1_000_000, 1), [][]byte{noise(2_500_000, 2), nil, noise(700_000, 3)}
 	if _, err := s.library.Put(t.Context(), analyst, library.Upload{Name: "tool.bin", Content: bytes.NewReader(script)}); err != nil {
 		t.Fatal(err)
 	}
@@ -140,16 +140,6 @@ func TestFilesComeOverConnectionsThatBreak(t *testing.T) {
 	var fetched bytes.Buffer
 	answer := func(ctx context.Context, d *fleetsim.Device, c *wire.Command) link.Result {
 		way.arm(7, 900_000)
-		restarted := make(chan struct{})
-		go func() { // at some moment of it
-			defer close(restarted)
-			for way.broken.Load() < 5 && ctx.Err() == nil {
-				time.Sleep(time.Millisecond)
-			}
-			s.down()
-			s.up()
-		}()
-		defer func() { <-restarted }()
 		var wg sync.WaitGroup
 		failed := make([]error, len(up)+1)
 		for i, content := range up {
@@ -196,6 +186,9 @@ func TestFilesComeOverConnectionsThatBreak(t *testing.T) {
 	for i := range 50 {
 		d.Emit(&event.Event{Table: event.DeviceEvents, Action: fmt.Sprint("Numbered", i), Time: d.Now()})
 	}
+	eventually(t, "connections broke", func() bool { return way.broken.Load() >= 3 })
+	s.down()
+	s.up()
 	eventually(t, "the action ends", func() bool {
 		a, err = s.actions.Get(t.Context(), tenant, a.ID)
 		return err == nil && !a.State.Open()
