@@ -354,3 +354,11 @@ func (d *device) line(name string) string {
 	s, _, _ := strings.Cut(string(d.read(name, 4096)), "\n")
 	return strings.TrimSpace(strings.TrimRight(s, "\x00"))
 }
+
+// skip passes over a file, or a directory with what is in it.
+func skip(f rootfs.Found) error {
+	if f.Stat.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
+}

@@ -53,9 +53,15 @@ func Open(name string) (*Root, error) {
 	if raw, err := os.ReadFile("/proc/self/mountinfo"); err == nil {
 		r.mounts = parseMounts(raw, r.name)
 	}
+	// What was mounted last at a point is what is there: an automount point that was
+	// touched has something over it.
+	last := map[string]Mount{}
 	for _, m := range r.mounts {
+		last[m.Point] = m
+	}
+	for point, m := range last {
 		if m.Remote() {
-			r.skip = append(r.skip, strings.TrimPrefix(m.Point, "/"))
+			r.skip = append(r.skip, strings.TrimPrefix(point, "/"))
 		}
 	}
 	return r, nil
