@@ -110,6 +110,14 @@ func (d *device) homes(t *Task, r *rootfs.Root) []home {
 	seen := map[string]bool{}
 	add := func(user, dir string) {
 		dir = strings.TrimPrefix(path.Clean("/"+dir), "/")
+		// Some systems keep /root and /home elsewhere, by a link that is the system's own.
+		top, rest, _ := strings.Cut(dir, "/")
+		if to, err := r.Readlink(top, rootfs.NoLinks); err == nil {
+			if !path.IsAbs(to) {
+				to = "/" + to
+			}
+			dir = strings.TrimPrefix(path.Join(to, rest), "/")
+		}
 		if dir == "" || seen[dir] || len(out) == maxHomes {
 			return
 		}

@@ -35,3 +35,22 @@ func errnoName(no syscall.Errno) string {
 	}
 	return "errno:" + strconv.Itoa(int(no))
 }
+
+// Commands of syslog(2).
+const (
+	syslogReadAll = 3
+	syslogSize    = 10
+)
+
+// kernelMessages reads the kernel's messages, which are not taken away by it.
+func kernelMessages() ([]byte, error) {
+	n, err := unix.Klogctl(syslogSize, nil)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, max(n, 1))
+	if n, err = unix.Klogctl(syslogReadAll, b); err != nil {
+		return nil, err
+	}
+	return b[:n], nil
+}
