@@ -106,6 +106,15 @@ type Action struct {
 	Updated     time.Time
 	Expires     time.Time // it is not delivered after this
 	Cancel      Cancellation
+	Progress    *Progress `json:",omitempty"` // what the device said of it last; nil for nothing
+}
+
+// Progress is how far a device is with an action.
+type Progress struct {
+	Percent int             // 0 to 100, -1 where it is not known
+	Detail  string          // for people
+	Numbers json.RawMessage `json:",omitempty"` // a JSON object of the kind's own; nil for none
+	At      time.Time       // when the server heard it
 }
 
 // LiveKind is what one command of a live response does.
@@ -131,7 +140,8 @@ type LiveCommand struct {
 // Param is one parameter of a LiveCommand.
 type Param struct{ Key, Value string }
 
-// Cancellation says who cancelled an action, when, and why.
+// Cancellation says who cancelled an action, when, and why. While the action is open it is a
+// wish: the device has been asked to stop, and says itself what came of it.
 type Cancellation struct {
 	By      string
 	Comment string

@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -178,45 +176,6 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 	s.cfg.Changed.Publish(Changed{a})
 	s.cfg.Nudger.Nudge(a.Device)
 	return a, nil
-}
-
-// Cancel withdraws an action that no device has been given yet. One that was handed out
-// or has ended is errs.Conflict: it can only be undone.
-func (s *Service) Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*Action, error) {
-	const op = "action.Cancel"
-	if strings.TrimSpace(comment) == "" {
-		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Comment is missing: a cancellation needs a reason")
-	}
-	if !utf8.ValidString(comment) || utf8.RuneCountInString(comment) > maxComment {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "Comment is longer than %d characters or not UTF-8", maxComment)
-	}
-	now := s.cfg.Clock().UTC()
-	var out *Action
-	err := s.cfg.Atomic(ctx, func(ctx context.Context) (err error) {
-		out, err = s.cfg.Store.UpdateAction(ctx, by.Tenant, id, func(a *Action) error {
-			switch a.State {
-			case Requested, Approved:
-			case Delivered, Applied:
-				return errs.New(op, errs.Conflict, errs.BadRequest, "the device has the action already: it can be undone, not cancelled")
-			default:
-				return errs.New(op, errs.Conflict, errs.BadRequest, "the action has ended: it is %s", a.State)
-			}
-			a.Cancel = Cancellation{By: by.Name, Comment: comment, At: now}
-			a.move(Cancelled, now, by.Name, comment, nil)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		return s.cfg.Audit.Record(ctx, audit.Entry{
-			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "action.cancel", Object: string(id), Detail: comment, Outcome: audit.Done,
-		})
-	})
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	s.cfg.Changed.Publish(Changed{out})
-	return out, nil
 }
 
 // Get returns one action.
