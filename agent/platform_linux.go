@@ -230,7 +230,7 @@ func (p *platform) writer(path string) *event.Process {
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
 // not the end of the others. It calls watching once, when all have begun or failed.
 func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) error {
-	w := watched{Sink: sink, writers: p.writers}
+	w := watched{Sink: sink, writers: p.writers, recent: &p.recent}
 	if p.files != nil {
 		w.observer = p.files
 	}

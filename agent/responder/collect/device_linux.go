@@ -22,6 +22,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/passwd"
+	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder/collect/archive"
 	"github.com/vedette-edr/vedette/agent/responder/collect/rootfs"
 )
@@ -37,23 +38,12 @@ type Device struct {
 	Software  *software.Collector
 	Posture   *posture.Collector
 	// Recent is what the agent saw being run and made lately, oldest first; nil for nothing.
-	Recent func() []Trace
+	Recent func() []recent.Trace
 	// Agent says how the agent itself does; nil for nothing.
 	Agent func() any
 	// Exclude are directories that are not searched, the agent's own.
 	Exclude []string
 	Now     func() time.Time // nil for time.Now
-}
-
-// Trace is one thing that the agent saw: a program that was run, or a file that was made.
-type Trace struct {
-	Time    time.Time
-	Action  string // ProcessCreated, FileCreated, … as in the hunting tables
-	Path    string
-	SHA256  string // "" when not known
-	PID     uint32 // of the process that was run, or that made the file
-	Command string // its command line
-	Account string
 }
 
 // device is a Device with what it leaves out, opened for one point at a time.
