@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 

@@ -151,7 +151,7 @@ func (h *Handler) Handle(ctx context.Context, c responder.Command) responder.Res
 // failed removes what there is of the package, unless the agent is ending, when the command
 // comes again.
 func (h *Handler) failed(ctx context.Context, path string, err error) responder.Result {
-	if !errors.Is(ctx.Err(), context.Canceled) {
+	if !errors.Is(ctx.Err(), context.Canceled) || errors.Is(context.Cause(ctx), responder.ErrStopped) {
 		_ = os.Remove(path)
 	}
 	return responder.Result{State: responder.Failed, Detail: err.Error()}
