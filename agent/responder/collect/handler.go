@@ -127,13 +127,7 @@ func (h *Handler) Handle(ctx context.Context, c responder.Command) responder.Res
 		}
 	}
 	ev.Name = fmt.Sprintf("InvestigationPackage_%s_%s.zip", plain(h.cfg.Host), ev.SHA256[:8])
-	h.progress(c.ID, 90, "handing the package over")
-	f, err := os.Open(path)
-	if err != nil {
-		return h.failed(ctx, path, err)
-	}
-	defer f.Close()
-	if err := h.cfg.Server.Upload(ctx, c.ID, 0, ev.Name, f); err != nil {
+	if err := h.handOver(ctx, c.ID, ev.Name, path); err != nil {
 		return h.failed(ctx, path, fmt.Errorf("the package was made and could not be handed over: %w", err))
 	}
 	_ = os.Remove(path)
@@ -146,6 +140,31 @@ func (h *Handler) Handle(ctx context.Context, c responder.Command) responder.Res
 		detail = err.Error()
 	}
 	return responder.Result{State: responder.Verified, Detail: detail, Evidence: raw}
+}
+
+// alive is how often the server is told that a package is still on its way: it would give
+// a command up that it hears nothing of.
+const alive = time.Minute
+
+// handOver brings the package to the server.
+func (h *Handler) handOver(ctx context.Context, command, name, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sent := make(chan error, 1)
+	go func() { sent <- h.cfg.Server.Upload(ctx, command, 0, name, f) }()
+	tick := time.NewTicker(alive)
+	defer tick.Stop()
+	for {
+		h.progress(command, 90, "handing the package over")
+		select {
+		case err := <-sent:
+			return err
+		case <-tick.C:
+		}
+	}
 }
 
 // failed removes what there is of the package, unless the agent is ending, when the command
