@@ -45,6 +45,7 @@ type Agent struct {
 	platform *platform
 	spool    *spool.Spool
 	link     *link.Link
+	uplink   uplink
 
 	releaser    *releaser
 	endReleases func()      // nil until release codes are taken
@@ -88,7 +89,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 			a.close()
 		}
 	}()
-	if a.platform, err = newPlatform(ctx, c, a.servers); err != nil {
+	if a.platform, err = newPlatform(ctx, c, a.servers, &a.uplink); err != nil {
 		return nil, err
 	}
 	clock := link.OpenClock(c.StateDir, time.Now)
@@ -134,6 +135,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if a.link, err = link.New(lc, id, a.spool); err != nil {
 		return nil, err
 	}
+	a.uplink.link.Store(a.link)
 	c.Log.Info("enrolled", "device", id.Device, "tenant", id.Tenant)
 	return a, nil
 }
@@ -141,7 +143,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 // servers returns the addresses of the server, which isolation keeps reachable.
 func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
 	if a.link == nil {
-		return nil, errors.New("the agent has not met its server yet")
+		return nil, errNoLink
 	}
 	return a.link.Addresses(ctx)
 }

@@ -163,24 +163,36 @@ func (f *actionFlags) startAt(s *session, base, verb string, body map[string]any
 	if err := c.Do(s.ctx, http.MethodPost, base+url.PathEscape(f.Device)+"/"+verb, body, a); err != nil {
 		return err
 	}
+	if a, err = follow(s, c, a, f.Wait); err != nil {
+		return err
+	}
+	return concluded(s, a)
+}
+
+// follow waits until the action ended or the wait is over, and returns it as it is then.
+func follow(s *session, c *client.Client, a *client.Action, wait time.Duration) (_ *client.Action, err error) {
 	shown := ""
-	for deadline := time.Now().Add(f.Wait); ; {
+	for deadline := time.Now().Add(wait); ; {
 		if s.out.form == "table" && a.Status != shown {
 			fmt.Fprintf(s.errs, "%s  %s: %s\n", time.Now().Format("15:04:05"), a.Type, a.Status)
 			shown = a.Status
 		}
 		if (a.Status != "Pending" && a.Status != "InProgress") || time.Now().After(deadline) {
-			break
+			return a, nil
 		}
 		select {
 		case <-s.ctx.Done():
-			return s.ctx.Err()
+			return nil, s.ctx.Err()
 		case <-time.After(200 * time.Millisecond):
 		}
 		if a, err = c.Action(s.ctx, a.ID); err != nil {
-			return err
+			return nil, err
 		}
 	}
+}
+
+// concluded prints an action; one that did not succeed is an error.
+func concluded(s *session, a *client.Action) error {
 	if err := printAction(s, a); err != nil {
 		return err
 	}
@@ -193,7 +205,15 @@ func (f *actionFlags) startAt(s *session, base, verb string, body map[string]any
 type actionCommand struct {
 	List     actionList     `cmd:"" help:"List actions, newest first."`
 	Get      actionGet      `cmd:"" help:"Show one action and what became of it."`
-	Cancel   actionCancel   `cmd:"" help:"Cancel an action that has not reached its device."`
+	Cancel   actionCancel   `cmd:"" help:"Cancel an action; a device that has it already is asked to stop."`
+	Show     actionShow     `cmd:"" help:"Show one action with every step it took, its progress and its approvals."`
+	Pending  actionPending  `cmd:"" help:"The action center: what is open. With -o csv every column."`
+	History  actionHistory  `cmd:"" help:"The action center: what has ended. With -o csv every column."`
+	Approve  actionApprove  `cmd:"" help:"Agree to an action that waits for approval."`
+	Reject   actionReject   `cmd:"" help:"Refuse an action that waits for approval."`
+	Undo     actionUndo     `cmd:"" help:"Undo an action by its inverse."`
+	Bulk     actionBulk     `cmd:"" help:"Ask many devices for an action; without --yes only say what would become of it."`
+	Key      actionKey      `cmd:"" help:"Make the key that an approver signs with."`
 	Download actionDownload `cmd:"" help:"Save what an action yielded: the package, or the result of a live response command."`
 }
 

@@ -185,12 +185,6 @@ func (d *deviceUnrestrict) Run(s *session) error {
 	return d.start(s, "unrestrictCodeExecution", map[string]any{"Comment": d.Comment})
 }
 
-type deviceCollect struct{ actionFlags }
-
-func (d *deviceCollect) Run(s *session) error {
-	return d.start(s, "collectInvestigationPackage", map[string]any{"Comment": d.Comment})
-}
-
 type deviceQuarantine struct {
 	actionFlags
 	SHA1 string `required:"" name:"sha1" help:"SHA-1 of the file."`

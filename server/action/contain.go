@@ -194,6 +194,7 @@ func paths(place string, list []string) ([]string, error) {
 	return slices.Compact(list), nil
 }
 
+// clip bounds a text of a request that an error repeats.
 func clip(s string) string {
 	if r := []rune(strings.ToValidUTF8(s, "?")); len(r) > 100 {
 		return string(r[:100]) + "…"

@@ -21,8 +21,10 @@ type Actions interface {
 	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*action.Action], error)
 	Request(ctx context.Context, by *access.Principal, r action.Request) (*action.Action, error)
 	Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*action.Action, error)
-	// Open returns the content of what an action yielded.
-	Open(f action.Artifact) (*os.File, error)
+	// Grant records who gets a link to what an action yielded.
+	Grant(ctx context.Context, by *access.Principal, id ident.ActionID, index int) error
+	// Redeem opens what a link leads to.
+	Redeem(ctx context.Context, granted ident.Actor, id ident.ActionID, index int, goesOn bool) (action.Artifact, *os.File, error)
 }
 
 // publicAPI is the published requestSource of what comes through this API.
