@@ -26,12 +26,15 @@ import (
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/passwd"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/collect"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
+	"github.com/vedette-edr/vedette/agent/responder/message"
+	"github.com/vedette-edr/vedette/agent/responder/restrict"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/agent/sensor/account"
 	"github.com/vedette-edr/vedette/agent/sensor/audit"
@@ -46,26 +49,28 @@ const auditMark = "/run/vedette-audit"
 
 // platform is what the agent is on Linux: its sensors and what it can do.
 type platform struct {
-	conf      Config
-	inventory *inventory.Collector
-	software  *software.Collector
-	posture   *posture.Collector
-	sensors   []sensor.Sensor
-	kernel    *ebpf.Sensor
-	writers   *writers
-	recent    recent.Ring
-	isolator  *isolate.Isolator
-	server    responder.Server
-	responder *responder.Responder
-	table     *process.Table
-	hashes    *hash.Pool
-	addresses *address.Blocker // nil where addresses cannot be blocked, for the reason in without
-	names     *name.Blocker    // the same of names; nil too until the device's identity is known
-	files     *file.Guard      // the same of files
-	without   enforce.Without
-	resolver  atomic.Pointer[name.Blocker]
-	set       atomic.Pointer[enforce.Set] // nil until the device's identity is known
-	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
+	conf       Config
+	inventory  *inventory.Collector
+	software   *software.Collector
+	posture    *posture.Collector
+	sensors    []sensor.Sensor
+	kernel     *ebpf.Sensor
+	writers    *writers
+	recent     recent.Ring
+	isolator   *isolate.Isolator
+	restrictor *restrict.Restrictor
+	messages   *message.Handler
+	server     responder.Server
+	responder  *responder.Responder
+	table      *process.Table
+	hashes     *hash.Pool
+	addresses  *address.Blocker // nil where addresses cannot be blocked, for the reason in without
+	names      *name.Blocker    // the same of names; nil too until the device's identity is known
+	files      *file.Guard      // the same of files
+	without    enforce.Without
+	resolver   atomic.Pointer[name.Blocker]
+	set        atomic.Pointer[enforce.Set] // nil until the device's identity is known
+	sink       atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
 	unread string                     // of the inventory, as it was logged last
@@ -85,6 +90,15 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 		c.Log.Error("restoring isolation", "err", err)
 	} else if was {
 		c.Log.Warn("this device is isolated")
+	}
+	p.restrictor = restrict.New(restrict.Config{StateDir: c.StateDir, Pool: p.hashes})
+	if err := p.restrictor.Problem(); err != nil {
+		c.Log.Error("this device is to be restricted, and is not", "err", err)
+	} else if p.restrictor.Active() {
+		c.Log.Warn("this device runs only what is trusted")
+	}
+	if p.files, p.without.Files = p.newGuard(); p.without.Files != nil {
+		p.files = nil
 	}
 	if err := p.respondTo(servers); err != nil {
 		return nil, err
@@ -106,7 +120,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	if p.without.Addresses == nil {
 		p.sensors = append(p.sensors, p.addresses)
 	}
-	if p.files, p.without.Files = p.newGuard(); p.without.Files == nil {
+	if p.files != nil {
 		p.sensors = append(p.sensors, p.files)
 	}
 	return p, nil
@@ -114,7 +128,16 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 
 // respondTo makes the handlers of commands.
 func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, error)) error {
-	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}}
+	restriction := &restrict.Handler{Restrictor: p.restrictor, Without: p.without.Files}
+	if p.files != nil {
+		restriction.Guard = p.files
+	}
+	accounts := passwd.NewCache("")
+	p.messages = message.New(message.Config{Users: func(uid uint32) string {
+		u, _ := accounts.DB().ByUID(uid)
+		return u.Name
+	}})
+	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}, restriction, p.messages}
 	packages, err := p.newCollector()
 	if err != nil {
 		// The device can still be cut off.
@@ -137,6 +160,7 @@ func (p *platform) newGuard() (*file.Guard, error) {
 	}
 	return file.New(file.Config{
 		Pool: p.hashes, Lookup: p.sender, Vault: vault, Warned: p.warned,
+		Confine: p.restrictor, Refused: p.warned,
 		Decide: func(s hash.Sums) file.Decision {
 			if set := p.set.Load(); set != nil {
 				return set.File(s)
@@ -324,17 +348,11 @@ func (p *platform) facilities() []sensor.Facility {
 	if set := p.set.Load(); set != nil {
 		out = append(out, set.Facilities()...)
 	}
-	_, unable := p.isolator.Status()
 	for _, kind := range p.responder.Kinds() {
-		out = append(out, responds(kind, unable))
+		out = append(out, p.responds("respond:"+kind, kind))
 	}
 	// That selective isolation is known; whether a program can be told apart, a command's probe says.
-	out = append(out, responds("isolate-selective", unable))
-	if err := unable; err != nil {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
-	} else {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Working})
-	}
+	out = append(out, p.responds("respond:isolate-selective", isolate.KindIsolate), p.responds("nftables", isolate.KindIsolate))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(p.failed)) {
@@ -345,17 +363,13 @@ func (p *platform) facilities() []sensor.Facility {
 	return out
 }
 
-// isolationNeeds is the remedy where a device cannot be isolated.
-const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
-
-// responds is the facility by which the server knows that the device carries out a kind of
-// command. unable is why isolation cannot be done.
-func responds(kind string, unable error) sensor.Facility {
-	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil && kind != collect.Kind {
-		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
+// responds is a facility by which the server knows whether the device carries out a kind of
+// command.
+func (p *platform) responds(name, kind string) sensor.Facility {
+	if why, remedy := p.responder.Lacks(kind); why != nil {
+		return sensor.Facility{Name: name, State: sensor.Missing, Detail: why.Error(), Remedy: remedy}
 	}
-	return f
+	return sensor.Facility{Name: name, State: sensor.Working}
 }
 
 // ready reports whether every sensor has found out what it can watch, and watches it.
@@ -471,6 +485,7 @@ func (p *platform) close() {
 		closing("the indicators", set.Close())
 	}
 	p.hashes.Close()
+	p.messages.Close()
 	if err := p.isolator.Close(); err != nil {
 		p.conf.Log.Error("closing isolation", "err", err)
 	}

@@ -66,7 +66,18 @@ type Handler struct {
 	Probe func(args ...string) *exec.Cmd
 }
 
-var _ responder.Handler = (*Handler)(nil)
+var _ responder.Limited = (*Handler)(nil)
+
+// Lacks implements responder.Limited.
+func (h *Handler) Lacks(string) (error, string) {
+	if h.Guard == nil {
+		return h.Without, "run the agent as root (CAP_SYS_ADMIN) on a kernel with fanotify permission events"
+	}
+	if err := h.Restrictor.Problem(); err != nil {
+		return fmt.Errorf("this device is to be restricted, and is not: %w", err), "see that the database of dpkg or rpm can be read, and restrict the device again"
+	}
+	return nil, ""
+}
 
 // Kinds returns both.
 func (h *Handler) Kinds() []string { return []string{KindRestrict, KindUnrestrict} }
