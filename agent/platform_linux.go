@@ -366,7 +366,7 @@ func (p *platform) facilities() []sensor.Facility {
 // responds is a facility by which the server knows whether the device carries out a kind of
 // command.
 func (p *platform) responds(name, kind string) sensor.Facility {
-	if why, remedy := p.responder.Lacks(kind); why != nil {
+	if remedy, why := p.responder.Lacks(kind); why != nil {
 		return sensor.Facility{Name: name, State: sensor.Missing, Detail: why.Error(), Remedy: remedy}
 	}
 	return sensor.Facility{Name: name, State: sensor.Working}

@@ -65,8 +65,8 @@ var ErrStopped = errors.New("somebody cancelled the command")
 type Limited interface {
 	Handler
 	// Lacks returns why commands of one of its kinds cannot be carried out on this device now,
-	// and what would mend that; nil when they can.
-	Lacks(kind string) (why error, remedy string)
+	// nil when they can, and what would mend that.
+	Lacks(kind string) (remedy string, why error)
 }
 
 // Responder finds the handler of a command. It is immutable and safe for concurrent use.
@@ -100,11 +100,11 @@ func (r *Responder) Kinds() []string {
 
 // Lacks returns why commands of a kind cannot be carried out on this device now, and what
 // would mend that; nil when they can, as far as is known.
-func (r *Responder) Lacks(kind string) (why error, remedy string) {
+func (r *Responder) Lacks(kind string) (remedy string, why error) {
 	if l, ok := r.handlers[kind].(Limited); ok {
 		return l.Lacks(kind)
 	}
-	return nil, ""
+	return "", nil
 }
 
 // Do carries out c. It always returns a Result; a kind without a handler is Refused.

@@ -45,9 +45,9 @@ type Handler struct {
 var _ responder.Limited = (*Handler)(nil)
 
 // Lacks implements responder.Limited.
-func (h *Handler) Lacks(string) (error, string) {
+func (h *Handler) Lacks(string) (string, error) {
 	_, err := h.Isolator.Status()
-	return err, "isolation needs nftables in the kernel and CAP_NET_ADMIN"
+	return "isolation needs nftables in the kernel and CAP_NET_ADMIN", err
 }
 
 // Kinds returns isolate and unisolate.

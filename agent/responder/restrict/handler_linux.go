@@ -69,14 +69,14 @@ type Handler struct {
 var _ responder.Limited = (*Handler)(nil)
 
 // Lacks implements responder.Limited.
-func (h *Handler) Lacks(string) (error, string) {
+func (h *Handler) Lacks(string) (string, error) {
 	if h.Guard == nil {
-		return h.Without, "run the agent as root (CAP_SYS_ADMIN) on a kernel with fanotify permission events"
+		return "run the agent as root (CAP_SYS_ADMIN) on a kernel with fanotify permission events", h.Without
 	}
 	if err := h.Restrictor.Problem(); err != nil {
-		return fmt.Errorf("this device is to be restricted, and is not: %w", err), "see that the database of dpkg or rpm can be read, and restrict the device again"
+		return "see that the database of dpkg or rpm can be read, and restrict the device again", fmt.Errorf("this device is to be restricted, and is not: %w", err)
 	}
-	return nil, ""
+	return "", nil
 }
 
 // Kinds returns both.
