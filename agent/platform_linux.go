@@ -19,6 +19,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/enforce"
 	"github.com/vedette-edr/vedette/agent/enforce/address"
 	"github.com/vedette-edr/vedette/agent/enforce/file"
+	"github.com/vedette-edr/vedette/agent/enforce/fileless"
 	"github.com/vedette-edr/vedette/agent/enforce/name"
 	"github.com/vedette-edr/vedette/agent/enforce/notice"
 	"github.com/vedette-edr/vedette/agent/hash"
@@ -91,7 +92,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	} else if was {
 		c.Log.Warn("this device is isolated")
 	}
-	p.restrictor = restrict.New(restrict.Config{StateDir: c.StateDir, Pool: p.hashes})
+	p.restrictor = restrict.New(restrict.Config{StateDir: c.StateDir, Pool: p.hashes, Ended: p.endedInMemory})
 	if err := p.restrictor.Problem(); err != nil {
 		c.Log.Error("this device is to be restricted, and is not", "err", err)
 	} else if p.restrictor.Active() {
@@ -179,6 +180,20 @@ func (p *platform) warned(e *event.Event) {
 	if notice.Tell(e) {
 		p.conf.Log.Info("a user was warned", "pid", e.Initiating.PID, "process", e.Initiating.Image.Name)
 	}
+}
+
+// endedInMemory reports a program that no file system has, which the restriction ended.
+func (p *platform) endedInMemory(e fileless.Ended) {
+	s := p.sink.Load()
+	if s == nil {
+		return // not told of yet: the sensors begin with what runs
+	}
+	more, _ := json.Marshal(map[string]any{"Policy": "RestrictCodeExecution", "Use": "Executed", "Killed": true, "Fileless": true})
+	name := process.Text(e.Name)
+	ev := &event.Event{Table: event.DeviceEvents, Action: "AppControlExecutableBlocked", Time: time.Now().UTC(), Initiating: p.sender(e.PID),
+		File: &event.File{Name: name, Path: "/" + name}, Additional: string(more)}
+	(*s).Emit(ev)
+	p.warned(ev)
 }
 
 // resolved hands on what the sensors learn of names.
@@ -486,6 +501,7 @@ func (p *platform) close() {
 	}
 	p.hashes.Close()
 	p.messages.Close()
+	p.restrictor.Close()
 	if err := p.isolator.Close(); err != nil {
 		p.conf.Log.Error("closing isolation", "err", err)
 	}

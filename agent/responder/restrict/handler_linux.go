@@ -128,6 +128,9 @@ func (h *Handler) restrict(ctx context.Context, p Params) responder.Result {
 	// What must run comes first: a device that runs nothing could never be told otherwise.
 	known := h.try(ctx, "trusted-runs", sayKnown, "/bin/sh", "-c", fmt.Sprintf("exit %d", sayKnown))
 	ev.Probes = append(ev.Probes, known)
+	if err := r.Memory(); err != nil {
+		ev.Probes = append(ev.Probes, Probe{Name: "programs-in-memory", OK: true, Detail: "they are ended after they began: " + err.Error()})
+	}
 	if err := h.Guard.Unmarked(); err != nil {
 		ev.Probes = append(ev.Probes, Probe{Name: "file-systems", OK: true, Detail: "on some, programs are ended after they began: " + err.Error()})
 	}
