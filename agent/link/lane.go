@@ -15,7 +15,7 @@ import (
 // for ever. What reads whole disks, or has people at its other end, may take its time.
 func commandTime(kind string) time.Duration {
 	switch kind {
-	case "runantivirusscan":
+	case "runantivirusscan", "livesession":
 		return 24 * time.Hour
 	case "collectinvestigationpackage", "liveresponse":
 		return 4 * time.Hour
