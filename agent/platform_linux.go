@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -56,9 +55,10 @@ type platform struct {
 	responder *responder.Responder
 	table     *process.Table
 	hashes    *hash.Pool
-	addresses *address.Blocker // nil where addresses cannot be blocked, for the reason in without
-	names     *name.Blocker    // the same of names; nil too until the device's identity is known
-	files     *file.Guard      // the same of files
+	vault     *quarantine.Vault // nil where it cannot be opened
+	addresses *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
+	names     *name.Blocker     // the same of names; nil too until the device's identity is known
+	files     *file.Guard       // the same of files
 	without   enforce.Without
 	resolver  atomic.Pointer[name.Blocker]
 	set       atomic.Pointer[enforce.Set] // nil until the device's identity is known
@@ -72,7 +72,7 @@ type platform struct {
 func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
-		writers: newWriters(time.Now)}
+		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
 	if err != nil {
@@ -83,7 +83,8 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	} else if was {
 		c.Log.Warn("this device is isolated")
 	}
-	if p.responder, err = responder.New(&isolate.Handler{Isolator: p.isolator, Servers: servers}); err != nil {
+	p.openVault()
+	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
 	exclude, err := exclusions(c)
@@ -92,7 +93,6 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	}
 	host := p.inventory.Collect().Hostname
 	p.table = process.New(process.Config{})
-	p.hashes = hash.NewPool(hash.Config{})
 	kernel := ebpf.New(ebpf.Config{Table: p.table, Pool: p.hashes, Exclude: exclude, Resolved: p.resolved})
 	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
@@ -113,24 +113,21 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 // newGuard returns what keeps files from being run. It works without a quarantine, and
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
-	vault, err := quarantine.Open(quarantine.Config{Dir: filepath.Join(p.conf.StateDir, "quarantine")})
-	if err != nil {
-		p.conf.Log.Error("opening the quarantine", "err", err)
-		vault = nil
+	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles})
+}
+
+// decide says what indicators want of a file.
+func (p *platform) decide(s hash.Sums) file.Decision {
+	if set := p.set.Load(); set != nil {
+		return set.File(s)
 	}
-	return file.New(file.Config{
-		Pool: p.hashes, Lookup: p.sender, Vault: vault, Warned: p.warned,
-		Decide: func(s hash.Sums) file.Decision {
-			if set := p.set.Load(); set != nil {
-				return set.File(s)
-			}
-			return file.Decision{}
-		},
-		Active: func() bool {
-			set := p.set.Load()
-			return set != nil && set.HasFiles()
-		},
-	})
+	return file.Decision{}
+}
+
+// hasFiles reports whether there are indicators of files.
+func (p *platform) hasFiles() bool {
+	set := p.set.Load()
+	return set != nil && set.HasFiles()
 }
 
 // warned tells a user of what an indicator warns of, where there is one.
@@ -330,10 +327,10 @@ func (p *platform) facilities() []sensor.Facility {
 const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
 
 // responds is the facility by which the server knows that the device carries out a kind of
-// command. All of today's kinds are those of isolation: unable is why it cannot be done.
+// command. unable is why the device cannot be isolated.
 func responds(kind string, unable error) sensor.Facility {
 	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil {
+	if unable != nil && (kind == isolate.KindIsolate || kind == isolate.KindUnisolate) {
 		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
 	}
 	return f
