@@ -27,6 +27,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/link"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
+	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
 	"github.com/vedette-edr/vedette/agent/sensor"
@@ -50,6 +51,7 @@ type platform struct {
 	sensors   []sensor.Sensor
 	kernel    *ebpf.Sensor
 	writers   *writers
+	recent    recent.Ring
 	isolator  *isolate.Isolator
 	server    responder.Server
 	responder *responder.Responder
@@ -228,7 +230,7 @@ func (p *platform) writer(path string) *event.Process {
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
 // not the end of the others. It calls watching once, when all have begun or failed.
 func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) error {
-	w := watched{Sink: sink, writers: p.writers}
+	w := watched{Sink: sink, writers: p.writers, recent: &p.recent}
 	if p.files != nil {
 		w.observer = p.files
 	}
@@ -308,6 +310,8 @@ func (p *platform) facilities() []sensor.Facility {
 	for _, kind := range p.responder.Kinds() {
 		out = append(out, responds(kind, unable))
 	}
+	// That selective isolation is known; whether a program can be told apart, a command's probe says.
+	out = append(out, responds("isolate-selective", unable))
 	if err := unable; err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
 	} else {
@@ -327,10 +331,10 @@ func (p *platform) facilities() []sensor.Facility {
 const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
 
 // responds is the facility by which the server knows that the device carries out a kind of
-// command. unable is why the device cannot be isolated.
+// command. unable is why isolation cannot be done.
 func responds(kind string, unable error) sensor.Facility {
 	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil && (kind == isolate.KindIsolate || kind == isolate.KindUnisolate) {
+	if unable != nil && (kind == isolate.KindUnisolate || strings.HasPrefix(kind, isolate.KindIsolate)) {
 		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
 	}
 	return f
@@ -356,6 +360,18 @@ func (p *platform) ready() bool {
 		}
 	}
 	return true
+}
+
+// endIsolation ends the isolation of this device at the request of somebody at it.
+func (p *platform) endIsolation(ctx context.Context) Released { return endIsolation(ctx, p.isolator) }
+
+// releasedByCode reports that somebody at the device ended its isolation by a code.
+func (p *platform) releasedByCode(at time.Time) {
+	p.conf.Log.Warn("isolation was ended by a release code", "at", at)
+	if s := p.sink.Load(); s != nil {
+		extra, _ := json.Marshal(map[string]string{"Target": p.conf.Instance, "Status": "Released", "Detail": "by a release code of the server"})
+		(*s).Emit(&event.Event{Table: event.DeviceEvents, Action: "IsolationReleasedByCode", Time: at, Additional: string(extra)})
+	}
 }
 
 func (p *platform) isolated() bool {

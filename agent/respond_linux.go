@@ -27,17 +27,21 @@ const rulesDir = "/etc/vedette/yara"
 // missing, and not the end of the others: the device can still be cut off.
 func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, error)) error {
 	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}}
-	remediator, err := p.newRemediator()
-	if err != nil {
-		p.conf.Log.Error("files cannot be put into quarantine", "err", err)
-		for _, kind := range (&remediate.Handler{}).Kinds() {
+	add := func(h responder.Handler, err error) {
+		if err == nil {
+			handlers = append(handlers, h)
+			return
+		}
+		for _, kind := range h.Kinds() {
+			p.conf.Log.Error("a kind of command cannot be carried out", "kind", kind, "err", err)
 			p.failed["respond:"+kind] = sensor.Facility{Name: "respond:" + kind, State: sensor.Missing, Detail: err.Error(), Remedy: "let the agent write its state directory"}
 		}
-		remediator = nil
-	} else {
-		handlers = append(handlers, &remediate.Handler{Remediator: remediator})
 	}
-	handlers = append(handlers, p.newAntivirus(remediator))
+	packages, err := p.newCollector()
+	add(packages, err)
+	remediator, err := p.newRemediator()
+	add(&remediate.Handler{Remediator: remediator}, err)
+	add(p.newAntivirus(remediator), nil)
 	p.responder, err = responder.New(handlers...)
 	return err
 }
