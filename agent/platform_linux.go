@@ -328,6 +328,8 @@ func (p *platform) facilities() []sensor.Facility {
 	for _, kind := range p.responder.Kinds() {
 		out = append(out, responds(kind, unable))
 	}
+	// That selective isolation is known; whether a program can be told apart, a command's probe says.
+	out = append(out, responds("isolate-selective", unable))
 	if err := unable; err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
 	} else {
@@ -376,6 +378,18 @@ func (p *platform) ready() bool {
 		}
 	}
 	return true
+}
+
+// endIsolation ends the isolation of this device at the request of somebody at it.
+func (p *platform) endIsolation(ctx context.Context) Released { return endIsolation(ctx, p.isolator) }
+
+// releasedByCode reports that somebody at the device ended its isolation by a code.
+func (p *platform) releasedByCode(at time.Time) {
+	p.conf.Log.Warn("isolation was ended by a release code", "at", at)
+	if s := p.sink.Load(); s != nil {
+		extra, _ := json.Marshal(map[string]string{"Target": p.conf.Instance, "Status": "Released", "Detail": "by a release code of the server"})
+		(*s).Emit(&event.Event{Table: event.DeviceEvents, Action: "IsolationReleasedByCode", Time: at, Additional: string(extra)})
+	}
 }
 
 func (p *platform) isolated() bool {

@@ -44,6 +44,10 @@ func (a *API) actionRoutes() []api.Route {
 		delegated(access.MachineLive, get("/machineactions/{id}/GetLiveResponseResultDownloadLink(index={index})", machineRead, a.getLiveLink)),
 		{Method: http.MethodGet, Pattern: "/api/vedette/downloads/{ticket}", Open: "the link is its own permission: signed, for one file and a short time", Handle: a.download},
 	}
+	routes = append(routes, api.Route{Method: http.MethodPost, Pattern: "/api/vedette/machines/{id}/releaseCode", Need: []access.Permission{access.MachineIsolate}, Handle: a.releaseCode})
+	for _, k := range ownRequests {
+		routes = append(routes, api.Route{Method: http.MethodPost, Pattern: "/api/vedette/machines/{id}/" + k.path, Need: []access.Permission{k.need}, Handle: a.requestOf(k)})
+	}
 	for _, k := range requests {
 		r := post("/machines/{id}/"+k.path, []access.Permission{k.need}, a.requestOf(k))
 		if k.kind == action.LiveResponse {
