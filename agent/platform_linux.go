@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +18,6 @@ import (
 	"github.com/vedette-edr/vedette/agent/enforce"
 	"github.com/vedette-edr/vedette/agent/enforce/address"
 	"github.com/vedette-edr/vedette/agent/enforce/file"
-	"github.com/vedette-edr/vedette/agent/enforce/fileless"
 	"github.com/vedette-edr/vedette/agent/enforce/name"
 	"github.com/vedette-edr/vedette/agent/enforce/notice"
 	"github.com/vedette-edr/vedette/agent/hash"
@@ -27,12 +25,10 @@ import (
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/link"
-	"github.com/vedette-edr/vedette/agent/passwd"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
-	"github.com/vedette-edr/vedette/agent/responder/collect"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
 	"github.com/vedette-edr/vedette/agent/responder/message"
 	"github.com/vedette-edr/vedette/agent/responder/restrict"
@@ -65,9 +61,10 @@ type platform struct {
 	responder  *responder.Responder
 	table      *process.Table
 	hashes     *hash.Pool
-	addresses  *address.Blocker // nil where addresses cannot be blocked, for the reason in without
-	names      *name.Blocker    // the same of names; nil too until the device's identity is known
-	files      *file.Guard      // the same of files
+	vault      *quarantine.Vault // nil where it cannot be opened
+	addresses  *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
+	names      *name.Blocker     // the same of names; nil too until the device's identity is known
+	files      *file.Guard       // the same of files
 	without    enforce.Without
 	resolver   atomic.Pointer[name.Blocker]
 	set        atomic.Pointer[enforce.Set] // nil until the device's identity is known
@@ -92,15 +89,8 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	} else if was {
 		c.Log.Warn("this device is isolated")
 	}
-	p.restrictor = restrict.New(restrict.Config{StateDir: c.StateDir, Pool: p.hashes, Ended: p.endedInMemory})
-	if err := p.restrictor.Problem(); err != nil {
-		c.Log.Error("this device is to be restricted, and is not", "err", err)
-	} else if p.restrictor.Active() {
-		c.Log.Warn("this device runs only what is trusted")
-	}
-	if p.files, p.without.Files = p.newGuard(); p.without.Files != nil {
-		p.files = nil
-	}
+	p.openVault()
+	p.openRestriction()
 	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
@@ -127,52 +117,25 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	return p, nil
 }
 
-// respondTo makes the handlers of commands.
-func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, error)) error {
-	restriction := &restrict.Handler{Restrictor: p.restrictor, Without: p.without.Files}
-	if p.files != nil {
-		restriction.Guard = p.files
-	}
-	accounts := passwd.NewCache("")
-	p.messages = message.New(message.Config{Users: func(uid uint32) string {
-		u, _ := accounts.DB().ByUID(uid)
-		return u.Name
-	}})
-	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}, restriction, p.messages}
-	packages, err := p.newCollector()
-	if err != nil {
-		// The device can still be cut off.
-		p.conf.Log.Error("investigation packages cannot be made", "err", err)
-		p.failed["respond:"+collect.Kind] = sensor.Facility{Name: "respond:" + collect.Kind, State: sensor.Missing, Detail: err.Error(), Remedy: "let the agent write its state directory"}
-	} else {
-		handlers = append(handlers, packages)
-	}
-	p.responder, err = responder.New(handlers...)
-	return err
-}
-
 // newGuard returns what keeps files from being run. It works without a quarantine, and
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
-	vault, err := quarantine.Open(quarantine.Config{Dir: filepath.Join(p.conf.StateDir, "quarantine")})
-	if err != nil {
-		p.conf.Log.Error("opening the quarantine", "err", err)
-		vault = nil
+	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles,
+		Confine: p.restrictor, Refused: p.warned})
+}
+
+// decide says what indicators want of a file.
+func (p *platform) decide(s hash.Sums) file.Decision {
+	if set := p.set.Load(); set != nil {
+		return set.File(s)
 	}
-	return file.New(file.Config{
-		Pool: p.hashes, Lookup: p.sender, Vault: vault, Warned: p.warned,
-		Confine: p.restrictor, Refused: p.warned,
-		Decide: func(s hash.Sums) file.Decision {
-			if set := p.set.Load(); set != nil {
-				return set.File(s)
-			}
-			return file.Decision{}
-		},
-		Active: func() bool {
-			set := p.set.Load()
-			return set != nil && set.HasFiles()
-		},
-	})
+	return file.Decision{}
+}
+
+// hasFiles reports whether there are indicators of files.
+func (p *platform) hasFiles() bool {
+	set := p.set.Load()
+	return set != nil && set.HasFiles()
 }
 
 // warned tells a user of what an indicator warns of, where there is one.
@@ -180,20 +143,6 @@ func (p *platform) warned(e *event.Event) {
 	if notice.Tell(e) {
 		p.conf.Log.Info("a user was warned", "pid", e.Initiating.PID, "process", e.Initiating.Image.Name)
 	}
-}
-
-// endedInMemory reports a program that no file system has, which the restriction ended.
-func (p *platform) endedInMemory(e fileless.Ended) {
-	s := p.sink.Load()
-	if s == nil {
-		return // not told of yet: the sensors begin with what runs
-	}
-	more, _ := json.Marshal(map[string]any{"Policy": "RestrictCodeExecution", "Use": "Executed", "Killed": true, "Fileless": true})
-	name := process.Text(e.Name)
-	ev := &event.Event{Table: event.DeviceEvents, Action: "AppControlExecutableBlocked", Time: time.Now().UTC(), Initiating: p.sender(e.PID),
-		File: &event.File{Name: name, Path: "/" + name}, Additional: string(more)}
-	(*s).Emit(ev)
-	p.warned(ev)
 }
 
 // resolved hands on what the sensors learn of names.

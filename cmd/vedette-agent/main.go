@@ -31,6 +31,7 @@ type commands struct {
 	Uninstall uninstallCommand `cmd:"" help:"Stop the agent and remove it from this machine."`
 	Probe     probeCommand     `cmd:"" hidden:"" passthrough:"" help:"Started by the agent: runs a program, to learn whether it may."`
 	Watchdog  watchdogCommand  `cmd:"" hidden:"" help:"Started by the agent: ends it if it hangs, so that nothing waits for it."`
+	Helper    helperCommand    `cmd:"" name:"scan-helper" hidden:"" help:"Started by the agent: becomes the program that a scan asks about files, without the agent's rights."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 
@@ -100,6 +101,13 @@ func (c *probeCommand) Run() error {
 	os.Exit(agent.Probe(c.Args))
 	return nil
 }
+
+type helperCommand struct {
+	Program string   `arg:""`
+	Args    []string `arg:"" optional:"" passthrough:""`
+}
+
+func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`
