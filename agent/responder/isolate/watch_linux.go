@@ -74,10 +74,11 @@ func await(ctx context.Context, f *os.File, changed chan<- struct{}) error {
 	buf := make([]byte, 64<<10)
 	for {
 		_, err := f.Read(buf)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+		case err == nil, errors.Is(err, unix.ENOBUFS):
+		default:
 			return fmt.Errorf("watch: %w", err)
 		}
 		select {
