@@ -107,9 +107,9 @@ func (d *Device) config() link.Config {
 	}
 }
 
-func (d *Device) fault(point string) {
+func (d *Device) fault(point, command string) {
 	if f := d.fleet.conf.Fault; f != nil {
-		f(d, point)
+		f(d, point, command)
 	}
 }
 
