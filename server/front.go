@@ -113,7 +113,7 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 // routes is the route table of every API, the document of it included.
 func routes(s *Server) ([]api.Route, error) {
 	c := s.control
-	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
+	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Releases: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})

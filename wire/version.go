@@ -19,6 +19,7 @@ import (
 //	               results, indicator sets
 //	   2026-11-22  progress of commands, and the wish to stop them: an older peer does
 //	               without
+//	   2026-11-22  upload and fetch of files, live sessions: an older peer refuses them
 //
 // A change that an older peer would misread takes the next number and a dated line here.
 const Version = 1

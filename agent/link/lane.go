@@ -2,11 +2,11 @@ package link
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire"
 )
 
@@ -14,7 +14,7 @@ import (
 // for ever. What reads whole disks, or has people at its other end, may take its time.
 func commandTime(kind string) time.Duration {
 	switch kind {
-	case "runantivirusscan":
+	case "runantivirusscan", "livesession":
 		return 24 * time.Hour
 	case "collectinvestigationpackage", "liveresponse":
 		return 4 * time.Hour
@@ -38,9 +38,6 @@ func lane(kind string) string {
 	}
 	return kind
 }
-
-// errStopped is the cause of a command's context when the server asked to stop it.
-var errStopped = errors.New("link: somebody cancelled the command")
 
 // task is a command that the ledger has and that has not ended.
 type task struct {
@@ -121,7 +118,7 @@ func (r *lanes) stop(ids []string) {
 	}
 	for _, id := range ids {
 		if t := r.running[id]; t != nil && lane(t.command.Kind) != containment {
-			t.stop(errStopped)
+			t.stop(responder.ErrStopped)
 		}
 	}
 	r.mu.Unlock()

@@ -17,8 +17,11 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
+
+var _ responder.Server = (*Link)(nil)
 
 // Pieces of an upload grow while the way is quick and shrink where it is slow, so that one
 // takes long enough to be worth its call and short enough not to hold others up.
@@ -121,7 +124,7 @@ func (l *Link) upload(ctx context.Context, u *upload) (whole bool, err error) {
 			return true, nil
 		case got.Msg.Offset < 0 || got.Msg.Offset > u.size:
 			return false, fmt.Errorf("link: the server has %d bytes of %d", got.Msg.Offset, u.size)
-		case got.Msg.Offset < at:
+		case !asking && got.Msg.Offset <= at:
 			return false, nil // what it had was not this file
 		}
 		b.reset()

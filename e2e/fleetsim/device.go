@@ -134,6 +134,16 @@ func (d *Device) Progress(command string, p responder.Progress) {
 	}
 }
 
+// Server is what handlers of commands ask of the server of a started device; nil of others.
+func (d *Device) Server() responder.Server {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.link == nil {
+		return nil
+	}
+	return d.link
+}
+
 // Enrol enrols the device, unless it is.
 func (d *Device) Enrol(ctx context.Context) error {
 	id, err := link.Ensure(ctx, d.config())

@@ -54,6 +54,8 @@ type Config struct {
 	Waiting  Waiting     // hears of what waits for approval; nil for nobody
 	// Envelopes is needed where devices ask for approvers' own signatures.
 	Envelopes Envelopes
+	// Releases makes release codes; nil for none.
+	Releases ReleaseSigner
 	// Library has the files that live responses name; nil has none.
 	Library Library
 	Blobs   Blobs            // keeps what actions yield; nil where nothing does
@@ -119,15 +121,18 @@ func (noNudger) Nudge(ident.DeviceID) {}
 type Request struct {
 	Device    ident.DeviceID
 	Kind      Kind
-	Scope     string         // for Isolate: Full in any case, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
-	File      string         // for StopAndQuarantineFile and RequestSample: a SHA-1
-	Commands  []LiveCommand  // for LiveResponse: Kind and Params of each
-	Comment   string         // why; required
-	Source    string         // PublicApi, Portal, Rule, …
-	External  string         // the caller's own id; may be ""
-	Life      time.Duration  // how long an absent device is waited for; 0 for three days
-	ForceSelf bool           // isolate the machine that the server runs on all the same
-	Undoes    ident.ActionID // the action whose inverse it is; "" for none
+	Scope     string          // for Isolate: Full or Selective, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
+	File      string          // for StopAndQuarantineFile and RequestSample: a SHA-1
+	Commands  []LiveCommand   // for LiveResponse: Kind and Params of each
+	Comment   string          // why; required
+	Source    string          // PublicApi, Portal, Rule, …
+	External  string          // the caller's own id; may be ""
+	Life      time.Duration   // how long an absent device is waited for; 0 for three days
+	ForceSelf bool            // isolate the machine that the server runs on all the same
+	Undoes    ident.ActionID  // the action whose inverse it is; "" for none
+	Allow     *IsolationAllow // of a selective isolation; nil for DefaultAllow
+	Trust     *Trust          // of RestrictCodeExecution; nil for packages' files alone
+	Message   *Message        // of NotifyUser
 }
 
 // Request checks r and keeps the action. It is approved at once where no policy asks for
@@ -184,6 +189,11 @@ func (s *Service) refusal(d *device.Device, r *Request, now time.Time) error {
 	if r.Kind == Isolate && !r.ForceSelf && s.cfg.Self(d) {
 		return errs.New("action.Request", errs.Denied, errs.ForceSelfMissing,
 			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
+	}
+	if r.Kind == Isolate && r.Scope == scopeSelective {
+		if err := RefusalOfSelective(d); err != nil {
+			return err
+		}
 	}
 	// A device that is away may come back with an agent that can.
 	if err := Refusal(d, r.Kind); err != nil && now.Sub(d.LastReport) < present {

@@ -45,12 +45,12 @@ var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func (d *Dir) name(sum string) string { return filepath.Join(d.path, sum[:2], sum) }
 
 // Put keeps what r yields, at most most bytes, and returns its SHA-256 in hexadecimal and
-// its its size. More is errs.Invalid. Keeping the same content again changes nothing. A *Part of
-// this directory is taken over as it is, whole or not.
+// its its size. More is errs.Invalid. Keeping the same content again changes nothing. The Content
+// of a part of this directory is taken over without copying it.
 func (d *Dir) Put(r io.Reader, most int64) (sum string, size int64, err error) {
 	const op = "blob.Put"
-	if p, ok := r.(*Part); ok && p.dir == d {
-		return p.adopt(most)
+	if c, ok := r.(*Content); ok && c.part.dir.path == d.path {
+		return c.part.adopt(most)
 	}
 	f, err := os.CreateTemp(filepath.Join(d.path, "tmp"), "")
 	if err != nil {

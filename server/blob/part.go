@@ -17,7 +17,7 @@ import (
 )
 
 // Part is a content that comes in pieces, and stays where it is when the process ends. Put
-// takes one that is whole without copying it. It is for one goroutine at a time, and holds
+// takes the Content of one that is whole without copying it. It is for one goroutine at a time, and holds
 // no file open between calls.
 type Part struct {
 	dir    *Dir
@@ -25,7 +25,6 @@ type Part struct {
 	offset int64     // bytes on the disk, and hashed
 	hash   hash.Hash // of them
 	kept   string    // its sum once Put took it
-	read   int64     // by Read
 }
 
 var partForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,240}$`)
@@ -111,15 +110,24 @@ func (p *Part) Append(data []byte) error {
 // Remove forgets the part.
 func (p *Part) Remove() error { return p.dir.RemovePart(filepath.Base(p.path)) }
 
-// Read implements io.Reader over the part from its beginning, for who keeps it elsewhere.
-func (p *Part) Read(b []byte) (int, error) {
-	f, err := os.Open(p.path)
+// Content reads a part from its beginning. Dir.Put takes the part over instead of reading.
+type Content struct {
+	part *Part
+	at   int64
+}
+
+// Content returns the part for who keeps it.
+func (p *Part) Content() *Content { return &Content{part: p} }
+
+// Read implements io.Reader.
+func (c *Content) Read(b []byte) (int, error) {
+	f, err := os.Open(c.part.path)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	n, err := f.ReadAt(b, p.read)
-	p.read += int64(n)
+	n, err := f.ReadAt(b, c.at)
+	c.at += int64(n)
 	if n > 0 && errors.Is(err, io.EOF) {
 		err = nil
 	}

@@ -22,7 +22,7 @@ import (
 
 // agent answers the service Agent. The device in the context's peer is authenticated.
 type agent struct {
-	g *Gateway
+	g                                       *Gateway
 	wirepbconnect.UnimplementedAgentHandler // of Live
 }
 

@@ -211,7 +211,7 @@ func (s *Service) Upload(ctx context.Context, d *device.Device, in Piece) (offse
 	if got := p.blob.Sum(); p.blob.Offset() > p.size || hex.EncodeToString(got[:]) != sum {
 		return 0, false, errs.Wrap(op, s.forget(p))
 	}
-	if err := o.Keep(ctx, d, in.Command, in.Index, in.Name, p.blob); err != nil {
+	if err := o.Keep(ctx, d, in.Command, in.Index, in.Name, p.blob.Content()); err != nil {
 		return p.size, false, errs.Wrap(op, err)
 	}
 	return p.size, true, errs.Wrap(op, s.forget(p))
