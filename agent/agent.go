@@ -22,7 +22,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/policy"
 	"github.com/vedette-edr/vedette/agent/spool"
+	"github.com/vedette-edr/vedette/wire"
 )
 
 // Config is how an agent runs. Server and StateDir are required; CA and a token are for
@@ -35,7 +37,12 @@ type Config struct {
 	Instance string   // names what the agent leaves in the kernel; "" for "vedette"
 	Exclude  []string // PATH or PATH=PROGRAM: file events below it that are not reported
 	Version  string
-	Log      *slog.Logger
+	// Policy is the file that says what commands may do to this device; "" looks for one (see
+	// package policy).
+	Policy string
+	Log    *slog.Logger
+
+	floor policy.Policy // what that file says
 }
 
 // Agent is an enrolled agent.
@@ -80,6 +87,13 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return nil, err
 	}
+	var from string
+	if c.floor, from, err = policy.Load(c.Policy, c.StateDir); err != nil {
+		return nil, err
+	}
+	if from != "" {
+		c.Log.Info("commands are bounded by the device's own policy", "file", from, "refused", c.floor.Refuses(), "approvers", len(c.floor.Approvers))
+	}
 	a := &Agent{conf: c}
 	if a.unlock, err = lock(ctx, filepath.Join(c.StateDir, "lock"), lockPatience); err != nil {
 		return nil, err
@@ -111,6 +125,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		ServerClock: clock,
 		Server:      c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
 		Name: host.name, Platform: host.platform, Fingerprint: host.fingerprint,
+		Policy:  wire.Policy{Approvers: c.floor.Keys(), Threshold: c.floor.Thresholds, Refused: c.floor.Refuses()},
 		Respond: a.platform.respond, Health: a.platform.health, Sections: a.platform.sections,
 		Trouble: func(err error) {
 			if err == nil {

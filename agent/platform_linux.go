@@ -25,6 +25,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/policy"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/recent"
@@ -308,7 +309,7 @@ func (p *platform) facilities() []sensor.Facility {
 	}
 	_, unable := p.isolator.Status()
 	for _, kind := range p.responder.Kinds() {
-		out = append(out, responds(kind, unable))
+		out = append(out, bounded(responds(kind, unable), kind, &p.conf.floor))
 	}
 	// That selective isolation is known; whether a program can be told apart, a command's probe says.
 	out = append(out, responds("isolate-selective", unable))
@@ -336,6 +337,16 @@ func responds(kind string, unable error) sensor.Facility {
 	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
 	if unable != nil && (kind == isolate.KindUnisolate || strings.HasPrefix(kind, isolate.KindIsolate)) {
 		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
+	}
+	return f
+}
+
+// bounded is a facility of responds under the device's own policy.
+func bounded(f sensor.Facility, kind string, floor *policy.Policy) sensor.Facility {
+	if slices.Contains(floor.Refuses(), kind) {
+		f.State, f.Detail, f.Remedy = sensor.Missing, "this device's own policy refuses it", "who owns the device changes its policy file"
+	} else if n := floor.Thresholds[kind]; n > 0 && f.State == sensor.Working {
+		f.Detail = fmt.Sprintf("this device's own policy asks for the signatures of %d of its approvers", n)
 	}
 	return f
 }

@@ -80,8 +80,9 @@ type Config struct {
 	ServerClock *Clock
 
 	// Fault is called at each step of a command on this device, by the step's name (see
-	// Faults). It is for tests, which end the process there; nil for nothing.
-	Fault func(point string)
+	// Faults) and the command's id. It is for tests, which end the process there; nil for
+	// nothing.
+	Fault func(point, command string)
 
 	// Trouble is told what keeps the device from its server when that changes, and nil
 	// when they are in touch again. It returns quickly; nil tells nobody.
@@ -102,7 +103,7 @@ func (c Config) orDefault() Config {
 		c.ServerClock = OpenClock("", c.Clock)
 	}
 	if c.Fault == nil {
-		c.Fault = func(string) {}
+		c.Fault = func(string, string) {}
 	}
 	if c.Trouble == nil {
 		c.Trouble = func(error) {}

@@ -84,7 +84,7 @@ func (l *Link) resultLoop(ctx context.Context) error {
 			if err == nil {
 				b.reset()
 				l.heard(0)
-				l.conf.Fault(faultReported)
+				l.conf.Fault(faultReported, m.Command)
 				break
 			}
 			if final(err) {
@@ -100,7 +100,7 @@ func (l *Link) resultLoop(ctx context.Context) error {
 			}
 		}
 		l.spool.AckResult(r)
-		l.conf.Fault(faultSettled)
+		l.conf.Fault(faultSettled, m.Command)
 	}
 }
 
