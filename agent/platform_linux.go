@@ -18,6 +18,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/enforce"
 	"github.com/vedette-edr/vedette/agent/enforce/address"
 	"github.com/vedette-edr/vedette/agent/enforce/file"
+	"github.com/vedette-edr/vedette/agent/enforce/fileless"
 	"github.com/vedette-edr/vedette/agent/enforce/name"
 	"github.com/vedette-edr/vedette/agent/enforce/notice"
 	"github.com/vedette-edr/vedette/agent/hash"
@@ -31,6 +32,8 @@ import (
 	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
+	"github.com/vedette-edr/vedette/agent/responder/message"
+	"github.com/vedette-edr/vedette/agent/responder/restrict"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/agent/sensor/account"
 	"github.com/vedette-edr/vedette/agent/sensor/audit"
@@ -45,27 +48,29 @@ const auditMark = "/run/vedette-audit"
 
 // platform is what the agent is on Linux: its sensors and what it can do.
 type platform struct {
-	conf      Config
-	inventory *inventory.Collector
-	software  *software.Collector
-	posture   *posture.Collector
-	sensors   []sensor.Sensor
-	kernel    *ebpf.Sensor
-	writers   *writers
-	recent    recent.Ring
-	isolator  *isolate.Isolator
-	server    responder.Server
-	responder *responder.Responder
-	table     *process.Table
-	hashes    *hash.Pool
-	vault     *quarantine.Vault // nil where it cannot be opened
-	addresses *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
-	names     *name.Blocker     // the same of names; nil too until the device's identity is known
-	files     *file.Guard       // the same of files
-	without   enforce.Without
-	resolver  atomic.Pointer[name.Blocker]
-	set       atomic.Pointer[enforce.Set] // nil until the device's identity is known
-	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
+	conf       Config
+	inventory  *inventory.Collector
+	software   *software.Collector
+	posture    *posture.Collector
+	sensors    []sensor.Sensor
+	kernel     *ebpf.Sensor
+	writers    *writers
+	recent     recent.Ring
+	isolator   *isolate.Isolator
+	restrictor *restrict.Restrictor
+	messages   *message.Handler
+	server     responder.Server
+	responder  *responder.Responder
+	table      *process.Table
+	hashes     *hash.Pool
+	vault      *quarantine.Vault // nil where it cannot be opened
+	addresses  *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
+	names      *name.Blocker     // the same of names; nil too until the device's identity is known
+	files      *file.Guard       // the same of files
+	without    enforce.Without
+	resolver   atomic.Pointer[name.Blocker]
+	set        atomic.Pointer[enforce.Set] // nil until the device's identity is known
+	sink       atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
 	unread string                     // of the inventory, as it was logged last
@@ -87,6 +92,15 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 		c.Log.Warn("this device is isolated")
 	}
 	p.openVault()
+	p.restrictor = restrict.New(restrict.Config{StateDir: c.StateDir, Pool: p.hashes, Ended: p.endedInMemory})
+	if err := p.restrictor.Problem(); err != nil {
+		c.Log.Error("this device is to be restricted, and is not", "err", err)
+	} else if p.restrictor.Active() {
+		c.Log.Warn("this device runs only what is trusted")
+	}
+	if p.files, p.without.Files = p.newGuard(); p.without.Files != nil {
+		p.files = nil
+	}
 	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
@@ -107,7 +121,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	if p.without.Addresses == nil {
 		p.sensors = append(p.sensors, p.addresses)
 	}
-	if p.files, p.without.Files = p.newGuard(); p.without.Files == nil {
+	if p.files != nil {
 		p.sensors = append(p.sensors, p.files)
 	}
 	return p, nil
@@ -116,7 +130,10 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 // newGuard returns what keeps files from being run. It works without a quarantine, and
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
-	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles})
+	return file.New(file.Config{
+		Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles,
+		Confine: p.restrictor, Refused: p.warned,
+	})
 }
 
 // decide says what indicators want of a file.
@@ -138,6 +155,20 @@ func (p *platform) warned(e *event.Event) {
 	if notice.Tell(e) {
 		p.conf.Log.Info("a user was warned", "pid", e.Initiating.PID, "process", e.Initiating.Image.Name)
 	}
+}
+
+// endedInMemory reports a program that no file system has, which the restriction ended.
+func (p *platform) endedInMemory(e fileless.Ended) {
+	s := p.sink.Load()
+	if s == nil {
+		return // not told of yet: the sensors begin with what runs
+	}
+	more, _ := json.Marshal(map[string]any{"Policy": "RestrictCodeExecution", "Use": "Executed", "Killed": true, "Fileless": true})
+	name := process.Text(e.Name)
+	ev := &event.Event{Table: event.DeviceEvents, Action: "AppControlExecutableBlocked", Time: time.Now().UTC(), Initiating: p.sender(e.PID),
+		File: &event.File{Name: name, Path: "/" + name}, Additional: string(more)}
+	(*s).Emit(ev)
+	p.warned(ev)
 }
 
 // resolved hands on what the sensors learn of names.
@@ -307,17 +338,11 @@ func (p *platform) facilities() []sensor.Facility {
 	if set := p.set.Load(); set != nil {
 		out = append(out, set.Facilities()...)
 	}
-	_, unable := p.isolator.Status()
 	for _, kind := range p.responder.Kinds() {
-		out = append(out, bounded(responds(kind, unable), kind, &p.conf.floor))
+		out = append(out, bounded(p.responds("respond:"+kind, kind), kind, &p.conf.floor))
 	}
 	// That selective isolation is known; whether a program can be told apart, a command's probe says.
-	out = append(out, responds("isolate-selective", unable))
-	if err := unable; err != nil {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
-	} else {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Working})
-	}
+	out = append(out, p.responds("respond:isolate-selective", isolate.KindIsolate), p.responds("nftables", isolate.KindIsolate))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(p.failed)) {
@@ -328,17 +353,13 @@ func (p *platform) facilities() []sensor.Facility {
 	return out
 }
 
-// isolationNeeds is the remedy where a device cannot be isolated.
-const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
-
-// responds is the facility by which the server knows that the device carries out a kind of
-// command. unable is why isolation cannot be done.
-func responds(kind string, unable error) sensor.Facility {
-	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil && (kind == isolate.KindUnisolate || strings.HasPrefix(kind, isolate.KindIsolate)) {
-		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
+// responds is a facility by which the server knows whether the device carries out a kind of
+// command.
+func (p *platform) responds(name, kind string) sensor.Facility {
+	if remedy, why := p.responder.Lacks(kind); why != nil {
+		return sensor.Facility{Name: name, State: sensor.Missing, Detail: why.Error(), Remedy: remedy}
 	}
-	return f
+	return sensor.Facility{Name: name, State: sensor.Working}
 }
 
 // bounded is a facility of responds under the device's own policy.
@@ -464,6 +485,8 @@ func (p *platform) close() {
 		closing("the indicators", set.Close())
 	}
 	p.hashes.Close()
+	p.messages.Close()
+	p.restrictor.Close()
 	if err := p.isolator.Close(); err != nil {
 		p.conf.Log.Error("closing isolation", "err", err)
 	}

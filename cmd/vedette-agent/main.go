@@ -29,6 +29,7 @@ type commands struct {
 	Status    statusCommand    `cmd:"" help:"Show what the agent on this machine does and lacks."`
 	Release   releaseCommand   `cmd:"" help:"End the isolation of this machine by a code of its server, when the server cannot be reached."`
 	Uninstall uninstallCommand `cmd:"" help:"Stop the agent and remove it from this machine."`
+	Probe     probeCommand     `cmd:"" hidden:"" passthrough:"" help:"Started by the agent: runs a program, to learn whether it may."`
 	Watchdog  watchdogCommand  `cmd:"" hidden:"" help:"Started by the agent: ends it if it hangs, so that nothing waits for it."`
 	Helper    helperCommand    `cmd:"" name:"scan-helper" hidden:"" help:"Started by the agent: becomes the program that a scan asks about files, without the agent's rights."`
 	Version   kong.VersionFlag `help:"Print the version."`
@@ -99,6 +100,15 @@ type helperCommand struct {
 }
 
 func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
+
+type probeCommand struct {
+	Args []string `arg:"" optional:""`
+}
+
+func (c *probeCommand) Run() error {
+	os.Exit(agent.Probe(c.Args))
+	return nil
+}
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`

@@ -188,6 +188,25 @@ func TestProgramsInMemoryAreEnded(t *testing.T) {
 	l := newLab(t)
 	l.start()
 	l.restrict(Params{})
+	if err := l.r.Memory(); err != nil {
+		t.Fatal(err)
+	}
+	// At once where the kernel ends them, which the test lets it do in one cgroup only.
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := exec.Command("sh", "-c", `echo $$ >"$0/cgroup.procs" && exec "$@"`, l.inside, self, filepath.Join(l.root, "usr/bin/sh"), "-c", "echo pwned")
+	inside.Env = append(os.Environ(), "RESTRICT_TEST_ROLE=memfd")
+	if out, err := inside.CombinedOutput(); err == nil || len(out) > 0 {
+		t.Errorf("a program in memory: %v %s", err, out)
+	}
+	await(t, "word of it", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.ended) == 1 && l.ended[0].Name == "memfd:payload"
+	})
+	// Elsewhere when the sensors report them.
 	cmd := role("memfd", filepath.Join(l.root, "usr/bin/sleep"), "60")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
