@@ -225,6 +225,9 @@ func (j *removal) unlink(f *instance, item string, row *File) bool {
 	}
 	if err := unlinkSame(at, f.id); err != nil {
 		j.rec.Links = j.rec.Links[:len(j.rec.Links)-1]
+		if lerr := j.r.ledger.save(j.rec); lerr != nil {
+			j.out.problem("what was taken could not be written down: %v", lerr)
+		}
 		row.State, row.Detail = Left, process.Text(err.Error())
 		if errors.Is(err, errReplaced) {
 			row.State, row.Detail = Unlinked, "its name was gone, or another file's; that one was left"
