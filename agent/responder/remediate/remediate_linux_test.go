@@ -34,11 +34,14 @@ type device struct {
 	dir, state string
 	conf       Config
 	vault      quarantine.Config
+	// sizes of what was put there, by digest: who knows the size need not read all that runs
+	// on this machine.
+	sizes map[string]int64
 }
 
 func newDevice(t *testing.T) *device {
 	t.Helper()
-	d := &device{T: t, dir: t.TempDir(), state: t.TempDir()}
+	d := &device{T: t, dir: t.TempDir(), state: t.TempDir(), sizes: map[string]int64{}}
 	pool := hash.NewPool(hash.Config{})
 	t.Cleanup(pool.Close)
 	d.vault = quarantine.Config{Dir: filepath.Join(d.state, "quarantine")}
@@ -79,6 +82,7 @@ func (d *device) put(rel string, content []byte, mode os.FileMode) string {
 	if err := os.Chmod(path, mode); err != nil {
 		d.Fatal(err)
 	}
+	d.sizes[digestOf(content)] = int64(len(content))
 	return path
 }
 
@@ -100,6 +104,10 @@ func digestOf(raw []byte) string {
 
 func (d *device) do(h *Handler, kind string, params any) (responder.Result, Evidence) {
 	d.Helper()
+	if target, ok := params.(Target); ok && target.Size == 0 {
+		target.Size = d.sizes[target.SHA1]
+		params = target
+	}
 	raw, err := json.Marshal(params)
 	if err != nil {
 		d.Fatal(err)
@@ -516,7 +524,7 @@ func TestAFileThatIsSwappedMeanwhile(t *testing.T) {
 	precious := d.put("etc/precious", []byte("keep me"), 0o644)
 	h := d.handler()
 	// Between find and take the name becomes a link to something else.
-	hunt := h.Remediator.find(t.Context(), Target{SHA1: digest})
+	hunt := h.Remediator.find(t.Context(), Target{SHA1: digest, Size: d.sizes[digest]})
 	defer hunt.close()
 	if len(hunt.found) != 1 {
 		t.Fatalf("found %d", len(hunt.found))
@@ -609,5 +617,69 @@ func TestSparseGiantsAndSpecialFilesDoNotHoldItUp(t *testing.T) {
 	}
 	if st, err := os.Stat(large); err != nil || st.Mode().Perm() != 0o644 {
 		t.Errorf("%v %v", st, err)
+	}
+}
+
+// TestAnAgentThatEndsInTheMiddleLosesNothing has it end right after something was taken and
+// before that was written down.
+func TestAnAgentThatEndsInTheMiddleLosesNothing(t *testing.T) {
+	d := newDevice(t)
+	path, digest := d.program("opt/evil", "/bin/true")
+	before := look(t, path)
+	cron := d.put("etc/crontab", []byte("* * * * * root "+path+"\n"), 0o644)
+	unit := d.put("etc/systemd/system/evil.service", []byte("[Service]\nExecStart="+path+"\n"), 0o644)
+	h := d.handler()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const command = "5cf5a1c5-3f4b-4b3c-9b65-9a30b3a1b2c3"
+	if _, err := h.Remediator.cfg.Vault.Take(t.Context(), quarantine.Source{File: f, Path: path}, quarantine.Reason{Command: command}); err != nil {
+		t.Fatal(err)
+	}
+	run := func(kind string, params any) responder.Result {
+		raw, err := json.Marshal(params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.handler().Handle(t.Context(), responder.Command{ID: command, Kind: kind, Params: raw})
+	}
+	if r := run(KindQuarantine, Target{SHA1: digest, Size: d.sizes[digest]}); r.State != responder.Verified || !strings.Contains(string(r.Evidence), "already") {
+		t.Fatalf("again: %s: %s\n%s", r.State, r.Detail, r.Evidence)
+	}
+	gone(t, unit)
+	if got, _ := os.ReadFile(cron); len(got) != 0 {
+		t.Errorf("the crontab is %q", got)
+	}
+	// The unit was taken, and that was not written down.
+	l := d.handler().Remediator.ledger
+	rec, err := l.load(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blanked := 0
+	for i := range rec.Changes {
+		if rec.Changes[i].Whole {
+			rec.Changes[i].Item, blanked = "", blanked+1
+		}
+	}
+	if blanked != 1 || len(rec.Items) != 1 {
+		t.Fatalf("the ledger has %+v", rec)
+	}
+	rec.Items = nil
+	if err := l.save(rec); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(KindRestore, Wanted{SHA1: digest}); r.State != responder.Verified {
+		t.Fatalf("restore: %s: %s\n%s", r.State, r.Detail, r.Evidence)
+	}
+	if diff := cmp.Diff(before, look(t, path)); diff != "" {
+		t.Error(diff)
+	}
+	for p, want := range map[string]string{cron: "* * * * * root " + path + "\n", unit: "[Service]\nExecStart=" + path + "\n"} {
+		if got, err := os.ReadFile(p); err != nil || string(got) != want {
+			t.Errorf("%s is %q, %v", p, got, err)
+		}
 	}
 }

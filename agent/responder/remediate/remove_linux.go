@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -225,6 +226,9 @@ func (j *removal) unlink(f *instance, item string, row *File) bool {
 	}
 	if err := unlinkSame(at, f.id); err != nil {
 		j.rec.Links = j.rec.Links[:len(j.rec.Links)-1]
+		if lerr := j.r.ledger.save(j.rec); lerr != nil {
+			j.out.problem("what was taken could not be written down: %v", lerr)
+		}
 		row.State, row.Detail = Left, process.Text(err.Error())
 		if errors.Is(err, errReplaced) {
 			row.State, row.Detail = Unlinked, "its name was gone, or another file's; that one was left"
@@ -283,16 +287,42 @@ func (j *removal) end(p *runner, failed map[inode]bool) {
 
 // earlier adds what an interrupted run of the same command took, or another one.
 func (j *removal) earlier(t Target) {
+	j.r.reconcile(j.rec)
 	if j.out.Removed {
 		return
 	}
 	for _, i := range j.r.cfg.Vault.Items() {
 		if i.State == quarantine.Quarantined && (t.SHA1 == "" || i.SHA1 == t.SHA1) && (t.SHA256 == "" || i.SHA256 == t.SHA256) {
 			j.out.Removed = true
+			// What is taken now goes with it, and comes back with it.
+			if !slices.Contains(j.rec.Items, i.ID) {
+				j.rec.Items = append(j.rec.Items, i.ID)
+			}
+			if j.rec.SHA256 == "" {
+				j.rec.SHA1, j.rec.SHA256, j.rec.At = i.SHA1, i.SHA256, j.r.cfg.Now().UTC()
+			}
 			j.out.Evidence.SHA1, j.out.Evidence.SHA256, j.out.Evidence.MD5 = i.SHA1, i.SHA256, i.MD5
 			j.paths = append(j.paths, i.Path)
 			j.out.Evidence.Files = append(j.out.Evidence.Files, File{Path: process.Text(i.Path), State: Taken, Item: i.ID, Size: i.Size,
 				Detail: "it was in quarantine already, since " + i.Taken.Format(time.RFC3339)})
+		}
+	}
+}
+
+// reconcile finds what the agent took and could not write down any more before it ended:
+// the quarantine says for which command it was.
+func (r *Remediator) reconcile(rec *record) {
+	for _, i := range r.cfg.Vault.Items() {
+		if i.Why.Command != rec.Command || i.State != quarantine.Quarantined {
+			continue
+		}
+		if i.SHA256 == rec.SHA256 && !slices.Contains(rec.Items, i.ID) {
+			rec.Items = append(rec.Items, i.ID)
+		}
+		for n := range rec.Changes {
+			if c := &rec.Changes[n]; c.Whole && c.Item == "" && c.Path == i.Path {
+				c.Item = i.ID
+			}
 		}
 	}
 }
@@ -326,12 +356,24 @@ func (j *removal) detach(e persistence.Entry) error {
 			return fmt.Errorf("it belongs to the package %s", o.Package)
 		}
 	}
-	c, err := persistence.Detach(j.ctx, e, vault{j.r.cfg.Vault, quarantine.Reason{Command: j.why.Command, Indicator: j.why.Indicator, Note: "it started " + strings.ToValidUTF8(e.Names, "�")}})
-	if c.Item != "" || err == nil {
-		j.rec.Changes = append(j.rec.Changes, c)
-		err = errors.Join(err, j.r.ledger.save(j.rec))
+	at := -1
+	keep := func(c persistence.Change) error {
+		if at < 0 {
+			at = len(j.rec.Changes)
+			j.rec.Changes = append(j.rec.Changes, c)
+		}
+		j.rec.Changes[at] = c
+		return j.r.ledger.save(j.rec)
 	}
-	return err
+	c, err := persistence.Detach(j.ctx, e, vault{j.r.cfg.Vault, quarantine.Reason{Command: j.why.Command, Indicator: j.why.Indicator, Note: "it started " + strings.ToValidUTF8(e.Names, "�")}}, keep)
+	if err != nil && c.Item == "" {
+		if at >= 0 { // it was not made
+			j.rec.Changes = j.rec.Changes[:at]
+			err = errors.Join(err, j.r.ledger.save(j.rec))
+		}
+		return err
+	}
+	return errors.Join(err, keep(c))
 }
 
 // vault lets package persistence use the quarantine.
