@@ -95,7 +95,7 @@ func runWindows(t *Task, file, program string, args ...string) error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()
+	defer out.end()
 	cmd := exec.CommandContext(t.ctx, program, args...)
 	var complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = out, &complaint
@@ -127,7 +127,7 @@ func copyWindows(t *Task, name, path string, most int64) error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()
+	defer out.end()
 	if _, err := io.Copy(out, io.LimitReader(f, most)); err != nil {
 		out.Cut("%v", err)
 		return err
@@ -225,7 +225,7 @@ func takePrograms(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, path := range []string{`Software\Microsoft\Windows\CurrentVersion\Uninstall`, `Software\Wow6432Node\Microsoft\Windows\CurrentVersion\Uninstall`} {
 		key, err := registry.OpenKey(registry.LOCAL_MACHINE, path, registry.READ)
 		if err != nil {
@@ -267,7 +267,7 @@ func takePrefetch(t *Task, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, e := range list {
 		info, err := e.Info()
 		if err != nil || !info.Mode().IsRegular() {
