@@ -127,10 +127,10 @@ func (l *Link) execute(ctx context.Context, o opened) {
 	l.progress.begin(c.ID)
 	r := l.conf.Respond(cctx, c)
 	l.progress.end(c.ID)
-	if ctx.Err() != nil && context.Cause(ctx) != responder.ErrStopped {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), responder.ErrStopped) {
 		return // the agent is ending: the ledger has it begun, and it is taken up again
 	}
-	if context.Cause(ctx) == responder.ErrStopped && (r.State == "failed" || r.State == "refused") {
+	if errors.Is(context.Cause(ctx), responder.ErrStopped) && (r.State == "failed" || r.State == "refused") {
 		// Both mean that the device is as it was before.
 		r.State, r.Detail = "cancelled", strings.TrimSuffix("stopped on the way: "+r.Detail, ": ")
 	}
