@@ -47,6 +47,8 @@ type Doc struct {
 	// string.
 	AnswerMedia string
 	Status      int // of success; 0 for 200
+	// Redirects says that it may also send a browser elsewhere, with 303 and Location.
+	Redirects bool
 	// Errors is the codes it answers beyond those of every route (401, 403, 429, 500).
 	Errors []errs.Code
 }

@@ -279,6 +279,9 @@ func (d *document) responses(r api.Route) (*object, error) {
 		add(errs.ResourceNotFound)
 	}
 	out := obj(strconv.Itoa(status), ok)
+	if r.Doc.Redirects {
+		out.set(strconv.Itoa(http.StatusSeeOther), obj("description", "Back to the application, with what came of it in the Location"))
+	}
 	statuses := make([]int, 0, len(codes))
 	for s := range codes {
 		statuses = append(statuses, s)
