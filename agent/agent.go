@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,6 +45,11 @@ type Agent struct {
 	platform *platform
 	spool    *spool.Spool
 	link     *link.Link
+	uplink   uplink
+
+	releaser    *releaser
+	endReleases func()      // nil until release codes are taken
+	telling     atomic.Bool // telemetry is kept: what happens can be told of
 }
 
 var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
@@ -83,9 +89,13 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 			a.close()
 		}
 	}()
-	if a.platform, err = newPlatform(ctx, c, a.servers); err != nil {
+	if a.platform, err = newPlatform(ctx, c, a.servers, &a.uplink); err != nil {
 		return nil, err
 	}
+	clock := link.OpenClock(c.StateDir, time.Now)
+	// From here on, and before the server is reached, which may never be.
+	a.releaser = &releaser{dir: c.StateDir, clock: clock.Now, end: a.platform.endIsolation}
+	a.serveReleases(ctx)
 	// Isolation is in force again if it was: the network may come up.
 	if err := notifyReady(); err != nil {
 		c.Log.Warn("the service manager was not told", "err", err)
@@ -97,7 +107,6 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		}
 	}
 	host := a.platform.host()
-	clock := link.OpenClock(c.StateDir, time.Now)
 	lc := link.Config{
 		ServerClock: clock,
 		Server:      c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
@@ -126,6 +135,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if a.link, err = link.New(lc, id, a.spool); err != nil {
 		return nil, err
 	}
+	a.uplink.link.Store(a.link)
 	c.Log.Info("enrolled", "device", id.Device, "tenant", id.Tenant)
 	return a, nil
 }
@@ -133,9 +143,37 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 // servers returns the addresses of the server, which isolation keeps reachable.
 func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
 	if a.link == nil {
-		return nil, errors.New("the agent has not met its server yet")
+		return nil, errNoLink
 	}
 	return a.link.Addresses(ctx)
+}
+
+// serveReleases takes release codes until the agent is closed.
+func (a *Agent) serveReleases(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := a.releaser.serve(ctx, a.tellReleases); err != nil {
+			// Long state directories exceed what a socket's name may hold; the code then needs the
+			// agent to be stopped.
+			a.conf.Log.Warn("no release socket", "err", err)
+		}
+	}()
+	a.endReleases = func() {
+		cancel()
+		<-done
+	}
+}
+
+// tellReleases has the server hear of releases by code, once telemetry is kept.
+func (a *Agent) tellReleases() {
+	if !a.telling.Load() {
+		return // told when it is
+	}
+	if err := a.releaser.tell(a.platform.releasedByCode); err != nil {
+		a.conf.Log.Error("telling of a release", "err", err)
+	}
 }
 
 func (a *Agent) run(ctx context.Context) error {
@@ -163,10 +201,15 @@ func (a *Agent) run(ctx context.Context) error {
 // watching is called when the sensors have found out what they can watch.
 func (a *Agent) watching() {
 	a.spool.Watching()
+	a.telling.Store(true)
+	a.tellReleases()
 	a.link.Report()
 }
 
 func (a *Agent) close() {
+	if a.endReleases != nil {
+		a.endReleases()
+	}
 	if a.spool != nil {
 		if err := a.spool.Close(); err != nil {
 			a.conf.Log.Error("closing the spool", "err", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/wire"
 )
@@ -19,7 +20,7 @@ var errPlatform = errors.New("the agent runs on Linux only")
 // platform cannot be made on this system; its methods are never called.
 type platform struct{}
 
-func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
+func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error), responder.Server) (*platform, error) {
 	return nil, errPlatform
 }
 
@@ -32,6 +33,8 @@ func (*platform) respond(context.Context, *wire.Command) link.Result        { re
 func (*platform) health(context.Context) link.Health                        { return link.Health{} }
 func (*platform) sections(context.Context) []link.Section                   { return nil }
 func (*platform) enforce(string, func() time.Time) (link.Indicators, error) { return nil, errPlatform }
+func (*platform) endIsolation(context.Context) Released                     { return Released{} }
+func (*platform) releasedByCode(time.Time)                                  {}
 func (*platform) close()                                                    {}
 
 // lockPatience is not used here.

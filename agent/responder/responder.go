@@ -12,6 +12,7 @@ package responder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -47,11 +48,18 @@ type Result struct {
 
 // Handler carries out the commands of some kinds. Handle is called by one goroutine at a
 // time for each kind, must be idempotent (a command may come again after the agent was
-// killed), and returns when ctx ends.
+// killed), and returns when ctx ends: the agent ends, the time for a command is over, or the
+// server wishes it to stop. It then says what is true, as always: Failed when it has undone
+// what it began, Applied or Verified when it was too late.
 type Handler interface {
 	Kinds() []string
 	Handle(ctx context.Context, c Command) Result
 }
+
+// ErrStopped is the cause of a Handler's context when somebody cancelled the command; with
+// any other cause of a context that was cancelled the agent ends, and the command comes
+// again.
+var ErrStopped = errors.New("somebody cancelled the command")
 
 // Responder finds the handler of a command. It is immutable and safe for concurrent use.
 type Responder struct {

@@ -257,7 +257,11 @@ func (d *document) responses(r api.Route) (*object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("answer: %w", err)
 		}
-		ok.set("content", obj(media, obj("schema", s)))
+		content := obj(media, obj("schema", s))
+		if r.Doc.AlsoMedia != "" {
+			content.set(r.Doc.AlsoMedia, obj("schema", obj("type", "string")))
+		}
+		ok.set("content", content)
 	}
 	codes := map[int][]string{}
 	add := func(c errs.Code) {
