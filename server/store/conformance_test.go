@@ -7,6 +7,8 @@ import (
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/history"
+	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/store/storetest"
 )
 
@@ -48,4 +50,23 @@ func TestScope(t *testing.T) { storetest.Scope(t, scopeStores) }
 func TestGroups(t *testing.T) { storetest.Groups(t, scopeStores) }
 func TestDetections(t *testing.T) {
 	storetest.Detections(t, func(t testing.TB) storetest.DetectionStore { return open(t, t.TempDir()).Detections() })
+}
+
+func TestIncidents(t *testing.T) {
+	storetest.Incidents(t, func(t testing.TB) storetest.IncidentStore { return open(t, t.TempDir()).Incidents() })
+}
+
+func TestHistories(t *testing.T) {
+	storetest.Histories(t, func(t testing.TB) history.Store { return open(t, t.TempDir()).Histories() })
+}
+
+func TestNotifications(t *testing.T) {
+	storetest.Notifications(t, func(t testing.TB) notify.Store { return open(t, t.TempDir()).Notifications() })
+}
+
+func TestVulnerabilities(t *testing.T) {
+	storetest.Vulnerabilities(t, func(t testing.TB) storetest.VulnerabilityStores {
+		s := open(t, t.TempDir())
+		return storetest.VulnerabilityStores{Store: s.Vulnerabilities(), Fleet: s.Devices(), Groups: s.Groups()}
+	})
 }

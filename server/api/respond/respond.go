@@ -104,7 +104,7 @@ func (a *API) Routes() []api.Route {
 	}
 	get, post, patch, del := http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 	routes := []api.Route{
-		route(get, "/machineactions", read, a.list, api.Doc{Summary: "The action center: actions, pending and past", Params: list, Answer: []actionEntity{}, Errors: []errs.Code{errs.ODataError, errs.InvalidInput}}),
+		route(get, "/machineactions", read, a.list, api.Doc{Summary: "The action center: actions, pending and past", Params: list, Answer: []actionEntity{}, AlsoMedia: "text/csv", Errors: []errs.Code{errs.ODataError, errs.InvalidInput}}),
 		route(get, "/machineactions/{id}", read, a.get, api.Doc{Summary: "One action with every step it took", Answer: actionEntity{}, Errors: one}),
 		route(get, "/machineactions/{id}/envelope", approve, a.envelope, api.Doc{Summary: "The command of an action, for approvers who sign it", Answer: envelopeEntity{}, Errors: append(one, errs.DisallowedOperation)}),
 		route(post, "/machineactions/{id}/approve", approve, a.approve, api.Doc{Summary: "Agree to an action", Body: approveBody{}, Answer: actionEntity{}, Errors: move}),
