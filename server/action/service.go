@@ -119,6 +119,9 @@ type Request struct {
 func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) (*Action, error) {
 	const op = "action.Request"
 	params, err := r.check()
+	if err == nil {
+		err = mayRun(by, &r)
+	}
 	if err != nil {
 		return nil, err
 	}

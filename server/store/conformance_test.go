@@ -7,6 +7,7 @@ import (
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/live"
 	"github.com/vedette-edr/vedette/server/store/storetest"
 )
 
@@ -36,6 +37,10 @@ func TestAudit(t *testing.T) {
 
 func TestAccess(t *testing.T) {
 	storetest.Access(t, func(t testing.TB) storetest.AccessStore { return open(t, t.TempDir()).Access() })
+}
+
+func TestLive(t *testing.T) {
+	storetest.Live(t, func(t testing.TB) live.Store { return open(t, t.TempDir()).Live() })
 }
 
 func scopeStores(t testing.TB) storetest.ScopeStores {

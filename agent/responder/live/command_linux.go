@@ -106,8 +106,8 @@ type question func(ctx context.Context, l *line, w io.Writer) error
 func (s *space) questions() map[string]question {
 	return map[string]question{
 		"cat": s.cat, "dir": s.list, "fileinfo": s.fileInfo, "findfile": s.findFile,
-		"connections": connections, "drivers": drivers, "processes": processes, "services": s.services,
-		"scheduledtasks": scheduledTasks, "persistence": persistence,
+		"connections": connections, "drivers": drivers, "processes": s.processes, "services": s.services,
+		"scheduledtasks": s.scheduledTasks, "persistence": s.persistence,
 		"putfile": s.putFile, "analyze": s.analyze, "remediate": s.remediate, "undo": s.undo,
 	}
 }

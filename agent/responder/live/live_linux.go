@@ -14,8 +14,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/passwd"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/responder"
+	"github.com/vedette-edr/vedette/agent/responder/remediate"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
 
@@ -40,7 +42,10 @@ type Config struct {
 	Instance string // names control groups
 	Log      *slog.Logger
 
-	Vault *quarantine.Vault // nil: nothing is put into quarantine
+	Vault      *quarantine.Vault     // nil: nothing is put into quarantine
+	Remediator *remediate.Remediator // works on Vault; nil the same
+	// Owned says which package a file belongs to, "" for none; nil knows no packages.
+	Owned func(ctx context.Context, path string) (string, error)
 	// Judge says what is known of a file; nil knows nothing.
 	Judge func(ctx context.Context, f *os.File) (Verdict, error)
 	// Do carries out a command of another kind for the session, such as a scan; nil cannot.
@@ -54,12 +59,14 @@ type Live struct {
 
 	mu   sync.Mutex // of the record of files that were put
 	boot string
+
+	people *passwd.Cache // of the device
 }
 
 // New ends what an agent that was killed has left of its sessions, and removes files that
 // were put on the device before it was started anew.
 func New(c Config) (*Live, error) {
-	l := &Live{conf: c, dir: filepath.Join(c.StateDir, "live")}
+	l := &Live{conf: c, people: passwd.NewCache("/"), dir: filepath.Join(c.StateDir, "live")}
 	if raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
 		l.boot = strings.TrimSpace(string(raw))
 	}
