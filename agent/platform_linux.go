@@ -28,7 +28,9 @@ import (
 	"github.com/vedette-edr/vedette/agent/link"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
+	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
+	"github.com/vedette-edr/vedette/agent/responder/collect"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/agent/sensor/account"
@@ -51,6 +53,7 @@ type platform struct {
 	sensors   []sensor.Sensor
 	kernel    *ebpf.Sensor
 	writers   *writers
+	recent    recent.Ring
 	isolator  *isolate.Isolator
 	server    responder.Server
 	responder *responder.Responder
@@ -72,7 +75,7 @@ type platform struct {
 func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
-		writers: newWriters(time.Now)}
+		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
 	if err != nil {
@@ -83,7 +86,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	} else if was {
 		c.Log.Warn("this device is isolated")
 	}
-	if p.responder, err = responder.New(&isolate.Handler{Isolator: p.isolator, Servers: servers}); err != nil {
+	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
 	exclude, err := exclusions(c)
@@ -92,7 +95,6 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	}
 	host := p.inventory.Collect().Hostname
 	p.table = process.New(process.Config{})
-	p.hashes = hash.NewPool(hash.Config{})
 	kernel := ebpf.New(ebpf.Config{Table: p.table, Pool: p.hashes, Exclude: exclude, Resolved: p.resolved})
 	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
@@ -108,6 +110,21 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 		p.sensors = append(p.sensors, p.files)
 	}
 	return p, nil
+}
+
+// respondTo makes the handlers of commands.
+func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, error)) error {
+	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}}
+	packages, err := p.newCollector()
+	if err != nil {
+		// The device can still be cut off.
+		p.conf.Log.Error("investigation packages cannot be made", "err", err)
+		p.failed["respond:"+collect.Kind] = sensor.Facility{Name: "respond:" + collect.Kind, State: sensor.Missing, Detail: err.Error(), Remedy: "let the agent write its state directory"}
+	} else {
+		handlers = append(handlers, packages)
+	}
+	p.responder, err = responder.New(handlers...)
+	return err
 }
 
 // newGuard returns what keeps files from being run. It works without a quarantine, and
@@ -231,7 +248,7 @@ func (p *platform) writer(path string) *event.Process {
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
 // not the end of the others. It calls watching once, when all have begun or failed.
 func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) error {
-	w := watched{Sink: sink, writers: p.writers}
+	w := watched{Sink: sink, writers: p.writers, recent: &p.recent}
 	if p.files != nil {
 		w.observer = p.files
 	}
@@ -311,6 +328,8 @@ func (p *platform) facilities() []sensor.Facility {
 	for _, kind := range p.responder.Kinds() {
 		out = append(out, responds(kind, unable))
 	}
+	// That selective isolation is known; whether a program can be told apart, a command's probe says.
+	out = append(out, responds("isolate-selective", unable))
 	if err := unable; err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
 	} else {
@@ -330,10 +349,10 @@ func (p *platform) facilities() []sensor.Facility {
 const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
 
 // responds is the facility by which the server knows that the device carries out a kind of
-// command. All of today's kinds are those of isolation: unable is why it cannot be done.
+// command. unable is why isolation cannot be done.
 func responds(kind string, unable error) sensor.Facility {
 	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil {
+	if unable != nil && kind != collect.Kind {
 		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
 	}
 	return f
@@ -359,6 +378,18 @@ func (p *platform) ready() bool {
 		}
 	}
 	return true
+}
+
+// endIsolation ends the isolation of this device at the request of somebody at it.
+func (p *platform) endIsolation(ctx context.Context) Released { return endIsolation(ctx, p.isolator) }
+
+// releasedByCode reports that somebody at the device ended its isolation by a code.
+func (p *platform) releasedByCode(at time.Time) {
+	p.conf.Log.Warn("isolation was ended by a release code", "at", at)
+	if s := p.sink.Load(); s != nil {
+		extra, _ := json.Marshal(map[string]string{"Target": p.conf.Instance, "Status": "Released", "Detail": "by a release code of the server"})
+		(*s).Emit(&event.Event{Table: event.DeviceEvents, Action: "IsolationReleasedByCode", Time: at, Additional: string(extra)})
+	}
 }
 
 func (p *platform) isolated() bool {

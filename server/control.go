@@ -131,7 +131,9 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Alerts: investigated{c.alerts}, Audit: c.audit,
 		Clock: clock, Atomic: c.store.Atomic})
 	actions := action.Config{Library: c.library, Blobs: c.blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
-		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
+		Policies: c.store.Actions(), Waiting: approvals{c.notices}, Envelopes: gateway.Envelopes{},
+		Releases: gateway.Releases{Key: c.ca.CommandKey()},
+		Self:     func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
 	if c.live, err = c.openLive(ctx); err != nil {
 		c.close()

@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
@@ -105,10 +106,10 @@ func (l *Link) execute(ctx context.Context, e *wirepb.Envelope) {
 	l.progress.begin(c.ID)
 	r := l.conf.Respond(cctx, c)
 	l.progress.end(c.ID)
-	if ctx.Err() != nil && context.Cause(ctx) != errStopped {
+	if ctx.Err() != nil && context.Cause(ctx) != responder.ErrStopped {
 		return // the agent is ending: the ledger has it begun, and it is taken up again
 	}
-	if context.Cause(ctx) == errStopped && (r.State == "failed" || r.State == "refused") {
+	if context.Cause(ctx) == responder.ErrStopped && (r.State == "failed" || r.State == "refused") {
 		// Both mean that the device is as it was before.
 		r.State, r.Detail = "cancelled", strings.TrimSuffix("stopped on the way: "+r.Detail, ": ")
 	}

@@ -2,11 +2,11 @@ package link
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
@@ -39,9 +39,6 @@ func lane(kind string) string {
 	}
 	return kind
 }
-
-// errStopped is the cause of a command's context when the server asked to stop it.
-var errStopped = errors.New("link: somebody cancelled the command")
 
 // task is a command that the ledger has and that has not ended.
 type task struct {
@@ -122,7 +119,7 @@ func (r *lanes) stop(ids []string) {
 	}
 	for _, id := range ids {
 		if t := r.running[id]; t != nil && lane(t.command.Kind) != containment {
-			t.stop(errStopped)
+			t.stop(responder.ErrStopped)
 		}
 	}
 	r.mu.Unlock()

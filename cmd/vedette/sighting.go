@@ -179,22 +179,10 @@ func (d *deviceScan) Run(s *session) error {
 	return d.start(s, "runAntiVirusScan", map[string]any{"Comment": d.Comment, "ScanType": kind})
 }
 
-type deviceRestrict struct{ actionFlags }
-
-func (d *deviceRestrict) Run(s *session) error {
-	return d.start(s, "restrictCodeExecution", map[string]any{"Comment": d.Comment})
-}
-
 type deviceUnrestrict struct{ actionFlags }
 
 func (d *deviceUnrestrict) Run(s *session) error {
 	return d.start(s, "unrestrictCodeExecution", map[string]any{"Comment": d.Comment})
-}
-
-type deviceCollect struct{ actionFlags }
-
-func (d *deviceCollect) Run(s *session) error {
-	return d.start(s, "collectInvestigationPackage", map[string]any{"Comment": d.Comment})
 }
 
 type deviceQuarantine struct {

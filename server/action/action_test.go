@@ -45,6 +45,7 @@ type fixture struct {
 	device   *device.Device
 	changed  *bus.Subscription[action.Changed]
 	nudges   nudges
+	waiting  waiting
 	stop     []ident.ActionID // what pending was told to stop last
 	log      *audit.Chain
 	now      time.Time
@@ -69,6 +70,7 @@ func setup(t *testing.T) *fixture {
 	f.changed = topic.Subscribe(100)
 	c := action.Config{
 		Store: s.Actions(), Devices: s.Devices(), Nudger: &f.nudges, Audit: f.log, Changed: topic, Atomic: s.Atomic,
+		Policies: s.Actions(), Waiting: &f.waiting, Envelopes: envelopes{},
 		Self: func(d *device.Device) bool { return d.ID == own }, Clock: func() time.Time { return f.now },
 	}
 	f.Service, f.dispatch = action.NewService(c), action.NewDispatcher(c)

@@ -39,6 +39,8 @@ type Command struct {
 	Params      json.RawMessage
 	Issued      time.Time
 	Expires     time.Time
+	Body        []byte      // the command as approvers saw it; nil where none had to
+	Signatures  []Signature // theirs
 }
 
 // Work is what a device is told when it asks for its commands.
@@ -82,7 +84,7 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 			continue
 		}
 		has := slices.Contains(have, a.ID)
-		if !has && !now.Before(a.Expires) {
+		if !has && !now.Before(a.Due()) {
 			continue
 		}
 		if a.State == Approved || has && !a.taken() || !has && a.stopping() && !a.taken() {
@@ -97,13 +99,16 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 			out.Stop = append(out.Stop, a.ID)
 		case has || a.taken() && a.stopping():
 		default:
-			out.Commands = append(out.Commands, Command{
-				ID: a.ID, Device: a.Device, Incarnation: a.Incarnation, Kind: a.Kind.word(),
-				Params: a.Params, Issued: a.Created, Expires: a.Expires,
-			})
+			out.Commands = append(out.Commands, a.command())
 		}
 	}
 	return out, nil
+}
+
+// command is a as its device is told of it.
+func (a *Action) command() Command {
+	return Command{ID: a.ID, Device: a.Device, Incarnation: a.Incarnation, Kind: a.Kind.word(), Params: a.Params,
+		Issued: a.Created, Expires: a.Expires, Body: a.Body, Signatures: a.Signatures}
 }
 
 // stopping reports whether the device was asked to stop a, which it was given.
@@ -248,6 +253,9 @@ func (p *Dispatcher) revert(ctx context.Context, a *Action, kind Kind, now time.
 	}
 	var out []*Action
 	for _, b := range page.Items {
+		if b.File != a.File { // another file came back
+			continue
+		}
 		if b.Created.After(a.Created) || b.State != Verified && b.State != Applied {
 			continue
 		}
@@ -319,7 +327,13 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 		if again {
 			return Expired, "the device enrolled again before it took the action"
 		}
-		if !now.Before(a.Expires) {
+		if a.State == Requested && a.Approval != nil {
+			if !now.Before(a.Approval.Until) {
+				return Expired, "nobody approved the action in time"
+			}
+			return "", ""
+		}
+		if !now.Before(a.Due()) {
 			return Expired, "the device did not take the action within its lifetime"
 		}
 	case Delivered:
@@ -329,7 +343,7 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 		if a.taken() && now.Sub(a.heard()) >= silence {
 			return Unknown, "the device took the action and never said what became of it"
 		}
-		if !a.taken() && now.Sub(a.Expires) >= silence {
+		if !a.taken() && now.Sub(a.Due()) >= silence {
 			return Unknown, "the action was handed out and the device never said that it has it"
 		}
 	case Applied:

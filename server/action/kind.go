@@ -3,6 +3,7 @@ package action
 import (
 	"strings"
 
+	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 )
@@ -22,7 +23,16 @@ const (
 	RequestSample         Kind = "RequestSample" // of before 2019: the file is fetched from the device
 	Offboard              Kind = "Offboard"
 	LiveResponse          Kind = "LiveResponse"
+	NotifyUser            Kind = "NotifyUser" // not published: a message to the users of a device
 )
+
+// Kinds returns every kind, in a fixed order.
+func Kinds() []Kind {
+	return []Kind{
+		Isolate, Unisolate, RunAntiVirusScan, RestrictCodeExecution, AllowCodeExecution, CollectPackage, StopAndQuarantineFile,
+		RequestSample, Offboard, LiveResponse,
+	}
+}
 
 // Containment reports whether k limits what a device can do to others, or lifts such a
 // limit. These go to a device before everything else, in the order they were asked for.
@@ -37,6 +47,35 @@ func (k Kind) inverse() (Kind, bool) {
 		return RestrictCodeExecution, true
 	}
 	return "", false
+}
+
+// Undo gives the kind that undoes an action of this kind.
+func (k Kind) Undo() (Kind, bool) {
+	for _, u := range Kinds() {
+		if of, ok := u.inverse(); ok && of == k {
+			return u, true
+		}
+	}
+	return "", false
+}
+
+// Need is the permission that asking for an action of the kind takes.
+func (k Kind) Need() access.Permission {
+	switch k {
+	case Isolate, Unisolate:
+		return access.MachineIsolate
+	case RunAntiVirusScan:
+		return access.MachineScan
+	case RestrictCodeExecution, AllowCodeExecution:
+		return access.MachineRestrict
+	case CollectPackage:
+		return access.MachineCollect
+	case Offboard:
+		return access.MachineOffboard
+	case LiveResponse:
+		return access.MachineLive
+	}
+	return access.MachineQuarantine
 }
 
 // word is the responder's name of the kind.
@@ -55,6 +94,22 @@ func Refusal(d *device.Device, k Kind) error {
 			"The agent %s of %s does not carry out %s: %s", d.AgentVersion, d.Name, k, d.Lacks(k.word()))
 	case d.Platform != "" && d.Platform != responding:
 		return errs.New(op, errs.Unsupported, errs.OSPlatformNotSupported, "The agent for %s does not carry out %s", d.Platform, k)
+	}
+	return nil
+}
+
+// selectively is what agents say that they carry out which isolate selectively: older ones
+// would isolate fully when asked to.
+const selectively = "isolate-selective"
+
+// RefusalOfSelective says why the device d cannot be isolated selectively; nil when it can.
+func RefusalOfSelective(d *device.Device) error {
+	if err := Refusal(d, Isolate); err != nil {
+		return err
+	}
+	if works, _ := d.Responds(selectively); !works {
+		return errs.New("action.Request", errs.Unsupported, errs.OSPlatformNotSupported,
+			"selective isolation is not supported by the agent %s of %s; ask for IsolationType Full", d.AgentVersion, d.Name)
 	}
 	return nil
 }

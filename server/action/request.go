@@ -62,35 +62,15 @@ func (r *Request) check() (json.RawMessage, error) {
 		return r.checkFile()
 	case LiveResponse:
 		return r.checkCommands()
-	case Unisolate, RestrictCodeExecution, AllowCodeExecution, CollectPackage, Offboard:
+	case RestrictCodeExecution:
+		return r.checkRestriction()
+	case NotifyUser:
+		return r.checkMessage()
+	case Unisolate, AllowCodeExecution, CollectPackage, Offboard:
 		r.Scope = ""
 		return nil, nil
 	}
 	return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "actions of type %q are not offered", r.Kind)
-}
-
-// isolateParams are what the device's responder gets.
-type isolateParams struct {
-	IsolationType string `json:"isolationType"`
-	ForceSelf     bool   `json:"forceSelf,omitempty"`
-}
-
-func (r *Request) checkIsolation() (json.RawMessage, error) {
-	const op = "action.Request"
-	switch {
-	case r.Scope == "" || strings.EqualFold(r.Scope, "Full"):
-		r.Scope = "Full"
-	case strings.EqualFold(r.Scope, "Selective"):
-		// Agents cut a device off fully or not at all: granting less than was asked for
-		// while saying otherwise would be a lie.
-		return nil, errs.New(op, errs.Unsupported, errs.OSPlatformNotSupported, "selective isolation is not supported by this device's agent; ask for IsolationType Full")
-	case strings.EqualFold(r.Scope, "UnManagedDevice"):
-		return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "IsolationType UnManagedDevice is not offered: the device has an agent that isolates it")
-	default:
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "IsolationType is not Full")
-	}
-	// The device checks by itself whether it runs the server: it has to be told as well.
-	return json.Marshal(isolateParams{IsolationType: r.Scope, ForceSelf: r.ForceSelf})
 }
 
 func (r *Request) checkScan() (json.RawMessage, error) {

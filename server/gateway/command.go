@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/ed25519"
 
 	"connectrpc.com/connect"
 
@@ -38,14 +39,45 @@ func (s *agent) FetchCommands(ctx context.Context, r *connect.Request[wirepb.Fet
 		resp.Cancel = append(resp.Cancel, string(id))
 	}
 	for _, c := range work.Commands {
-		e, err := wire.Sign(&wire.Command{ID: string(c.ID), Device: string(c.Device), Incarnation: c.Incarnation, Kind: c.Kind,
-			Params: c.Params, Issued: c.Issued, Expires: c.Expires}, s.g.cfg.CA.CommandKey())
+		e, err := envelope(c, s.g.cfg.CA.CommandKey())
 		if err != nil {
 			return nil, errs.Wrap(op, err)
 		}
 		resp.Commands = append(resp.Commands, e)
 	}
 	return connect.NewResponse(resp), nil
+}
+
+// envelope is a command signed by the server and by whoever approved it.
+func envelope(c action.Command, key ed25519.PrivateKey) (*wirepb.Envelope, error) {
+	body := c.Body
+	if body == nil {
+		var err error
+		if body, err = (Envelopes{}).Body(c); err != nil {
+			return nil, err
+		}
+	}
+	e := &wirepb.Envelope{Body: body, Signatures: wire.SignBody(wire.CommandContext, body, key)}
+	for _, g := range c.Signatures {
+		e.Signatures = append(e.Signatures, &wirepb.Signature{Key: g.Key, Signature: g.Signature})
+	}
+	return e, nil
+}
+
+// Envelopes is the action.Envelopes of the agent link.
+type Envelopes struct{}
+
+var _ action.Envelopes = Envelopes{}
+
+// Body implements action.Envelopes.
+func (Envelopes) Body(c action.Command) ([]byte, error) {
+	return wire.Body(&wire.Command{ID: string(c.ID), Device: string(c.Device), Incarnation: c.Incarnation, Kind: c.Kind,
+		Params: c.Params, Issued: c.Issued, Expires: c.Expires})
+}
+
+// Signed implements action.Envelopes.
+func (Envelopes) Signed(body []byte, s action.Signature) bool {
+	return wire.VerifyBody(wire.CommandContext, body, []*wirepb.Signature{{Key: s.Key, Signature: s.Signature}}, s.Key)
 }
 
 // ReportResult takes the result of a command.

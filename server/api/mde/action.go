@@ -21,8 +21,10 @@ type Actions interface {
 	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*action.Action], error)
 	Request(ctx context.Context, by *access.Principal, r action.Request) (*action.Action, error)
 	Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*action.Action, error)
-	// Open returns the content of what an action yielded.
-	Open(f action.Artifact) (*os.File, error)
+	// Grant records who gets a link to what an action yielded.
+	Grant(ctx context.Context, by *access.Principal, id ident.ActionID, index int) error
+	// Redeem opens what a link leads to.
+	Redeem(ctx context.Context, granted ident.Actor, id ident.ActionID, index int, goesOn bool) (action.Artifact, *os.File, error)
 }
 
 // publicAPI is the published requestSource of what comes through this API.
@@ -41,6 +43,10 @@ func (a *API) actionRoutes() []api.Route {
 		limited(api.Limit{PerMinute: 2, PerHour: 120}, delegated(access.MachineCollect, get("/machineactions/{id}/getPackageUri", machineRead, a.getPackageURI))),
 		delegated(access.MachineLive, get("/machineactions/{id}/GetLiveResponseResultDownloadLink(index={index})", machineRead, a.getLiveLink)),
 		{Method: http.MethodGet, Pattern: "/api/vedette/downloads/{ticket}", Open: "the link is its own permission: signed, for one file and a short time", Handle: a.download},
+	}
+	routes = append(routes, api.Route{Method: http.MethodPost, Pattern: "/api/vedette/machines/{id}/releaseCode", Need: []access.Permission{access.MachineIsolate}, Handle: a.releaseCode})
+	for _, k := range ownRequests {
+		routes = append(routes, api.Route{Method: http.MethodPost, Pattern: "/api/vedette/machines/{id}/" + k.path, Need: []access.Permission{k.need}, Handle: a.requestOf(k)})
 	}
 	for _, k := range requests {
 		r := post("/machines/{id}/"+k.path, []access.Permission{k.need}, a.requestOf(k))
