@@ -103,3 +103,12 @@ func (p *Pool) Large(ctx context.Context, f *os.File) (ID, Sums, error) {
 	sums, err = readOpen(ctx, int(f.Fd()), id)
 	return id, sums, err
 }
+
+// LookupFile returns the digests of an open file if they are known.
+func (p *Pool) LookupFile(f *os.File) (Sums, bool) {
+	id, err := regular(int(f.Fd()))
+	if err != nil {
+		return Sums{}, false
+	}
+	return p.Lookup(id)
+}
