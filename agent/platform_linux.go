@@ -53,7 +53,7 @@ type platform struct {
 	writers   *writers
 	recent    recent.Ring
 	isolator  *isolate.Isolator
-	server    responder.Server
+	server    *uplink
 	responder *responder.Responder
 	table     *process.Table
 	hashes    *hash.Pool
@@ -71,7 +71,7 @@ type platform struct {
 	failed map[string]sensor.Facility // sensors that could not work at all; zero for one that says itself what it lacks
 }
 
-func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
+func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server *uplink) (*platform, error) {
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
 		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}

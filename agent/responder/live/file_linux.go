@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
 )
 
 // Published bounds of file commands, in bytes, and our own of lists.
