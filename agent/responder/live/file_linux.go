@@ -411,10 +411,9 @@ func (s *space) put(ctx context.Context, name string, overwrite, keep bool) (str
 		return fail(fmt.Errorf("%s: %w", visible(name), err))
 	}
 	where := nameOf(int(f.Fd()))
-	var st unix.Stat_t
-	err = unix.Fstat(int(f.Fd()), &st)
+	id, err := inodeOf(int(f.Fd()), "")
 	if err == nil && !keep {
-		err = s.live.notePut(put{Path: where, Dev: st.Dev, Ino: st.Ino})
+		err = s.live.notePut(put{Path: where, inode: id})
 	}
 	return where, errors.Join(err, f.Close())
 }

@@ -136,8 +136,31 @@ func (s *space) end() error {
 type put struct {
 	Path string `json:"path"`
 	Boot string `json:"boot"`
+	inode
+}
+
+// inode tells one file from another. Numbers are given again; times of birth are not.
+type inode struct {
 	Dev  uint64 `json:"dev"`
 	Ino  uint64 `json:"ino"`
+	Born int64  `json:"born"` // Unix nanoseconds; 0 where the file system does not say
+}
+
+// inodeOf returns the inode of a descriptor, or of a path when the descriptor is AT_FDCWD.
+func inodeOf(fd int, path string) (inode, error) {
+	var st unix.Statx_t
+	flags := unix.AT_SYMLINK_NOFOLLOW
+	if path == "" {
+		flags |= unix.AT_EMPTY_PATH
+	}
+	if err := unix.Statx(fd, path, flags, unix.STATX_INO|unix.STATX_BTIME, &st); err != nil {
+		return inode{}, err
+	}
+	id := inode{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		id.Born = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+	}
+	return id, nil
 }
 
 func (l *Live) putFile() string { return filepath.Join(l.dir, "put.json") }
@@ -188,11 +211,10 @@ func (l *Live) sweepPut() error {
 	}
 	var left []put
 	for _, p := range all {
-		var st unix.Stat_t
-		switch err := unix.Lstat(p.Path, &st); {
+		switch id, err := inodeOf(unix.AT_FDCWD, p.Path); {
 		case p.Boot == l.boot:
 			left = append(left, p)
-		case err == nil && st.Dev == p.Dev && st.Ino == p.Ino:
+		case err == nil && id == p.inode:
 			if err := os.Remove(p.Path); err != nil {
 				l.conf.Log.Error("removing a file that live response has put", "path", p.Path, "err", err)
 				left = append(left, p)

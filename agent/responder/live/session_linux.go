@@ -291,7 +291,7 @@ func (s *session) perform(j *job, l *line) (err error) {
 	} else {
 		err = s.saved(j, l)
 	}
-	if s.tracing() {
+	if s.tracing() && !l.json && l.save == "" {
 		fmt.Fprintf(j.out, "[trace] %s took %v, wrote %d bytes, error %v\n", l.command.Name, time.Since(j.begun).Round(time.Millisecond), j.out.bytes, err)
 	}
 	return err

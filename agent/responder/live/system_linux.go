@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -239,6 +240,9 @@ func drivers(_ context.Context, l *line, w io.Writer) error {
 		return err
 	}
 	raw, err := os.ReadFile("/proc/modules")
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // a kernel that loads none
+	}
 	if err != nil {
 		return fmt.Errorf("the kernel shows no modules: %w", err)
 	}
