@@ -197,13 +197,14 @@ func (s *session) foreground(j *job, l *line) error {
 	if t == j || t.terminal {
 		return errors.New("that job cannot be brought to the foreground")
 	}
-	if err := t.out.attach(s.console(j.id)); err != nil {
+	if err := t.out.attach(j.id, s.console(j.id)); err != nil {
 		return err
 	}
 	select {
 	case <-t.done:
 	case <-j.moved:
-		return t.out.attach(nil)
+		t.out.detach(j.id)
+		return nil
 	case <-j.ctx.Done():
 		t.cancel(context.Cause(j.ctx))
 		<-t.done
