@@ -140,7 +140,9 @@ func (a *API) Routes() []api.Route {
 		get("/{id}/files/{index}", a.file, api.Doc{Summary: "Get a file that a live response session brought", AnswerMedia: "application/octet-stream", Answer: "", Errors: []errs.Code{errs.ResourceNotFound, errs.InvalidInput}}),
 		{Method: http.MethodPost, Pattern: root + "/{id}/end", Need: need, Handle: a.end, MaxBody: 64 << 10,
 			Doc: api.Doc{Summary: "End a live response session", Answer: sessionEntity{}, Errors: one, Bare: true}},
-		{Method: http.MethodGet, Pattern: root + "/{id}/socket", Open: "the ticket is its own permission: for one session, once, within a minute", Handle: a.socket},
+		{Method: http.MethodGet, Pattern: root + "/{id}/socket", Open: "the ticket is its own permission: for one session, once, within a minute", Handle: a.socket,
+			Doc: api.Doc{Summary: "The console of a live response session, as a WebSocket", Params: []api.Param{{Name: "ticket", Required: true, About: "of the answer that opened the session"}},
+				Status: http.StatusSwitchingProtocols, Errors: []errs.Code{errs.Unauthorized, errs.BadRequest}}},
 	}
 }
 
