@@ -59,7 +59,7 @@ type platform struct {
 	isolator   *isolate.Isolator
 	restrictor *restrict.Restrictor
 	messages   *message.Handler
-	server     responder.Server
+	server     *uplink
 	responder  *responder.Responder
 	table      *process.Table
 	hashes     *hash.Pool
@@ -77,7 +77,7 @@ type platform struct {
 	failed map[string]sensor.Facility // sensors that could not work at all; zero for one that says itself what it lacks
 }
 
-func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
+func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server *uplink) (*platform, error) {
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
 		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}

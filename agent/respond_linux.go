@@ -53,6 +53,10 @@ func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, er
 	remediator, err := p.newRemediator()
 	add(&remediate.Handler{Remediator: remediator}, err)
 	add(p.newAntivirus(remediator), nil)
+	sessions, err := p.newLive(remediator)
+	for _, h := range sessions.Handlers() {
+		add(h, err)
+	}
 	p.responder, err = responder.New(handlers...)
 	return err
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/investigation"
 	"github.com/vedette-edr/vedette/server/library"
+	"github.com/vedette-edr/vedette/server/live"
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/store"
@@ -61,6 +62,7 @@ type control struct {
 	actions        *action.Service
 	dispatch       *action.Dispatcher
 	transfers      *transfer.Service
+	live           *live.Service
 	indicators     *indicator.Service
 	matcher        *ioc.Matcher
 	nudges         *nudges
@@ -133,7 +135,11 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		Releases: gateway.Releases{Key: c.ca.CommandKey()},
 		Self:     func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
-	if c.transfers, err = transfer.New(transfer.Config{Blobs: c.blobs, Owners: []transfer.Owner{c.dispatch}, Clock: clock}); err != nil {
+	if c.live, err = c.openLive(ctx); err != nil {
+		c.close()
+		return nil, err
+	}
+	if c.transfers, err = transfer.New(transfer.Config{Blobs: c.blobs, Owners: []transfer.Owner{c.dispatch, c.live}, Clock: clock}); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -374,6 +380,9 @@ func (m membership) DeviceGroup(ctx context.Context, tenant ident.TenantID, id i
 }
 
 func (c *control) close() {
+	if c.live != nil {
+		c.live.Close()
+	}
 	if c.hooks != nil {
 		c.hooks.Close()
 	}

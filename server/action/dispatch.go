@@ -166,7 +166,9 @@ func (p *Dispatcher) Result(ctx context.Context, d *device.Device, r Result) err
 			if a.Device != d.ID || a.Incarnation != d.Incarnation {
 				return errs.New(op, errs.NotFound, errs.ResourceNotFound, "the device has no command %s", r.ID)
 			}
-			moved = a.conclude(to, now, d.Name, r)
+			if moved = a.conclude(to, now, d.Name, r); moved {
+				a.tally(r.Evidence, now)
+			}
 			return nil
 		})
 		if err != nil || !moved {

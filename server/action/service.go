@@ -158,6 +158,9 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) (*Action, *device.Device, error) {
 	const op = "action.Request"
 	params, err := r.check()
+	if err == nil {
+		err = mayRun(by, &r)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/history"
+	"github.com/vedette-edr/vedette/server/live"
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/store/storetest"
 )
@@ -38,6 +39,10 @@ func TestAudit(t *testing.T) {
 
 func TestAccess(t *testing.T) {
 	storetest.Access(t, func(t testing.TB) storetest.AccessStore { return open(t, t.TempDir()).Access() })
+}
+
+func TestLive(t *testing.T) {
+	storetest.Live(t, func(t testing.TB) live.Store { return open(t, t.TempDir()).Live() })
 }
 
 func scopeStores(t testing.TB) storetest.ScopeStores {
