@@ -127,7 +127,7 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Alerts: investigated{c.alerts}, Audit: c.audit,
 		Clock: clock, Atomic: c.store.Atomic})
 	actions := action.Config{Library: c.library, Blobs: c.blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
-		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
+		Self: func(d *device.Device) bool { return !c.server.cfg.Simulated && own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
 	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Tallies: c.store.Threats(), Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),

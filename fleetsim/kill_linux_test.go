@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vedette-edr/vedette/e2e/fleetsim"
+	"github.com/vedette-edr/vedette/fleetsim"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 

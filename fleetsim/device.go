@@ -24,6 +24,7 @@ type Device struct {
 	index int
 	dir   string
 	name  string
+	host  Host // as described; the zero Host without a description
 
 	enforced enforced
 
@@ -45,8 +46,13 @@ type Device struct {
 }
 
 func newDevice(f *Fleet, i int) *Device {
-	return &Device{fleet: f, index: i, dir: f.dir(i), name: fmt.Sprintf("%s-%04d.example.net", f.conf.Prefix, i),
+	d := &Device{fleet: f, index: i, dir: f.dir(i), name: fmt.Sprintf("%s-%04d.example.net", f.conf.Prefix, i),
 		rand: rand.New(rand.NewPCG(f.conf.Seed, uint64(i))), sequence: 1, report: 1}
+	if f.conf.Describe != nil {
+		d.host = f.conf.Describe(i)
+		d.name = d.host.Name
+	}
+	return d
 }
 
 // Name is the device's name.
@@ -73,7 +79,7 @@ func (d *Device) Identity() *link.Identity {
 }
 
 // Now is the device's own clock.
-func (d *Device) Now() time.Time { return time.Now().Add(d.fleet.conf.Skew) }
+func (d *Device) Now() time.Time { return d.fleet.conf.Clock().Add(d.fleet.conf.Skew) }
 
 // Status is how the device's link fares; the zero Status unless it is started.
 func (d *Device) Status() link.Status {
@@ -94,7 +100,7 @@ func (d *Device) Commands() []*wire.Command {
 
 func (d *Device) config() link.Config {
 	c := d.fleet.conf
-	return link.Config{
+	conf := link.Config{
 		Server: c.Server, StateDir: d.dir, CA: c.CA, Token: c.Token, Name: d.name, Platform: "Linux",
 		AgentVersion: "0.0.0-sim", Fingerprint: sha256.Sum256([]byte(d.name)),
 		MinBackoff: c.Backoff, MaxBackoff: 10 * c.Backoff, Clock: d.Now,
@@ -104,6 +110,10 @@ func (d *Device) config() link.Config {
 			return link.Health{Inventory: inv, Digest: sha256.Sum256(inv), Facilities: []*wirepb.Facility{{Name: "sim", State: "working"}}}
 		},
 	}
+	if len(d.host.Sections) > 0 {
+		conf.Sections = func(context.Context) []link.Section { return d.host.Sections }
+	}
+	return conf
 }
 
 func (d *Device) respond(_ context.Context, c *wire.Command) link.Result {

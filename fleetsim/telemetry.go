@@ -85,6 +85,9 @@ func (d *Device) ip() string {
 
 // inventory is the agent's inventory report.
 func (d *Device) inventory() []byte {
+	if d.host.Inventory != nil {
+		return d.host.Inventory
+	}
 	b, err := json.Marshal(map[string]any{
 		"hostname": d.name, "fqdn": d.name,
 		"os": map[string]any{"platform": "Linux", "distribution": "Debian", "version": "12", "kernel": "6.1.0-sim",

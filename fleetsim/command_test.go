@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/link"
-	"github.com/vedette-edr/vedette/e2e/fleetsim"
+	"github.com/vedette-edr/vedette/fleetsim"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"

@@ -16,7 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/vedette-edr/vedette/e2e/fleetsim"
+	"github.com/vedette-edr/vedette/fleetsim"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"

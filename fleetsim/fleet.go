@@ -1,7 +1,8 @@
 // Package fleetsim is many devices in one process: each enrols, has its own certificate
 // and speaks the real protocol, with telemetry that depends on a seed.
 //
-// It fakes devices and nothing of the server, and it is the only way tests fake a device.
+// It fakes devices and nothing of the server, and it is the only way anything fakes a device:
+// tests do, and the demonstration that package demo fills a server with.
 // A device is used in one of two ways. Started, it is the agent's own link and spool, and
 // events go by Emit: for tests of behaviour. Driven by hand, batches go by Push without a
 // spool: for clones, foreign batches and load. Start at New.
@@ -28,13 +29,24 @@ type Config struct {
 	Seed    uint64
 	Dir     string // state of the devices, one directory each; the caller removes it
 	Prefix  string // of the devices' names; "" for sim
+	// Describe says what the device of an index is; nil for a nameless Debian each.
+	Describe func(i int) Host
 
 	// Answer says what becomes of a command; nil answers every one with verified.
 	Answer func(d *Device, c *wire.Command) link.Result
+	// Clock is the time by which the devices live; nil for time.Now.
+	Clock func() time.Time
 	// Skew is added to the clock of each device.
 	Skew time.Duration
 	// Backoff bounds the devices' pauses after errors; 0 for 50 ms.
 	Backoff time.Duration
+}
+
+// Host is what a device says of itself.
+type Host struct {
+	Name      string // fully qualified
+	Inventory []byte // the agent's inventory report, JSON
+	Sections  []link.Section
 }
 
 // Fleet is some devices.
@@ -53,6 +65,9 @@ func New(c Config) (*Fleet, error) {
 	}
 	if c.Backoff <= 0 {
 		c.Backoff = 50 * time.Millisecond
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
 	}
 	f := &Fleet{conf: c}
 	for i := range c.Devices {

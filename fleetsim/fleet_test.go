@@ -16,7 +16,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/vedette-edr/vedette/agent/link"
-	"github.com/vedette-edr/vedette/e2e/fleetsim"
+	"github.com/vedette-edr/vedette/fleetsim"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
