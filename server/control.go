@@ -35,6 +35,7 @@ import (
 	"github.com/vedette-edr/vedette/server/library"
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/outbound"
+	"github.com/vedette-edr/vedette/server/preference"
 	"github.com/vedette-edr/vedette/server/store"
 	"github.com/vedette-edr/vedette/server/vulnerability"
 )
@@ -47,6 +48,8 @@ type control struct {
 	audit          *audit.Chain
 	directory      *access.Directory
 	authority      *access.Authority
+	sessions       *access.Sessions
+	preferences    *preference.Service
 	devices        *device.Service
 	groups         *group.Service
 	moved          *bus.Topic[device.Moved]
@@ -206,6 +209,9 @@ func (c *control) start(ctx context.Context) error {
 		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(), Scoper: c.groups, URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
 		return err
 	}
+	c.sessions = access.NewSessions(access.SessionsConfig{Store: c.store.Access(), Authority: c.authority,
+		Key: c.store.Key().Derive("portal-session"), Clock: c.server.cfg.Clock})
+	c.preferences = preference.New(c.store.Preferences())
 	return c.indicators.Load(ctx)
 }
 
@@ -268,6 +274,9 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 			}
 			if err := c.directory.Maintain(ctx); err != nil && ctx.Err() == nil {
 				log.Error("forgetting sign-ins that have expired", "err", err)
+			}
+			if err := c.sessions.Maintain(ctx); err != nil && ctx.Err() == nil {
+				log.Error("forgetting sessions that are over", "err", err)
 			}
 		})
 	})

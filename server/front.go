@@ -32,6 +32,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/triage"
 	"github.com/vedette-edr/vedette/server/api/tvm"
 	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/web"
 )
 
 // front is what clients see: the servers on the listeners and the handlers behind them.
@@ -81,11 +82,15 @@ func (l *listeners) close() {
 const shutdownGrace = 10 * time.Second
 
 func newFront(s *Server) (*front, error) {
-	router, err := newRouter(s)
+	pages, err := newPortal(s)
 	if err != nil {
 		return nil, err
 	}
-	public := publicHandler(s, router)
+	router, err := newRouter(s, pages)
+	if err != nil {
+		return nil, err
+	}
+	public := publicHandler(s, router, pages)
 	conf, err := s.gateway.TLSConfig(s.where.hosts, tls.Certificate{})
 	if err != nil {
 		return nil, err
@@ -144,7 +149,7 @@ func OpenAPI() ([]byte, error) {
 // newRouter serves the table. What differs by the host that a request was sent to: on
 // Graph's, paths that are the custom TI API's elsewhere are not there; on those of the SIEM
 // alert exporter, /api/alerts is its feed.
-func newRouter(s *Server) (http.Handler, error) {
+func newRouter(s *Server, sessions api.Sessions) (http.Handler, error) {
 	table, err := routes(s)
 	if err != nil {
 		return nil, err
@@ -155,7 +160,7 @@ func newRouter(s *Server) (http.Handler, error) {
 		return nil, err
 	}
 	router := func(table []api.Route) (*api.Router, error) {
-		return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
+		return api.New(api.Config{Auth: verifier{s.control.authority}, Sessions: sessions, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
 			Limits: limits}, table)
 	}
 	all, err := router(table)
@@ -217,8 +222,34 @@ func (v verifier) Authenticate(ctx context.Context, token, _ string) (*access.Pr
 	return v.authority.Verify(ctx, token)
 }
 
+// here reports whether a request comes from this machine.
+func here(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err == nil && own(host)
+}
+
+// newPortal makes what browsers see.
+func newPortal(s *Server) (*portal.Portal, error) {
+	c := s.control
+	broken := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "vedette_portal_policy_reports_total", Help: "Reports of browsers that a page of the portal broke its content security policy.",
+	})
+	s.metrics.MustRegister(broken)
+	return portal.New(portal.Config{Version: s.cfg.Version, Files: web.Files(), Health: s.health, Directory: c.directory, Sessions: c.sessions,
+		Preferences: c.preferences, Trusted: here, Reported: broken.Inc, Log: s.cfg.Log, Clock: s.cfg.Clock,
+		Attempted: func(ctx context.Context, a portal.Attempt) {
+			e := audit.Entry{Tenant: a.Tenant, Actor: a.Actor, Verb: a.Verb, Object: a.Actor.ID, Detail: a.From, Outcome: audit.Done}
+			if a.Error != "" {
+				e.Detail, e.Outcome = a.From+": "+a.Error, audit.Denied
+			}
+			if err := c.audit.Record(ctx, e); err != nil {
+				s.cfg.Log.Error("audit record", "verb", e.Verb, "err", err)
+			}
+		}})
+}
+
 // publicHandler serves everything that is not an agent's.
-func publicHandler(s *Server, router http.Handler) http.Handler {
+func publicHandler(s *Server, router, pages http.Handler) http.Handler {
 	c := s.control
 	tokens := oauth.New(oauth.Config{Directory: c.directory, Authority: c.authority, Clock: s.cfg.Clock,
 		Attempted: func(ctx context.Context, a oauth.Attempt) {
@@ -230,11 +261,6 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 				s.cfg.Log.Error("audit record", "verb", e.Verb, "err", err)
 			}
 		}})
-	here := func(r *http.Request) bool {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		return err == nil && own(host)
-	}
-	page := portal.Handler(portal.Config{Version: s.cfg.Version, Health: s.health, Trusted: here})
 	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
@@ -254,7 +280,7 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 		case isAPI(path):
 			router.ServeHTTP(w, current(r))
 		default:
-			page.ServeHTTP(w, r)
+			pages.ServeHTTP(w, r)
 		}
 	})
 }

@@ -21,6 +21,7 @@ type Principal struct {
 	Scopes []string // delegated permissions: the token's scp claim
 	Rights []Right  // of the person, whose delegated permissions act within them
 	Scope  Scope    // devices it may see; Authenticate decides it at each request
+	Portal bool     // acts in a session of the portal
 }
 
 // Can reports whether p holds one of the permissions: as an application, or delegated by

@@ -1,4 +1,4 @@
-package oauth
+package api
 
 import (
 	"net/netip"
@@ -8,15 +8,15 @@ import (
 
 // Attempts that fail: a burst at once, then one each refill, for each address and account.
 const (
-	burst   = 20
-	refill  = 3 * time.Second
-	maxKeys = 50_000
+	burst          = 20
+	refill         = 3 * time.Second
+	maxAttemptKeys = 50_000
 )
 
-// limiter bounds failed attempts by key. An attempt takes from its key's bucket before
-// its credentials are looked at, so that parallel guesses are bounded too, and gives back
-// when it succeeds.
-type limiter struct {
+// Attempts bounds failed attempts to sign in, by key: an address or an account. An attempt
+// takes from its key's bucket before its credentials are looked at, so that parallel
+// guesses are bounded too, and gives back when it succeeds. It is safe for concurrent use.
+type Attempts struct {
 	now func() time.Time
 
 	mu      sync.Mutex
@@ -37,13 +37,14 @@ func (b bucket) fill(now time.Time) bucket {
 	return b
 }
 
-func newLimiter(now func() time.Time) *limiter {
-	return &limiter{now: now, buckets: map[string]bucket{}}
+// NewAttempts returns Attempts on a clock.
+func NewAttempts(now func() time.Time) *Attempts {
+	return &Attempts{now: now, buckets: map[string]bucket{}}
 }
 
-// take takes one attempt for the key. It returns what gives it back, or nil and how long
+// Take takes one attempt for the key. It returns what gives it back, or nil and how long
 // to wait.
-func (l *limiter) take(key string) (give func(), wait time.Duration) {
+func (l *Attempts) Take(key string) (give func(), wait time.Duration) {
 	key = network(key)
 	now := l.now()
 	l.mu.Lock()
@@ -75,8 +76,8 @@ func (l *limiter) take(key string) (give func(), wait time.Duration) {
 
 // makeRoom forgets keys that have nothing against them any more, and when there are none
 // such, any: a flood from many addresses must cost neither memory nor other clients.
-func (l *limiter) makeRoom(now time.Time) {
-	if len(l.buckets) < maxKeys {
+func (l *Attempts) makeRoom(now time.Time) {
+	if len(l.buckets) < maxAttemptKeys {
 		return
 	}
 	for k, b := range l.buckets {
@@ -85,7 +86,7 @@ func (l *limiter) makeRoom(now time.Time) {
 		}
 	}
 	for k := range l.buckets {
-		if len(l.buckets) < maxKeys*9/10 {
+		if len(l.buckets) < maxAttemptKeys*9/10 {
 			return
 		}
 		delete(l.buckets, k)

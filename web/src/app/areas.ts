@@ -1,0 +1,8 @@
+// Every area of the portal. A new one is a line here.
+import { area as actions } from '../pages/actions/area';
+import { area as alerts } from '../pages/alerts/area';
+import { area as devices } from '../pages/devices/area';
+import { area as incidents } from '../pages/incidents/area';
+import type { Area } from './place';
+
+export const areas: Area[] = [incidents, alerts, devices, actions];
