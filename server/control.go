@@ -36,6 +36,7 @@ import (
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/preference"
+	"github.com/vedette-edr/vedette/server/query"
 	"github.com/vedette-edr/vedette/server/store"
 	"github.com/vedette-edr/vedette/server/vulnerability"
 )
@@ -66,6 +67,7 @@ type control struct {
 	matcher        *ioc.Matcher
 	nudges         *nudges
 	library        *library.Service
+	queries        *query.Service
 	investigations *investigation.Service
 	blobs          *blob.Dir
 	linkKey        []byte // signs links to downloads
@@ -126,6 +128,7 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		return nil, err
 	}
 	c.linkKey = key.Derive("download-link")
+	c.queries = query.New(query.Config{Store: c.store.Queries(), Audit: c.audit, Clock: clock, Atomic: c.store.Atomic})
 	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: c.blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
 	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Alerts: investigated{c.alerts}, Audit: c.audit,
 		Clock: clock, Atomic: c.store.Atomic})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/vedette-edr/vedette/client"
 	"github.com/vedette-edr/vedette/demo"
@@ -38,7 +39,7 @@ func (c *demoCommand) Run(ctx context.Context) error {
 	}
 	return demo.Run(ctx, demo.Config{
 		Seed: c.Seed, Devices: c.Devices, Days: c.Days, Density: c.Density, Hostile: c.Hostile, Still: c.Still, Out: os.Stdout,
-		Server: server.Config{DataDir: dir, Listen: c.Listen, Version: version, Log: logger(os.Stderr, c.LogLevel, c.LogFormat)},
+		Server: server.Config{DataDir: dir, Listen: c.Listen, Retention: 30 * 24 * time.Hour, Version: version, Log: logger(os.Stderr, c.LogLevel, c.LogFormat)},
 		Ready: func(p client.Profile) {
 			fmt.Printf("\nReady.\n  Portal     %s\n  User       %s\n  Password   %s\n  Profile    %s/bootstrap.json\n", p.PortalURL, p.AdminUser, p.AdminPassword, dir)
 		},
