@@ -29,8 +29,9 @@ type Config struct {
 	Dir     string // state of the devices, one directory each; the caller removes it
 	Prefix  string // of the devices' names; "" for sim
 
-	// Answer says what becomes of a command; nil answers every one with verified.
-	Answer func(d *Device, c *wire.Command) link.Result
+	// Answer says what becomes of a command; nil answers every one with verified. Its
+	// context ends when the server wishes the command to stop, or the device ends.
+	Answer func(ctx context.Context, d *Device, c *wire.Command) link.Result
 	// Skew is added to the clock of each device.
 	Skew time.Duration
 	// Backoff bounds the devices' pauses after errors; 0 for 50 ms.
