@@ -44,6 +44,7 @@ type Agent struct {
 	platform *platform
 	spool    *spool.Spool
 	link     *link.Link
+	uplink   uplink
 }
 
 var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
@@ -83,7 +84,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 			a.close()
 		}
 	}()
-	if a.platform, err = newPlatform(ctx, c, a.servers); err != nil {
+	if a.platform, err = newPlatform(ctx, c, a.servers, &a.uplink); err != nil {
 		return nil, err
 	}
 	// Isolation is in force again if it was: the network may come up.
@@ -126,6 +127,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if a.link, err = link.New(lc, id, a.spool); err != nil {
 		return nil, err
 	}
+	a.uplink.link.Store(a.link)
 	c.Log.Info("enrolled", "device", id.Device, "tenant", id.Tenant)
 	return a, nil
 }
@@ -133,7 +135,7 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 // servers returns the addresses of the server, which isolation keeps reachable.
 func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
 	if a.link == nil {
-		return nil, errors.New("the agent has not met its server yet")
+		return nil, errNoLink
 	}
 	return a.link.Addresses(ctx)
 }

@@ -52,6 +52,7 @@ type platform struct {
 	kernel    *ebpf.Sensor
 	writers   *writers
 	isolator  *isolate.Isolator
+	server    responder.Server
 	responder *responder.Responder
 	table     *process.Table
 	hashes    *hash.Pool
@@ -68,8 +69,8 @@ type platform struct {
 	failed map[string]sensor.Facility // sensors that could not work at all; zero for one that says itself what it lacks
 }
 
-func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
-	p := &platform{conf: c, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
+func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
+	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
 		writers: newWriters(time.Now)}
 	var err error

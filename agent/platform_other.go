@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/wire"
 )
@@ -19,7 +20,7 @@ var errPlatform = errors.New("the agent runs on Linux only")
 // platform cannot be made on this system; its methods are never called.
 type platform struct{}
 
-func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error)) (*platform, error) {
+func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error), responder.Server) (*platform, error) {
 	return nil, errPlatform
 }
 

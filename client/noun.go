@@ -272,6 +272,8 @@ type List struct {
 	OrderBy string
 	Top     int
 	Expand  string
+	View    string // of the action center: pending, history, approval
+	Format  string // of Export: csv
 }
 
 func (l List) query() string {
@@ -284,6 +286,8 @@ func (l List) query() string {
 	set("$filter", l.Filter)
 	set("$orderby", l.OrderBy)
 	set("$expand", l.Expand)
+	set("view", l.View)
+	set("format", l.Format)
 	if l.Top > 0 {
 		v.Set("$top", fmt.Sprint(l.Top))
 	}

@@ -26,11 +26,15 @@ type stubborn struct {
 	broken  int // results to refuse first
 }
 
-func (s *stubborn) Pending(_ context.Context, d *device.Device, _ []ident.ActionID) ([]action.Command, error) {
+func (s *stubborn) Pending(_ context.Context, d *device.Device, _ []ident.ActionID) (action.Work, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.polls++
-	return s.list(d), nil
+	return action.Work{Commands: s.list(d)}, nil
+}
+
+func (s *stubborn) Progress(context.Context, *device.Device, ident.ActionID, action.Progress) error {
+	return nil
 }
 
 func (s *stubborn) Result(_ context.Context, _ *device.Device, r action.Result) error {
@@ -130,7 +134,7 @@ func TestACommandThatHangsDoesNotHoldBackContainment(t *testing.T) {
 	hang := make(chan struct{})
 	isolated := make(chan struct{}, 1)
 	d := s.enrolled(1, func(c *fleetsim.Config) {
-		c.Answer = func(_ *fleetsim.Device, cmd *wire.Command) link.Result {
+		c.Answer = func(_ context.Context, _ *fleetsim.Device, cmd *wire.Command) link.Result {
 			if cmd.Kind == "run-script" {
 				<-hang
 			} else {

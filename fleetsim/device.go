@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/spool"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/wire"
@@ -116,15 +117,35 @@ func (d *Device) config() link.Config {
 	return conf
 }
 
-func (d *Device) respond(_ context.Context, c *wire.Command) link.Result {
+func (d *Device) respond(ctx context.Context, c *wire.Command) link.Result {
 	r := link.Result{State: "verified", Detail: "simulated", Evidence: []byte(`{"simulated":true}`)}
 	if d.fleet.conf.Answer != nil {
-		r = d.fleet.conf.Answer(d, c)
+		r = d.fleet.conf.Answer(ctx, d, c)
 	}
 	d.mu.Lock()
 	d.commands = append(d.commands, c)
 	d.mu.Unlock()
 	return r
+}
+
+// Progress says how far a started device is with a command.
+func (d *Device) Progress(command string, p responder.Progress) {
+	d.mu.Lock()
+	l := d.link
+	d.mu.Unlock()
+	if l != nil {
+		l.Progress(command, p)
+	}
+}
+
+// Server is what handlers of commands ask of the server of a started device; nil of others.
+func (d *Device) Server() responder.Server {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.link == nil {
+		return nil
+	}
+	return d.link
 }
 
 // Enrol enrols the device, unless it is.

@@ -32,8 +32,9 @@ type Config struct {
 	// Describe says what the device of an index is; nil for a nameless Debian each.
 	Describe func(i int) Host
 
-	// Answer says what becomes of a command; nil answers every one with verified.
-	Answer func(d *Device, c *wire.Command) link.Result
+	// Answer says what becomes of a command; nil answers every one with verified. Its
+	// context ends when the server wishes the command to stop, or the device ends.
+	Answer func(ctx context.Context, d *Device, c *wire.Command) link.Result
 	// Clock is the time by which the devices live; nil for time.Now.
 	Clock func() time.Time
 	// Skew is added to the clock of each device.

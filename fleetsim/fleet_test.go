@@ -339,7 +339,7 @@ func TestACommandIsCarriedOutOnceAndItsResultComesBack(t *testing.T) {
 		"unisolate": {State: "failed", Detail: "the table would not go"},
 	}
 	d := s.enrolled(1, func(c *fleetsim.Config) {
-		c.Answer = func(_ *fleetsim.Device, cmd *wire.Command) link.Result { return answers[cmd.Kind] }
+		c.Answer = func(_ context.Context, _ *fleetsim.Device, cmd *wire.Command) link.Result { return answers[cmd.Kind] }
 	}).Devices()[0]
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)

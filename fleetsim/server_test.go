@@ -20,14 +20,17 @@ import (
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/blob"
 	"github.com/vedette-edr/vedette/server/ca"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/ingest"
+	"github.com/vedette-edr/vedette/server/library"
 	"github.com/vedette-edr/vedette/server/store"
 	"github.com/vedette-edr/vedette/server/telemetry"
+	"github.com/vedette-edr/vedette/server/transfer"
 )
 
 const tenant ident.TenantID = "11111111-2222-3333-4444-555555555555"
@@ -122,6 +125,8 @@ type server struct {
 	ca        *ca.CA
 	devices   *device.Service
 	actions   *action.Service
+	blobs     *blob.Dir
+	library   *library.Service
 	alerts    *alert.Service
 	memory    *memory
 	registry  *prometheus.Registry
@@ -167,14 +172,24 @@ func (s *server) up() {
 	s.registry = prometheus.NewRegistry()
 	s.alerts = alert.NewService(alert.Config{Store: s.store.Alerts()})
 	pipeline := ingest.New(ingest.Config{Appender: s.memory, Detector: byAction{"Suspicious"}, Alerts: s.alerts, Devices: s.devices, Metrics: s.registry})
-	dispatch := action.Config{Store: s.store.Actions(), Devices: s.devices, Nudger: nudger{s}}
+	var err error
+	if s.blobs, err = blob.Open(filepath.Join(s.dir, "blob")); err != nil {
+		s.t.Fatal(err)
+	}
+	s.library = library.New(library.Config{Store: s.store.Library(), Blobs: s.blobs})
+	dispatch := action.Config{Store: s.store.Actions(), Devices: s.devices, Nudger: nudger{s}, Blobs: s.blobs, Library: s.library}
 	s.actions = action.NewService(dispatch)
-	var commands gateway.Commands = action.NewDispatcher(dispatch)
+	dispatcher := action.NewDispatcher(dispatch)
+	transfers, err := transfer.New(transfer.Config{Blobs: s.blobs, Owners: []transfer.Owner{dispatcher}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var commands gateway.Commands = dispatcher
 	if s.commands != nil {
 		commands = s.commands
 	}
 	s.gateway = gateway.New(gateway.Config{CA: s.ca, Devices: s.devices, Ingest: pipeline, Commands: commands,
-		Indicators: s.feed, Metrics: s.registry, Heartbeat: s.heartbeat})
+		Indicators: s.feed, Transfers: transfers, Metrics: s.registry, Heartbeat: s.heartbeat})
 	conf, err := s.gateway.TLSConfig([]string{"localhost", "127.0.0.1"}, tls.Certificate{})
 	if err != nil {
 		s.t.Fatal(err)

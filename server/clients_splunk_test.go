@@ -123,7 +123,7 @@ func splunkChanges() []clientRow {
 	}
 	output.keeps = map[string]string{"value": "link"}
 	read := clientCall{request: "GET {link}", anon: true, status: 200, before: pathOfLink, reads: "script_output = done; exit_code integer"}
-	// What a device was given cannot be cancelled, and it was given the scan above.
+	// What a device was given ends when the device says so, and it was given the scan above.
 	scan := tell("POST /api/machines/{id}/runAntiVirusScan", `{"Comment":"because","ScanType":"Full"}`, 201, "status = Pending")
 	scan.before = func(w *world) { w.finish("runAntiVirusScan", nil) }
 	scan.keeps = map[string]string{"id": "scan"}

@@ -38,6 +38,7 @@ import (
 	"github.com/vedette-edr/vedette/server/preference"
 	"github.com/vedette-edr/vedette/server/query"
 	"github.com/vedette-edr/vedette/server/store"
+	"github.com/vedette-edr/vedette/server/transfer"
 	"github.com/vedette-edr/vedette/server/vulnerability"
 )
 
@@ -63,6 +64,7 @@ type control struct {
 	hooks          *webhook.Client
 	actions        *action.Service
 	dispatch       *action.Dispatcher
+	transfers      *transfer.Service
 	indicators     *indicator.Service
 	matcher        *ioc.Matcher
 	nudges         *nudges
@@ -133,8 +135,13 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Alerts: investigated{c.alerts}, Audit: c.audit,
 		Clock: clock, Atomic: c.store.Atomic})
 	actions := action.Config{Library: c.library, Blobs: c.blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
+		Policies: c.store.Actions(), Waiting: approvals{c.notices}, Envelopes: gateway.Envelopes{},
 		Self: func(d *device.Device) bool { return !c.server.cfg.Simulated && own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
+	if c.transfers, err = transfer.New(transfer.Config{Blobs: c.blobs, Owners: []transfer.Owner{c.dispatch}, Clock: clock}); err != nil {
+		c.close()
+		return nil, err
+	}
 	c.matcher = ioc.New(ioc.Config{Indicators: c.store.Threats(), Groups: membership{c.store.Devices()}, Tallies: c.store.Threats(), Now: clock})
 	c.indicators = indicator.New(indicator.Config{Definitions: c.store.Threats(), IOCs: c.store.Threats(), Indicators: c.store.Threats(),
 		Tallies: c.store.Threats(), Expiry: c.store.Threats(), Feed: c.store.Threats(), Sink: sinks{c.matcher, c.nudges}, Groups: c.groups, Now: clock})
@@ -235,7 +242,7 @@ func (c *control) run(ctx context.Context, g *errgroup.Group) {
 	})
 	g.Go(func() error {
 		return every(ctx, time.Hour, func(ctx context.Context) {
-			if err := c.sweepBlobs(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(c.sweepBlobs(ctx), c.transfers.Sweep()); err != nil && ctx.Err() == nil {
 				log.Error("removing files that nothing refers to", "err", err)
 			}
 		})

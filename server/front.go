@@ -30,6 +30,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/openapi"
 	"github.com/vedette-edr/vedette/server/api/portal"
+	"github.com/vedette-edr/vedette/server/api/respond"
 	"github.com/vedette-edr/vedette/server/api/ti"
 	"github.com/vedette-edr/vedette/server/api/triage"
 	"github.com/vedette-edr/vedette/server/api/tvm"
@@ -125,7 +126,8 @@ func routes(s *Server) ([]api.Route, error) {
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
-	all := slices.Concat(published.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
+	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Now: s.cfg.Clock})
+	all := slices.Concat(published.Routes(), acting.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
 		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Checker: s.stream.hunts, Queries: c.queries}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))

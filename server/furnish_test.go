@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/detect/backtest"
 	"github.com/vedette-edr/vedette/server/detect/custom"
@@ -96,11 +97,13 @@ func (s *Server) furnishRules(t testing.TB, tenant ident.TenantID, mark, file st
 			t.Fatal("the backtest does not end")
 		}
 	}
+	pol, err := s.control.actions.CreatePolicy(ctx, by, action.Policy{Name: mark, Enabled: true, Kinds: []action.Kind{action.CollectPackage}, Need: 2, Self: true})
+	must(err)
 	name := mark + ".sh"
 	_, err = s.control.library.Put(ctx, by, library.Upload{Name: name, Content: strings.NewReader("exit 0 # " + mark)})
 	must(err)
 	return map[string]string{"libraryfiles/{id}": name, "suppressions/{id}": sup.ID.String(), "notifications/{id}": rule.ID.String(), "subscriptions/{id}": string(sub.ID),
-		"detectionrules/{id}": fmt.Sprint(cus.ID), "detections/{id}": fil.Compiled.ID, "backtests/{id}": job.ID}
+		"detectionrules/{id}": fmt.Sprint(cus.ID), "detections/{id}": fil.Compiled.ID, "backtests/{id}": job.ID, "approvalpolicies/{id}": pol.ID.String()}
 }
 
 // TestARuleIsConfinedToItsOrganizationalScope holds the devices that a custom detection

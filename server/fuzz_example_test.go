@@ -32,6 +32,9 @@ var examples = map[string]string{
 	"POST /V1.0/IndicatorsOfCompromise/Actions.BulkUpload":        `{"iocs":[{"Type":"DomainName","Value":"b$N.example","DetectionFunction":"Equals","Enabled":true,"AlertDefinition@odata.bind":"AlertDefinitions($DEF)"}]}`,
 	"PUT /V1.0/IndicatorsOfCompromise({id})/AlertDefinition/$ref": `{"@odata.id":"AlertDefinitions($DEF)"}`,
 	"POST /api/indicators/BatchDelete":                            `{"IndicatorIds":["$IOC"]}`,
+	"POST /api/vedette/approvalpolicies":                          `{"name":"p$N","types":["Offboard"],"approvals":2}`,
+	"PATCH /api/vedette/approvalpolicies/{id}":                    `{"name":"q$N"}`,
+	"POST /api/vedette/machineactions/{id}/approve":               `{"Comment":"c$N"}`,
 	"POST /api/vedette/incidents/{id}/merge":                      `{"into":1}`,
 }
 
@@ -45,6 +48,9 @@ func (g *generator) example(o *operation) string {
 	case "POST /api/alerts/CreateAlertByReference":
 		return strings.Replace(quoted("machineId", g.ids["/machines/"][0], "severity", "Low", "title", "t", "description", "d", "recommendedAction", "r",
 			"category", "Malware", "eventTime", g.ids["event"][0], "reportId", "1"), `"reportId":"1"`, `"reportId":1`, 1)
+	}
+	if strings.HasPrefix(o.String(), "POST /api/vedette/machineactions/bulk/") {
+		return strings.Replace(quoted("Comment", "c"+n, "Sha1", strings.Repeat("a", 40)), "}", `,"MachineIds":["`+g.ids["/machines/"][0]+`"]}`, 1)
 	}
 	body := strings.ReplaceAll(examples[o.String()], "$N", n)
 	for word, collection := range map[string]string{"$DEF": "/V1.0/AlertDefinitions", "$IOC": "/indicators/"} {

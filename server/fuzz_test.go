@@ -151,12 +151,19 @@ func (f *target) seed(t testing.TB, s *Server, rows *hunttest.Memory, tenant ide
 			word, _, _ := strings.Cut(key, "/")
 			root := map[string]string{"suppressions": "/api/vedette/suppressions", "notifications": "/api/vedette/notifications", "backtests": "/api/vedette/backtests",
 				"detections": "/api/vedette/detections", "subscriptions": "/subscriptions", "detectionrules": "/beta/security/rules/detectionRules",
-				"libraryfiles": "/api/libraryfiles"}[word]
+				"libraryfiles": "/api/libraryfiles", "approvalpolicies": "/api/vedette/approvalpolicies"}[word]
 			f.ids[root] = append(f.ids[root], id)
 		}
 		_, def, ioc := (&site{Server: s}).furnishThreats(t, tenant, len(f.ids["/V1.0/AlertDefinitions"]), 0)
 		f.ids["/V1.0/AlertDefinitions"] = append(f.ids["/V1.0/AlertDefinitions"], def.ID.String())
 		f.ids["/V1.0/IndicatorsOfCompromise"] = append(f.ids["/V1.0/IndicatorsOfCompromise"], ioc.ID.String())
+	}
+	if mark != hidden { // an action that waits for somebody to agree, and one to be undone
+		waits, err := s.control.actions.Request(ctx, by, action.Request{Kind: action.CollectPackage, Device: id, Comment: mark, Source: "test"})
+		check(err)
+		_, err = s.control.dispatch.Pending(ctx, d, nil)
+		check(err)
+		f.ids["/api/vedette/machineactions"] = append(f.ids["/api/vedette/machineactions"], string(waits.ID), string(act.ID))
 	}
 	if mark == "plain" { // these routes answer with the name that was asked for, known or not
 		f.ids["/api/domains"], f.ids["/api/files"] = []string{mark + ".example"}, []string{fmt.Sprintf("%040x", []byte(mark))}
@@ -299,10 +306,11 @@ func judgeError(o *operation, w *httptest.ResponseRecorder) string {
 }
 
 // mayForbid reports whether an operation answers 403 to callers with every permission, as
-// published: for indicators of device groups that are out of reach, and for links whose
-// signature does not fit.
+// published: for indicators of device groups that are out of reach, for links whose
+// signature does not fit, and for approvals that are somebody else's.
 func mayForbid(o *operation) bool {
-	return strings.Contains(o.path, "indicators") || strings.HasSuffix(o.path, "block") || strings.Contains(o.path, "/exports/")
+	return strings.Contains(o.path, "indicators") || strings.HasSuffix(o.path, "block") || strings.Contains(o.path, "/exports/") ||
+		strings.HasSuffix(o.path, "/approve") || strings.HasSuffix(o.path, "/reject")
 }
 
 // seedOf makes the seeds of operations differ and stay the same from run to run.

@@ -68,15 +68,34 @@ func (c *Command) check() error {
 	return nil
 }
 
-// Sign serialises a command once and signs those bytes with each key.
-func Sign(c *Command, keys ...ed25519.PrivateKey) (*wirepb.Envelope, error) {
+// Body serialises a command: the bytes that the server and approvers sign.
+func Body(c *Command) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(&wirepb.Command{
+	return proto.MarshalOptions{Deterministic: true}.Marshal(&wirepb.Command{
 		Id: c.ID, Device: c.Device, Incarnation: c.Incarnation, Kind: c.Kind, Params: c.Params,
 		Issued: c.Issued.UnixNano(), Expires: c.Expires.UnixNano(),
 	})
+}
+
+// ParseBody reads the bytes of Body, for whoever is about to sign them.
+func ParseBody(body []byte) (*Command, error) {
+	var m wirepb.Command
+	if err := proto.Unmarshal(body, &m); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCommand, err)
+	}
+	c := &Command{ID: m.Id, Device: m.Device, Incarnation: m.Incarnation, Kind: m.Kind, Params: m.Params,
+		Issued: time.Unix(0, m.Issued).UTC(), Expires: time.Unix(0, m.Expires).UTC()}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Sign serialises a command once and signs those bytes with each key.
+func Sign(c *Command, keys ...ed25519.PrivateKey) (*wirepb.Envelope, error) {
+	body, err := Body(c)
 	if err != nil {
 		return nil, err
 	}
@@ -115,13 +134,8 @@ func Verify(e *wirepb.Envelope, p Policy, now time.Time) (*Command, error) {
 	if !VerifyBody(CommandContext, e.GetBody(), e.GetSignatures(), p.Server) {
 		return nil, fmt.Errorf("%w: the server's is missing", ErrSignature)
 	}
-	var m wirepb.Command
-	if err := proto.Unmarshal(e.GetBody(), &m); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCommand, err)
-	}
-	c := &Command{ID: m.Id, Device: m.Device, Incarnation: m.Incarnation, Kind: m.Kind, Params: m.Params,
-		Issued: time.Unix(0, m.Issued).UTC(), Expires: time.Unix(0, m.Expires).UTC()}
-	if err := c.check(); err != nil {
+	c, err := ParseBody(e.GetBody())
+	if err != nil {
 		return nil, err
 	}
 	if c.Device != p.Device || c.Incarnation != p.Incarnation {

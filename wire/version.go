@@ -17,6 +17,9 @@ import (
 //
 //	1  2026-11-21  first: enrolment, batches of format VDB1, heartbeat, watch, commands,
 //	               results, indicator sets
+//	   2026-11-22  progress of commands, and the wish to stop them: an older peer does
+//	               without
+//	   2026-11-22  upload and fetch of files, live sessions: an older peer refuses them
 //
 // A change that an older peer would misread takes the next number and a dated line here.
 const Version = 1
@@ -39,6 +42,7 @@ const (
 	MaxInventory = 256 << 10 // HeartbeatRequest.inventory
 	MaxParams    = 256 << 10 // Command.params
 	MaxEvidence  = 1 << 20   // Result.evidence
+	MaxNumbers   = 16 << 10  // ReportProgressRequest.numbers
 )
 
 // ParseVersion reads the value of VersionHeader.

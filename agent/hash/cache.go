@@ -63,3 +63,16 @@ func (c *cache) put(id ID, s Sums) {
 	}
 	c.byID[id] = c.order.PushFront(&cached{id: id, sums: s})
 }
+
+// matching returns the files whose digests match, those asked for last first.
+func (c *cache) matching(match func(Sums) bool) []ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []ID
+	for e := c.order.Front(); e != nil; e = e.Next() {
+		if f := e.Value.(*cached); match(f.sums) {
+			out = append(out, f.id)
+		}
+	}
+	return out
+}

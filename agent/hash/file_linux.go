@@ -89,3 +89,17 @@ func readOpen(ctx context.Context, fd int, id ID) (Sums, error) {
 		SHA1: hex.EncodeToString(h1.Sum(nil)), SHA256: hex.EncodeToString(h2.Sum(nil)), MD5: hex.EncodeToString(h5.Sum(nil)),
 	}, nil
 }
+
+// Known returns the files that were read lately and whose digests match.
+func (p *Pool) Known(match func(Sums) bool) []ID { return p.cache.matching(match) }
+
+// Large is as File, for files of any size: those beyond the pool's limit are read, and not
+// remembered.
+func (p *Pool) Large(ctx context.Context, f *os.File) (ID, Sums, error) {
+	id, sums, err := p.File(ctx, f)
+	if !errors.Is(err, ErrTooLarge) {
+		return id, sums, err
+	}
+	sums, err = readOpen(ctx, int(f.Fd()), id)
+	return id, sums, err
+}

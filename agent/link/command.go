@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
+	"strings"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -15,59 +14,10 @@ import (
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
 
-// commandTime bounds one command, so that one that hangs does not hold its lane for ever.
-const commandTime = 30 * time.Minute
-
-// lane names the queue that a kind of command waits in. Commands of one lane run one after
-// the other; what limits a device shares one, so that its order is kept, and waits for
-// nothing else.
-func lane(kind string) string {
-	switch kind {
-	case "isolate", "unisolate":
-		return "containment"
-	}
-	return kind
-}
-
-// lanes runs commands.
-type lanes struct {
-	link *Link
-	wg   sync.WaitGroup
-
-	mu      sync.Mutex
-	waiting map[string][]*wirepb.Envelope // by lane, while its goroutine runs
-}
-
-// add queues a command that the ledger has.
-func (r *lanes) add(ctx context.Context, kind string, e *wirepb.Envelope) {
-	name := lane(kind)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	queue, running := r.waiting[name]
-	r.waiting[name] = append(queue, e)
-	if running {
-		return
-	}
-	r.wg.Go(func() {
-		for {
-			r.mu.Lock()
-			queue := r.waiting[name]
-			if len(queue) == 0 || ctx.Err() != nil {
-				delete(r.waiting, name)
-				r.mu.Unlock()
-				return
-			}
-			r.waiting[name] = queue[1:]
-			r.mu.Unlock()
-			r.link.execute(ctx, queue[0])
-		}
-	})
-}
-
 // commandLoop fetches commands when it is nudged, and first takes up those that the agent
 // had not finished when it ended.
 func (l *Link) commandLoop(ctx context.Context) error {
-	run := &lanes{link: l, waiting: map[string][]*wirepb.Envelope{}}
+	run := newLanes(l)
 	defer run.wg.Wait()
 	for _, e := range l.ledger.unfinished() {
 		c, err := l.verify(e)
@@ -75,7 +25,7 @@ func (l *Link) commandLoop(ctx context.Context) error {
 			l.conclude(c, err)
 			continue
 		}
-		run.add(ctx, c.Kind, e)
+		run.add(ctx, c, e)
 	}
 	b := l.backoff()
 	for {
@@ -125,9 +75,10 @@ func (l *Link) fetch(ctx context.Context, client *Client, run *lanes) error {
 		}
 		if fresh {
 			taken = true
-			run.add(ctx, c.Kind, e)
+			run.add(ctx, c, e)
 		}
 	}
+	run.stop(r.Msg.Cancel)
 	if taken {
 		l.wakePoll() // says at once which commands the device has
 	}
@@ -149,11 +100,17 @@ func (l *Link) execute(ctx context.Context, e *wirepb.Envelope) {
 		l.conclude(c, err)
 		return
 	}
-	cctx, cancel := context.WithTimeout(ctx, commandTime)
+	cctx, cancel := context.WithTimeout(ctx, commandTime(c.Kind))
 	defer cancel()
+	l.progress.begin(c.ID)
 	r := l.conf.Respond(cctx, c)
-	if ctx.Err() != nil {
+	l.progress.end(c.ID)
+	if ctx.Err() != nil && context.Cause(ctx) != errStopped {
 		return // the agent is ending: the ledger has it begun, and it is taken up again
+	}
+	if context.Cause(ctx) == errStopped && (r.State == "failed" || r.State == "refused") {
+		// Both mean that the device is as it was before.
+		r.State, r.Detail = "cancelled", strings.TrimSuffix("stopped on the way: "+r.Detail, ": ")
 	}
 	l.finish(c, r)
 }

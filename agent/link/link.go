@@ -29,7 +29,8 @@ import (
 // right to enrol again: an operator has to give the agent a token.
 var ErrNotEnrolled = errors.New("link: the server does not know this device; enrol it again with a token")
 
-// Result is what became of a command. State is verified, applied, failed or refused.
+// Result is what became of a command. State is verified, applied, failed or refused; the
+// link itself says cancelled of one that was stopped at the server's wish.
 type Result struct {
 	State    string
 	Detail   string
@@ -125,14 +126,15 @@ type Status struct {
 
 // Link keeps one device in touch with its server.
 type Link struct {
-	conf    Config
-	spool   *spool.Spool
-	ledger  *ledger
-	dialer  *dialer
-	poll    chan struct{} // of capacity 1, like the others: fetch commands
-	refresh chan struct{} // fetch indicators
-	beat    chan struct{} // send a heartbeat now
-	enrol   sync.Mutex    // one enrolment at a time
+	conf     Config
+	spool    *spool.Spool
+	ledger   *ledger
+	dialer   *dialer
+	poll     chan struct{} // of capacity 1, like the others: fetch commands
+	refresh  chan struct{} // fetch indicators
+	beat     chan struct{} // send a heartbeat now
+	enrol    sync.Mutex    // one enrolment at a time
+	progress *progress
 
 	mu       sync.Mutex
 	identity *Identity
@@ -151,7 +153,7 @@ func New(c Config, id *Identity, s *spool.Spool) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{conf: c, spool: s, dialer: d, poll: make(chan struct{}, 1), refresh: make(chan struct{}, 1), beat: make(chan struct{}, 1), wanted: true}
+	l := &Link{conf: c, spool: s, dialer: d, poll: make(chan struct{}, 1), refresh: make(chan struct{}, 1), beat: make(chan struct{}, 1), progress: newProgress(), wanted: true}
 	if l.ledger, err = openLedger(c.StateDir); err != nil {
 		return nil, err
 	}
@@ -192,7 +194,7 @@ func (l *Link) current() (*Identity, *Client) {
 // the server refuses the device for good; the spool keeps collecting.
 func (l *Link) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{l.pushLoop, l.heartbeatLoop, l.watchLoop, l.commandLoop, l.resultLoop, l.indicatorLoop, l.sectionLoop} {
+	for _, loop := range []func(context.Context) error{l.pushLoop, l.heartbeatLoop, l.watchLoop, l.commandLoop, l.resultLoop, l.progressLoop, l.indicatorLoop, l.sectionLoop} {
 		g.Go(func() error { return loop(ctx) })
 	}
 	err := g.Wait()

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -81,9 +82,9 @@ func dress(fd int, item *Item) error {
 		note("the attribute "+name, unix.Fsetxattr(fd, name, value, 0))
 	}
 	note("the mode", unix.Fchmod(fd, item.Mode))
-	tv := []unix.Timeval{timeval(item.Accessed), timeval(item.Modified)}
-	note("the times", unix.Futimes(fd, tv))
+	ts := []unix.Timespec{timespec(item.Accessed), timespec(item.Modified)}
+	note("the times", unix.UtimesNanoAt(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), ts, 0))
 	return errors.Join(all...)
 }
 
-func timeval(t time.Time) unix.Timeval { return unix.NsecToTimeval(t.UnixNano()) }
+func timespec(t time.Time) unix.Timespec { return unix.NsecToTimespec(t.UnixNano()) }

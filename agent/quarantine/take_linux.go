@@ -73,11 +73,36 @@ func (v *Vault) Take(ctx context.Context, src Source, why Reason) (Item, error) 
 	if at == "" {
 		at = src.Path
 	}
+	// The manifest of what is about to happen: afterwards there may be no room for it.
+	after := *item
+	after.State = Quarantined
+	raw, err := manifest(&after)
+	if err != nil {
+		return *item, err
+	}
+	tmp, err := v.prepare(raw)
+	if err != nil {
+		return *item, errors.Join(err, v.giveUp(item, fd, harmless))
+	}
+	defer os.Remove(tmp) // gone already when all went well
 	if err := unlink(at, &st); err != nil {
 		return *item, err
 	}
 	item.State = Quarantined
-	return *item, v.save(item)
+	if err := v.install(tmp, item.ID+itemSuffix); err != nil {
+		return *item, fmt.Errorf("quarantine: %w", err)
+	}
+	return *item, nil
+}
+
+// giveUp leaves a file that was sealed in its place, as it was.
+func (v *Vault) giveUp(item *Item, fd int, harmless bool) error {
+	err := v.remove(item.ID)
+	if harmless {
+		err = errors.Join(err, unix.Fchmod(fd, item.Mode))
+	}
+	item.ID = ""
+	return err
 }
 
 // reopen opens a descriptor's own file for reading, whatever its name is now.

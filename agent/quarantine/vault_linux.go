@@ -114,22 +114,31 @@ func (v *Vault) openKey(holds bool) error {
 
 // write makes name hold b, whole or not at all.
 func (v *Vault) write(name string, b []byte) error {
-	f, err := os.CreateTemp(v.cfg.Dir, tmpPrefix)
+	tmp, err := v.prepare(b)
 	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp) // gone already when all went well
+	if err := v.install(tmp, name); err != nil {
 		return fmt.Errorf("quarantine: %w", err)
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	return nil
+}
+
+// prepare brings b onto the disk, to be installed: which needs no room any more.
+func (v *Vault) prepare(b []byte) (tmp string, err error) {
+	f, err := os.CreateTemp(v.cfg.Dir, tmpPrefix)
+	if err != nil {
+		return "", fmt.Errorf("quarantine: %w", err)
+	}
 	_, err = f.Write(b)
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = v.install(f.Name(), name)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(fmt.Errorf("quarantine: %w", err), os.Remove(f.Name()))
 	}
-	if err != nil {
-		return fmt.Errorf("quarantine: %w", err)
-	}
-	return nil
+	return f.Name(), nil
 }
 
 func (v *Vault) install(tmp, name string) error {
@@ -160,11 +169,16 @@ func (v *Vault) load(id string) (*Item, error) {
 }
 
 func (v *Vault) save(i *Item) error {
-	raw, err := json.MarshalIndent(i, "", "  ")
+	raw, err := manifest(i)
 	if err != nil {
 		return err
 	}
-	return v.write(i.ID+itemSuffix, append(raw, '\n'))
+	return v.write(i.ID+itemSuffix, raw)
+}
+
+func manifest(i *Item) ([]byte, error) {
+	raw, err := json.MarshalIndent(i, "", "  ")
+	return append(raw, '\n'), err
 }
 
 // Items returns what the vault holds, the oldest first.
@@ -193,6 +207,11 @@ func (v *Vault) Item(id string) (Item, error) {
 func (v *Vault) Remove(id string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.remove(id)
+}
+
+// remove is Remove under v.mu.
+func (v *Vault) remove(id string) error {
 	i := v.items[id]
 	if i == nil {
 		return ErrUnknown

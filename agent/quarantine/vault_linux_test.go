@@ -67,7 +67,7 @@ func look(t *testing.T, path string) (out struct {
 	if err := unix.Stat(path, &st); err != nil {
 		t.Fatal(err)
 	}
-	out.Mode, out.UID, out.GID, out.Modified = st.Mode, st.Uid, st.Gid, st.Mtim.Nano()/1000
+	out.Mode, out.UID, out.GID, out.Modified = st.Mode, st.Uid, st.Gid, st.Mtim.Nano()
 	b := make([]byte, 64)
 	if n, err := unix.Getxattr(path, "user.origin", b); err == nil {
 		out.Attr = string(b[:n])
@@ -93,7 +93,7 @@ func TestAFileIsTakenAndGivenBackAsItWas(t *testing.T) {
 		if err := unix.Setxattr(path, "user.origin", []byte("somewhere"), 0); err != nil {
 			t.Log("this file system keeps no attributes:", err)
 		}
-		if err := os.Chtimes(path, time.Now(), time.Unix(1_600_000_000, 123_000)); err != nil {
+		if err := os.Chtimes(path, time.Now(), time.Unix(1_600_000_000, 123_456_789)); err != nil {
 			t.Fatal(err)
 		}
 		before := look(t, path)

@@ -47,7 +47,9 @@ type Result struct {
 
 // Handler carries out the commands of some kinds. Handle is called by one goroutine at a
 // time for each kind, must be idempotent (a command may come again after the agent was
-// killed), and returns when ctx ends.
+// killed), and returns when ctx ends: the agent ends, the time for a command is over, or the
+// server wishes it to stop. It then says what is true, as always: Failed when it has undone
+// what it began, Applied or Verified when it was too late.
 type Handler interface {
 	Kinds() []string
 	Handle(ctx context.Context, c Command) Result

@@ -176,7 +176,15 @@ func (f *actionFlags) start(s *session, verb string, body map[string]any) error 
 type actionCommand struct {
 	List     actionList     `cmd:"" help:"List actions, newest first."`
 	Get      actionGet      `cmd:"" help:"Show one action and what became of it."`
-	Cancel   actionCancel   `cmd:"" help:"Cancel an action that has not reached its device."`
+	Cancel   actionCancel   `cmd:"" help:"Cancel an action; a device that has it already is asked to stop."`
+	Show     actionShow     `cmd:"" help:"Show one action with every step it took, its progress and its approvals."`
+	Pending  actionPending  `cmd:"" help:"The action center: what is open. With -o csv every column."`
+	History  actionHistory  `cmd:"" help:"The action center: what has ended. With -o csv every column."`
+	Approve  actionApprove  `cmd:"" help:"Agree to an action that waits for approval."`
+	Reject   actionReject   `cmd:"" help:"Refuse an action that waits for approval."`
+	Undo     actionUndo     `cmd:"" help:"Undo an action by its inverse."`
+	Bulk     actionBulk     `cmd:"" help:"Ask many devices for an action; without --yes only say what would become of it."`
+	Key      actionKey      `cmd:"" help:"Make the key that an approver signs with."`
 	Download actionDownload `cmd:"" help:"Save what an action yielded: the package, or the result of a live response command."`
 }
 

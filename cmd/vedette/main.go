@@ -39,6 +39,7 @@ type commands struct {
 	Subscription   subscriptionCommand   `cmd:"" help:"Web hook subscriptions of the flow connector."`
 	Device         deviceCommand         `cmd:"" help:"Devices and response actions on them."`
 	Action         actionCommand         `cmd:"" help:"Response actions, pending and past."`
+	Approval       approvalCommand       `cmd:"" help:"Approval policies: which actions somebody must agree to, and who."`
 	Indicator      indicatorCommand      `cmd:"" help:"Indicators: hashes, addresses, domains, URLs."`
 	Definition     definitionCommand     `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
 	IOC            iocCommand            `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`

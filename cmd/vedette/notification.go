@@ -36,7 +36,7 @@ func (*notificationList) Run(s *session) error {
 
 type notificationCreate struct {
 	Name     string        `arg:"" help:"Name of the rule."`
-	Subject  string        `help:"Alert or Incident: told of each new one." default:"Incident"`
+	Subject  string        `help:"Alert, Incident or Approval: told of each new one, or of each action that waits for approval." default:"Incident"`
 	Severity string        `help:"The least severity." default:"Medium"`
 	Group    []int64       `help:"Device group; may be given several times."`
 	Source   []string      `help:"Detection source, such as CustomerTI; may be given several times."`

@@ -324,5 +324,5 @@ func (a *Authority) delegated(ctx context.Context, p *Person, scopes []string) (
 		}
 	}
 	return &Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: string(p.ID), Name: p.Login, Tenant: p.Tenant},
-		Scopes: scopes, Rights: s.Rights, Scope: scope}, nil
+		Scopes: scopes, Rights: s.Rights, Scope: scope, In: s.Roles}, nil
 }

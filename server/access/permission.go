@@ -48,8 +48,9 @@ const (
 	CustomDetectionRead       Permission = "CustomDetection.Read.All"
 	CustomDetectionReadWrite  Permission = "CustomDetection.ReadWrite.All"
 	// Our own.
-	ServerAdmin        Permission = "Vedette.Admin.All"   // applications, people, roles, device groups, enrolment
-	ServerHealthDetail Permission = "Vedette.Health.Read" // what devices say of their own health
+	ServerAdmin        Permission = "Vedette.Admin.All"      // applications, people, roles, device groups, enrolment
+	ServerHealthDetail Permission = "Vedette.Health.Read"    // what devices say of their own health
+	ActionApprove      Permission = "Vedette.Action.Approve" // agree to actions that others ask for, or refuse them
 )
 
 // Usage says what a permission is called and what it takes to use it on a person's behalf.
@@ -111,6 +112,7 @@ func Usages() []Usage {
 		{CustomDetectionReadWrite, is("CustomDetection.ReadWrite.All"), need(ManageSecurity), []Permission{CustomDetectionRead}},
 		{ServerAdmin, is("Vedette.Admin"), need(ManagePortal), nil},
 		{ServerHealthDetail, is("Vedette.Health.Read"), need(ViewOperations), nil},
+		{ActionApprove, is("Vedette.Action.Approve"), need(Remediate), nil},
 	}
 }
 

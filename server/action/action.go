@@ -104,8 +104,23 @@ type Action struct {
 	Error       string // why it failed, in words for people
 	Created     time.Time
 	Updated     time.Time
-	Expires     time.Time // it is not delivered after this
+	Expires     time.Time      // the end of its command; it is not delivered after this
+	Life        time.Duration  // how long an absent device is waited for once it is approved
+	Deadline    time.Time      `json:",omitzero"`  // of an action that waited for approval: it is not delivered after this
+	Approval    *Approval      `json:",omitempty"` // nil where nobody had to agree
+	Body        []byte         `json:",omitempty"` // of its command as approvers may sign it; nil where nobody had to agree
+	Signatures  []Signature    `json:",omitempty"` // of approvers over Body
+	Undoes      ident.ActionID `json:",omitempty"` // it was asked for to undo this action; "" for none
 	Cancel      Cancellation
+	Progress    *Progress `json:",omitempty"` // what the device said of it last; nil for nothing
+}
+
+// Progress is how far a device is with an action.
+type Progress struct {
+	Percent int             // 0 to 100, -1 where it is not known
+	Detail  string          // for people
+	Numbers json.RawMessage `json:",omitempty"` // a JSON object of the kind's own; nil for none
+	At      time.Time       // when the server heard it
 }
 
 // LiveKind is what one command of a live response does.
@@ -131,11 +146,29 @@ type LiveCommand struct {
 // Param is one parameter of a LiveCommand.
 type Param struct{ Key, Value string }
 
-// Cancellation says who cancelled an action, when, and why.
+// Cancellation says who cancelled an action, when, and why. While the action is open it is a
+// wish: the device has been asked to stop, and says itself what came of it.
 type Cancellation struct {
 	By      string
 	Comment string
 	At      time.Time
+}
+
+// Undoable reports whether the device may have done what is to be undone.
+func (a *Action) Undoable() bool {
+	switch a.State {
+	case Verified, Applied, Unknown, Delivered:
+		return true
+	}
+	return false
+}
+
+// Due is when the action is given up if no device took it.
+func (a *Action) Due() time.Time {
+	if !a.Deadline.IsZero() && a.Deadline.Before(a.Expires) {
+		return a.Deadline
+	}
+	return a.Expires
 }
 
 // Fields is what actions may be filtered and ordered by.
@@ -148,3 +181,11 @@ var Fields = filter.Schema{
 	{Name: "creationDateTimeUtc", Type: filter.Time},
 	{Name: "lastUpdateDateTimeUtc", Type: filter.Time},
 }
+
+// CenterFields is Fields and what else the action center filters by: where an action came
+// from, and whether it waits for somebody to agree.
+var CenterFields = append(Fields[:len(Fields):len(Fields)],
+	filter.Field{Name: "requestSource", Type: filter.String},
+	filter.Field{Name: "awaitsApproval", Type: filter.Bool},
+	filter.Field{Name: "isOpen", Type: filter.Bool},
+)

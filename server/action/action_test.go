@@ -45,6 +45,8 @@ type fixture struct {
 	device   *device.Device
 	changed  *bus.Subscription[action.Changed]
 	nudges   nudges
+	waiting  waiting
+	stop     []ident.ActionID // what pending was told to stop last
 	log      *audit.Chain
 	now      time.Time
 }
@@ -68,6 +70,7 @@ func setup(t *testing.T) *fixture {
 	f.changed = topic.Subscribe(100)
 	c := action.Config{
 		Store: s.Actions(), Devices: s.Devices(), Nudger: &f.nudges, Audit: f.log, Changed: topic, Atomic: s.Atomic,
+		Policies: s.Actions(), Waiting: &f.waiting, Envelopes: envelopes{},
 		Self: func(d *device.Device) bool { return d.ID == own }, Clock: func() time.Time { return f.now },
 	}
 	f.Service, f.dispatch = action.NewService(c), action.NewDispatcher(c)
@@ -95,12 +98,13 @@ func (f *fixture) request(t *testing.T, k action.Kind) *action.Action {
 
 func (f *fixture) pending(t *testing.T, have ...ident.ActionID) []ident.ActionID {
 	t.Helper()
-	cs, err := f.dispatch.Pending(t.Context(), f.device, have)
+	work, err := f.dispatch.Pending(t.Context(), f.device, have)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.stop = work.Stop
 	var ids []ident.ActionID
-	for _, c := range cs {
+	for _, c := range work.Commands {
 		ids = append(ids, c.ID)
 	}
 	return ids
@@ -142,11 +146,11 @@ func TestTheWholeWay(t *testing.T) {
 		t.Errorf("nudged %v", f.nudges.list)
 	}
 	f.want(t, iso, action.Approved, action.Pending)
-	cs, err := f.dispatch.Pending(t.Context(), f.device, nil)
-	if err != nil || len(cs) != 1 {
-		t.Fatalf("%v, %v", cs, err)
+	work, err := f.dispatch.Pending(t.Context(), f.device, nil)
+	if err != nil || len(work.Commands) != 1 {
+		t.Fatalf("%v, %v", work, err)
 	}
-	c := cs[0]
+	c := work.Commands[0]
 	if c.Kind != "isolate" || c.Incarnation != 1 || c.Device != host || string(c.Params) != `{"isolationType":"Full"}` ||
 		!c.Issued.Equal(iso.Created) || c.Expires.Sub(c.Issued) != 72*time.Hour {
 		t.Errorf("command %+v", c)
@@ -260,10 +264,113 @@ func TestCancel(t *testing.T) {
 	if _, err := f.Cancel(t.Context(), analyst, a.ID, "again"); !errs.Is(err, errs.Conflict) {
 		t.Errorf("cancelled again: %v", err)
 	}
-	b := f.request(t, action.Isolate)
+}
+
+// TestCancelOfADeliveredAction follows each way that one can end: the truth is what the
+// device says.
+func TestCancelOfADeliveredAction(t *testing.T) {
+	ask := func(t *testing.T, f *fixture, a *action.Action) {
+		t.Helper()
+		nudged := len(f.nudges.list)
+		got, err := f.Cancel(t.Context(), analyst, a.ID, "never mind")
+		if err != nil || got.Cancel.By != "ana@example" || len(f.nudges.list) != nudged+1 {
+			t.Fatalf("%+v, %v, %d nudges", got, err, len(f.nudges.list)-nudged)
+		}
+		f.want(t, a, action.Delivered, action.InProgress)
+	}
+	t.Run("the device never got it", func(t *testing.T) {
+		f := setup(t)
+		a := f.request(t, action.Isolate)
+		f.pending(t)
+		ask(t, f, a)
+		if ids := f.pending(t); len(ids) != 0 || len(f.stop) != 0 {
+			t.Errorf("handed out %v, to be stopped %v", ids, f.stop)
+		}
+		f.want(t, a, action.Cancelled, action.StCancel)
+		f.result(t, a, "verified") // a call that was long on the way had lied
+		f.want(t, a, action.Verified, action.Succeeded)
+	})
+	t.Run("the device stops", func(t *testing.T) {
+		f := setup(t)
+		a := f.request(t, action.RunAntiVirusScan)
+		f.pending(t, a.ID)
+		ask(t, f, a)
+		for range 2 { // until the device has said what happened
+			if ids := f.pending(t, a.ID); len(ids) != 0 || !slices.Equal(f.stop, []ident.ActionID{a.ID}) {
+				t.Errorf("handed out %v, to be stopped %v", ids, f.stop)
+			}
+		}
+		f.result(t, a, "cancelled")
+		f.want(t, a, action.Cancelled, action.StCancel)
+		f.pending(t, a.ID)
+		if len(f.stop) != 0 {
+			t.Errorf("to be stopped still: %v", f.stop)
+		}
+	})
+	t.Run("it is too late", func(t *testing.T) {
+		f := setup(t)
+		a := f.request(t, action.Isolate)
+		f.pending(t, a.ID)
+		ask(t, f, a)
+		f.result(t, a, "applied")
+		f.want(t, a, action.Applied, action.InProgress)
+		if _, err := f.Cancel(t.Context(), analyst, a.ID, "again"); !errs.Is(err, errs.Conflict) {
+			t.Errorf("cancelled though it is applied: %v", err)
+		}
+		f.result(t, a, "verified")
+		f.want(t, a, action.Verified, action.Succeeded)
+	})
+	t.Run("nobody asked", func(t *testing.T) {
+		f := setup(t)
+		a := f.request(t, action.Isolate)
+		f.pending(t, a.ID)
+		f.result(t, a, "cancelled")
+		f.want(t, a, action.Failed, action.StFailed)
+	})
+}
+
+func TestProgress(t *testing.T) {
+	f := setup(t)
+	a := f.request(t, action.RunAntiVirusScan)
 	f.pending(t)
-	if _, err := f.Cancel(t.Context(), analyst, b.ID, "too late"); !errs.Is(err, errs.Conflict) {
-		t.Errorf("cancelled though the device has it: %v", err)
+	say := func(d *device.Device, p action.Progress) error {
+		f.now = f.now.Add(time.Second)
+		return f.dispatch.Progress(t.Context(), d, a.ID, p)
+	}
+	other := *f.device
+	other.ID = own
+	if err := say(&other, action.Progress{}); !errs.Is(err, errs.NotFound) {
+		t.Errorf("of another device: %v", err)
+	}
+	for name, p := range map[string]action.Progress{
+		"percentage": {Percent: 101}, "less than unknown": {Percent: -2}, "detail": {Detail: "\xff"},
+		"numbers": {Numbers: json.RawMessage("[1]")}, "broken numbers": {Numbers: json.RawMessage("{")},
+	} {
+		if err := say(f.device, p); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := say(f.device, action.Progress{Percent: 40, Detail: "/usr", Numbers: json.RawMessage(`{"files":7}`)}); err != nil {
+		t.Fatal(err)
+	}
+	got := f.want(t, a, action.Delivered, action.InProgress)
+	if p := got.Progress; p == nil || p.Percent != 40 || p.Detail != "/usr" || string(p.Numbers) != `{"files":7}` || !p.At.Equal(f.now) {
+		t.Errorf("progress %+v", p)
+	}
+	// What works on is not silent.
+	for range 4 {
+		f.sweep(t, 10*time.Minute)
+		f.want(t, a, action.Delivered, action.InProgress)
+		if err := say(f.device, action.Progress{Percent: -1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.result(t, a, "verified")
+	if err := say(f.device, action.Progress{Percent: 50}); err != nil {
+		t.Errorf("what comes late: %v", err)
+	}
+	if got := f.want(t, a, action.Verified, action.Succeeded); got.Progress.Percent != -1 {
+		t.Errorf("what came late counts: %+v", got.Progress)
 	}
 }
 
@@ -362,22 +469,27 @@ func TestResultIsChecked(t *testing.T) {
 }
 
 // TestHandOutAgainstCancel lets both race: an action is either cancelled and not handed
-// out, or handed out and not cancelled.
+// out, or handed out and its device is asked to stop. Never both, never neither.
 func TestHandOutAgainstCancel(t *testing.T) {
 	f := setup(t)
 	for range 20 {
 		a := f.request(t, action.Isolate)
 		var wg sync.WaitGroup
-		var handed []action.Command
-		var cancelled error
+		var handed action.Work
+		var cancelled *action.Action
 		wg.Go(func() { handed, _ = f.dispatch.Pending(t.Context(), f.device, nil) })
-		wg.Go(func() { _, cancelled = f.Cancel(t.Context(), analyst, a.ID, "x") })
+		wg.Go(func() { cancelled, _ = f.Cancel(t.Context(), analyst, a.ID, "x") })
 		wg.Wait()
-		if (len(handed) == 1) == (cancelled == nil) {
-			t.Fatalf("handed out %d, cancel said %v", len(handed), cancelled)
+		if cancelled == nil {
+			t.Fatal("not cancelled")
 		}
-		if len(handed) == 1 {
-			f.result(t, a, "failed")
+		if len(handed.Commands) == 1 {
+			f.want(t, a, action.Delivered, action.InProgress)
+			if f.pending(t, a.ID); !slices.Equal(f.stop, []ident.ActionID{a.ID}) {
+				t.Fatalf("to be stopped: %v", f.stop)
+			}
+			f.result(t, a, "cancelled")
 		}
+		f.want(t, a, action.Cancelled, action.StCancel)
 	}
 }

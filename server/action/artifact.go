@@ -32,28 +32,81 @@ type Blobs interface {
 }
 
 const (
-	maxArtifact     = 3 << 30 // bytes, as published for files that live response gets
-	maxArtifactName = 255     // bytes
+	// MaxArtifact is published for files that live response gets; in bytes.
+	MaxArtifact     = 3 << 30
+	maxArtifactName = 255 // bytes
 )
+
+// Expects checks that d may bring a file of an action: that the action is its own, was
+// handed to it and is not concluded, and has that index. kept says that the server has that
+// very content of it already. An action of another device or incarnation is errs.NotFound.
+func (p *Dispatcher) Expects(ctx context.Context, d *device.Device, id ident.ActionID, index int, name, sum string) (kept bool, err error) {
+	const op = "action.Expects"
+	a, err := p.yields(ctx, op, d, id, index, name)
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(a.Artifacts, func(f Artifact) bool { return f.Index == index && f.SHA256 == sum && f.Name == name }) {
+		return true, nil
+	}
+	switch a.State {
+	case Requested, Approved, Verified, Failed, Reverted:
+		return false, errs.New(op, errs.Conflict, errs.BadRequest, "the action is %s: nothing more is expected of it", a.State)
+	}
+	return false, nil
+}
+
+// Grants returns the SHA-256 of the file of the library that a command of d names; one that
+// it does not name is errs.NotFound.
+func (p *Dispatcher) Grants(ctx context.Context, d *device.Device, id ident.ActionID, name string) (sum string, err error) {
+	const op = "action.Grants"
+	a, err := p.cfg.Store.Action(ctx, d.Tenant, id)
+	if err != nil {
+		return "", errs.Wrap(op, err)
+	}
+	named := func(c LiveCommand) bool {
+		return slices.Contains(c.Params, Param{"FileName", name}) || slices.Contains(c.Params, Param{"ScriptName", name})
+	}
+	if a.Device != d.ID || a.Incarnation != d.Incarnation || a.State != Delivered || !slices.ContainsFunc(a.Commands, named) {
+		return "", errs.New(op, errs.NotFound, errs.ResourceNotFound, "no command %s of the device names that file", id)
+	}
+	sum, err = p.cfg.Library.Digest(ctx, d.Tenant, name)
+	return sum, errs.Wrap(op, err)
+}
+
+// yields returns the action that d brings a file of.
+func (p *Dispatcher) yields(ctx context.Context, op string, d *device.Device, id ident.ActionID, index int, name string) (*Action, error) {
+	a, err := p.cfg.Store.Action(ctx, d.Tenant, id)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	if a.Device != d.ID || a.Incarnation != d.Incarnation {
+		return nil, errs.New(op, errs.NotFound, errs.ResourceNotFound, "the device has no command %s", id)
+	}
+	if index < 0 || index >= max(1, len(a.Commands)) {
+		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the action has no command %d", index)
+	}
+	return a, CheckName(name)
+}
+
+// CheckName refuses what a device may not call a file that it brings: it becomes the name
+// under which somebody saves it.
+func CheckName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > maxArtifactName || !utf8.ValidString(name) ||
+		strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r == '\\' || unicode.IsControl(r) }) {
+		return errs.New("action.Keep", errs.Invalid, errs.InvalidInput, "the name of the file is empty, longer than %d bytes, or no name", maxArtifactName)
+	}
+	return nil
+}
 
 // Keep takes a file that d's action yielded; one of the same index takes the place of the
 // one before. An action of another device or incarnation is errs.NotFound.
 func (p *Dispatcher) Keep(ctx context.Context, d *device.Device, id ident.ActionID, index int, name string, r io.Reader) error {
 	const op = "action.Keep"
-	a, err := p.cfg.Store.Action(ctx, d.Tenant, id)
-	if err != nil {
-		return errs.Wrap(op, err)
+	if _, err := p.yields(ctx, op, d, id, index, name); err != nil {
+		return err
 	}
-	if a.Device != d.ID || a.Incarnation != d.Incarnation {
-		return errs.New(op, errs.NotFound, errs.ResourceNotFound, "the device has no command %s", id)
-	}
-	if index < 0 || index >= max(1, len(a.Commands)) {
-		return errs.New(op, errs.Invalid, errs.InvalidInput, "the action has no command %d", index)
-	}
-	if name == "" || len(name) > maxArtifactName || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) }) {
-		return errs.New(op, errs.Invalid, errs.InvalidInput, "the name of the file is empty, longer than %d bytes, or no name", maxArtifactName)
-	}
-	sum, size, err := p.cfg.Blobs.Put(r, maxArtifact)
+	sum, size, err := p.cfg.Blobs.Put(r, MaxArtifact)
 	if err != nil {
 		return errs.Wrap(op, err)
 	}

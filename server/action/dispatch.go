@@ -39,12 +39,20 @@ type Command struct {
 	Params      json.RawMessage
 	Issued      time.Time
 	Expires     time.Time
+	Body        []byte      // the command as approvers saw it; nil where none had to
+	Signatures  []Signature // theirs
+}
+
+// Work is what a device is told when it asks for its commands.
+type Work struct {
+	Commands []Command        // in their order
+	Stop     []ident.ActionID // of those that it has, what it should stop
 }
 
 // Result is what a device says became of a command.
 type Result struct {
 	ID       ident.ActionID
-	State    string // applied, verified, failed, refused
+	State    string // applied, verified, failed, refused, cancelled
 	Detail   string
 	Evidence json.RawMessage // what its probes saw; nil for none
 }
@@ -58,42 +66,53 @@ type Dispatcher struct {
 // NewDispatcher returns the dispatcher.
 func NewDispatcher(c Config) *Dispatcher { return &Dispatcher{c.filled()} }
 
-// Pending returns the commands that d is to carry out, in their order, but for those
-// that it says it has. From then on they count as delivered: whether the answer reaches
-// the device cannot be known, so they can no longer be cancelled, and they are handed out
-// again until the device says that it has them.
-func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident.ActionID) ([]Command, error) {
+// Pending returns the commands that d is to carry out, but for those that it says it has,
+// and which of these it should stop. What is handed out counts as delivered: whether the
+// answer reaches the device cannot be known, and it is handed out again until the device
+// says that it has it. One that somebody cancelled before the device had it is not handed
+// out again and ends.
+func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident.ActionID) (Work, error) {
 	const op = "action.Pending"
+	var out Work
 	open, err := p.cfg.Store.OpenActions(ctx, d.Tenant, d.ID)
 	if err != nil {
-		return nil, errs.Wrap(op, err)
+		return out, errs.Wrap(op, err)
 	}
 	now := p.cfg.Clock().UTC()
-	var out []Command
 	for _, a := range open {
 		if a.Incarnation != d.Incarnation || a.State != Approved && a.State != Delivered {
 			continue
 		}
 		has := slices.Contains(have, a.ID)
-		if !has && !now.Before(a.Expires) {
+		if !has && !now.Before(a.Due()) {
 			continue
 		}
-		if a.State == Approved || has && !a.taken() {
+		if a.State == Approved || has && !a.taken() || !has && a.stopping() && !a.taken() {
 			a, err = p.step(ctx, d.Tenant, a.ID, func(a *Action) (bool, error) { return a.handOut(now, d.Name, has), nil })
 			if err != nil {
-				return nil, errs.Wrap(op, err)
+				return out, errs.Wrap(op, err)
 			}
 		}
-		if has || a.State != Delivered {
-			continue // it has the command, or somebody cancelled it in the meantime
+		switch {
+		case a.State != Delivered: // somebody cancelled it in the meantime
+		case has && a.stopping():
+			out.Stop = append(out.Stop, a.ID)
+		case has || a.taken() && a.stopping():
+		default:
+			out.Commands = append(out.Commands, a.command())
 		}
-		out = append(out, Command{
-			ID: a.ID, Device: a.Device, Incarnation: a.Incarnation, Kind: a.Kind.word(),
-			Params: a.Params, Issued: a.Created, Expires: a.Expires,
-		})
 	}
 	return out, nil
 }
+
+// command is a as its device is told of it.
+func (a *Action) command() Command {
+	return Command{ID: a.ID, Device: a.Device, Incarnation: a.Incarnation, Kind: a.Kind.word(), Params: a.Params,
+		Issued: a.Created, Expires: a.Expires, Body: a.Body, Signatures: a.Signatures}
+}
+
+// stopping reports whether the device was asked to stop a, which it was given.
+func (a *Action) stopping() bool { return a.State == Delivered && !a.Cancel.At.IsZero() }
 
 // handOut notes that the device was given a, or says that it has it, and reports whether
 // that was news.
@@ -106,6 +125,9 @@ func (a *Action) handOut(now time.Time, device string, has bool) bool {
 		}
 	case a.State == Delivered && has && !a.taken():
 		a.move(Delivered, now, device, taken, nil)
+	case !has && a.stopping() && !a.taken():
+		// The device asks without having it: what was handed out never got there.
+		a.move(Cancelled, now, a.Cancel.By, "cancelled before the device had it: "+a.Cancel.Comment, nil)
 	default:
 		return false
 	}
@@ -175,6 +197,10 @@ func (a *Action) conclude(to State, now time.Time, device string, r Result) bool
 		return false
 	}
 	detail := r.Detail
+	if to == Cancelled && a.Cancel.At.IsZero() {
+		// Nobody here asked for that.
+		to, detail = Failed, strings.TrimSuffix("the device stopped by itself: "+detail, ": ")
+	}
 	if to == Applied && !a.State.Open() {
 		// An ended action stays ended, because another of its kind may be open by now.
 		if last := a.Steps[len(a.Steps)-1]; last.Actor == device {
@@ -201,8 +227,10 @@ func (r *Result) check() (State, error) {
 		return Verified, nil
 	case "failed", "refused":
 		return Failed, nil
+	case "cancelled":
+		return Cancelled, nil
 	}
-	return "", errs.New(op, errs.Invalid, errs.InvalidInput, "the state is not applied, verified, failed or refused")
+	return "", errs.New(op, errs.Invalid, errs.InvalidInput, "the state is not applied, verified, failed, refused or cancelled")
 }
 
 // recent is how many earlier actions revert looks through: an undo reverts what was done
@@ -223,6 +251,9 @@ func (p *Dispatcher) revert(ctx context.Context, a *Action, kind Kind, now time.
 	}
 	var out []*Action
 	for _, b := range page.Items {
+		if b.File != a.File { // another file came back
+			continue
+		}
 		if b.Created.After(a.Created) || b.State != Verified && b.State != Applied {
 			continue
 		}
@@ -294,17 +325,23 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 		if again {
 			return Expired, "the device enrolled again before it took the action"
 		}
-		if !now.Before(a.Expires) {
+		if a.State == Requested && a.Approval != nil {
+			if !now.Before(a.Approval.Until) {
+				return Expired, "nobody approved the action in time"
+			}
+			return "", ""
+		}
+		if !now.Before(a.Due()) {
 			return Expired, "the device did not take the action within its lifetime"
 		}
 	case Delivered:
 		if again {
 			return Unknown, "the device enrolled again and never said what became of the action"
 		}
-		if a.taken() && now.Sub(a.Updated) >= silence {
+		if a.taken() && now.Sub(a.heard()) >= silence {
 			return Unknown, "the device took the action and never said what became of it"
 		}
-		if !a.taken() && now.Sub(a.Expires) >= silence {
+		if !a.taken() && now.Sub(a.Due()) >= silence {
 			return Unknown, "the action was handed out and the device never said that it has it"
 		}
 	case Applied:
@@ -313,6 +350,14 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 		}
 	}
 	return "", ""
+}
+
+// heard is when the device was heard of a last.
+func (a *Action) heard() time.Time {
+	if a.Progress != nil && a.Progress.At.After(a.Updated) {
+		return a.Progress.At
+	}
+	return a.Updated
 }
 
 // step moves one action by change, which reports whether it did, and announces it.

@@ -3,6 +3,7 @@ package action
 import (
 	"strings"
 
+	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 )
@@ -24,6 +25,14 @@ const (
 	LiveResponse          Kind = "LiveResponse"
 )
 
+// Kinds returns every kind, in a fixed order.
+func Kinds() []Kind {
+	return []Kind{
+		Isolate, Unisolate, RunAntiVirusScan, RestrictCodeExecution, AllowCodeExecution, CollectPackage, StopAndQuarantineFile,
+		RequestSample, Offboard, LiveResponse,
+	}
+}
+
 // Containment reports whether k limits what a device can do to others, or lifts such a
 // limit. These go to a device before everything else, in the order they were asked for.
 func (k Kind) Containment() bool { return k == Isolate || k == Unisolate }
@@ -37,6 +46,35 @@ func (k Kind) inverse() (Kind, bool) {
 		return RestrictCodeExecution, true
 	}
 	return "", false
+}
+
+// Undo gives the kind that undoes an action of this kind.
+func (k Kind) Undo() (Kind, bool) {
+	for _, u := range Kinds() {
+		if of, ok := u.inverse(); ok && of == k {
+			return u, true
+		}
+	}
+	return "", false
+}
+
+// Need is the permission that asking for an action of the kind takes.
+func (k Kind) Need() access.Permission {
+	switch k {
+	case Isolate, Unisolate:
+		return access.MachineIsolate
+	case RunAntiVirusScan:
+		return access.MachineScan
+	case RestrictCodeExecution, AllowCodeExecution:
+		return access.MachineRestrict
+	case CollectPackage:
+		return access.MachineCollect
+	case Offboard:
+		return access.MachineOffboard
+	case LiveResponse:
+		return access.MachineLive
+	}
+	return access.MachineQuarantine
 }
 
 // word is the responder's name of the kind.

@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -51,7 +49,11 @@ type Config struct {
 	Changed *bus.Topic[Changed] // nil for none
 	// Self reports whether the device is the machine that this server runs on; nil says
 	// that none is.
-	Self func(*device.Device) bool
+	Self     func(*device.Device) bool
+	Policies PolicyStore // who must agree to what; nil for nobody to anything
+	Waiting  Waiting     // hears of what waits for approval; nil for nobody
+	// Envelopes is needed where devices ask for approvers' own signatures.
+	Envelopes Envelopes
 	// Library has the files that live responses name; nil has none.
 	Library Library
 	Blobs   Blobs            // keeps what actions yield; nil where nothing does
@@ -88,6 +90,12 @@ func (c Config) filled() Config {
 	if c.Library == nil {
 		c.Library = noLibrary{}
 	}
+	if c.Policies == nil {
+		c.Policies = noPolicies{}
+	}
+	if c.Waiting == nil {
+		c.Waiting = nobody{}
+	}
 	if c.Nudger == nil {
 		c.Nudger = noNudger{}
 	}
@@ -105,118 +113,109 @@ func (noNudger) Nudge(ident.DeviceID) {}
 type Request struct {
 	Device    ident.DeviceID
 	Kind      Kind
-	Scope     string        // for Isolate: Full in any case, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
-	File      string        // for StopAndQuarantineFile and RequestSample: a SHA-1
-	Commands  []LiveCommand // for LiveResponse: Kind and Params of each
-	Comment   string        // why; required
-	Source    string        // PublicApi, Portal, Rule, …
-	External  string        // the caller's own id; may be ""
-	Life      time.Duration // how long an absent device is waited for; 0 for three days
-	ForceSelf bool          // isolate the machine that the server runs on all the same
+	Scope     string         // for Isolate: Full in any case, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
+	File      string         // for StopAndQuarantineFile and RequestSample: a SHA-1
+	Commands  []LiveCommand  // for LiveResponse: Kind and Params of each
+	Comment   string         // why; required
+	Source    string         // PublicApi, Portal, Rule, …
+	External  string         // the caller's own id; may be ""
+	Life      time.Duration  // how long an absent device is waited for; 0 for three days
+	ForceSelf bool           // isolate the machine that the server runs on all the same
+	Undoes    ident.ActionID // the action whose inverse it is; "" for none
 }
 
-// Request checks r and keeps the action, which is approved at once: no kind needs a
-// second person yet. While an action of the kind is open on the device it is
-// errs.Conflict with code ActiveRequestAlreadyExists.
+// Request checks r and keeps the action. It is approved at once where no policy asks for
+// somebody's approval, and waits for it otherwise. While an action of the kind is open on the
+// device it is errs.Conflict with code ActiveRequestAlreadyExists.
 func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) (*Action, error) {
+	const op = "action.Request"
+	a, d, err := s.prepare(ctx, by, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.keep(ctx, by, d, a); err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	s.announce(a)
+	return a, nil
+}
+
+// prepare checks r and makes the action of it, which is not kept yet.
+func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) (*Action, *device.Device, error) {
 	const op = "action.Request"
 	params, err := r.check()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	d, err := s.cfg.Devices.Get(ctx, by.Tenant, r.Device)
 	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	if r.Kind == Isolate && !r.ForceSelf && s.cfg.Self(d) {
-		err := s.cfg.Audit.Record(ctx, audit.Entry{
-			Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(d.ID),
-			Detail: string(r.Kind) + " of the server's own machine", Outcome: audit.Denied,
-		})
-		if err != nil {
-			return nil, errs.Wrap(op, err)
-		}
-		return nil, errs.New(op, errs.Denied, errs.ForceSelfMissing,
-			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
+		return nil, nil, errs.Wrap(op, err)
 	}
 	now := s.cfg.Clock().UTC()
-	// A device that is away may come back with an agent that can.
-	if err := Refusal(d, r.Kind); err != nil && now.Sub(d.LastReport) < present {
-		return nil, errors.Join(err, s.cfg.Audit.Record(ctx, audit.Entry{
-			Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(d.ID), Detail: err.Error(), Outcome: audit.Denied,
+	if err := s.refusal(d, &r, now); err != nil {
+		return nil, nil, errors.Join(err, s.cfg.Audit.Record(ctx, audit.Entry{
+			Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(d.ID), Detail: string(r.Kind) + ": " + detailOf(err), Outcome: audit.Denied,
 		}))
 	}
 	if err := s.fetch(ctx, by.Tenant, r.Commands); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	id, err := uuid.NewRandomFromReader(s.cfg.Rand)
 	if err != nil {
-		return nil, errs.Wrap(op, err)
+		return nil, nil, errs.Wrap(op, err)
 	}
 	a := &Action{
 		ID: ident.ActionID(id.String()), Tenant: by.Tenant, Device: d.ID, DeviceName: d.Name, Incarnation: d.Incarnation,
-		Kind: r.Kind, Scope: r.Scope, File: r.File, Commands: r.Commands, Params: params, Comment: r.Comment, Requestor: by.Actor, Source: r.Source, External: r.External,
-		Created: now, Expires: now.Add(r.Life),
+		Kind: r.Kind, Scope: r.Scope, File: r.File, Commands: r.Commands, Params: params, Comment: r.Comment, Requestor: by.Actor, Source: r.Source,
+		External: r.External, Created: now, Expires: now.Add(r.Life), Life: r.Life, Undoes: r.Undoes,
 	}
 	a.move(Requested, now, by.Name, r.Comment, nil)
-	a.move(Approved, now, "policy", "this kind needs no approval", nil)
-	err = s.cfg.Atomic(ctx, func(ctx context.Context) error {
+	return a, d, nil
+}
+
+// refusal says why a device cannot be asked for an action at all, nil when it can.
+func (s *Service) refusal(d *device.Device, r *Request, now time.Time) error {
+	if r.Kind == Isolate && !r.ForceSelf && s.cfg.Self(d) {
+		return errs.New("action.Request", errs.Denied, errs.ForceSelfMissing,
+			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
+	}
+	// A device that is away may come back with an agent that can.
+	if err := Refusal(d, r.Kind); err != nil && now.Sub(d.LastReport) < present {
+		return err
+	}
+	return nil
+}
+
+// keep keeps an action that was prepared, approved or waiting, with its record.
+func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Device, a *Action) error {
+	return s.cfg.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.sessionFree(ctx, a); err != nil {
+			return err
+		}
+		if err := s.demand(ctx, by, d, a); err != nil {
 			return err
 		}
 		if err := s.cfg.Store.CreateAction(ctx, a); err != nil {
 			return err
 		}
+		if a.State == Requested {
+			if err := s.cfg.Waiting.Waits(ctx, a); err != nil {
+				return err
+			}
+		}
 		return s.cfg.Audit.Record(ctx, audit.Entry{
-			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(a.ID),
+			At: a.Created, Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(a.ID),
 			Detail: string(a.Kind) + " of device " + string(a.Device) + ": " + a.Comment, Outcome: audit.Done,
 		})
 	})
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	s.cfg.Changed.Publish(Changed{a})
-	s.cfg.Nudger.Nudge(a.Device)
-	return a, nil
 }
 
-// Cancel withdraws an action that no device has been given yet. One that was handed out
-// or has ended is errs.Conflict: it can only be undone.
-func (s *Service) Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*Action, error) {
-	const op = "action.Cancel"
-	if strings.TrimSpace(comment) == "" {
-		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Comment is missing: a cancellation needs a reason")
+// announce tells of an action that was kept, and its device when it may have it.
+func (s *Service) announce(a *Action) {
+	s.cfg.Changed.Publish(Changed{a})
+	if a.State == Approved {
+		s.cfg.Nudger.Nudge(a.Device)
 	}
-	if !utf8.ValidString(comment) || utf8.RuneCountInString(comment) > maxComment {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "Comment is longer than %d characters or not UTF-8", maxComment)
-	}
-	now := s.cfg.Clock().UTC()
-	var out *Action
-	err := s.cfg.Atomic(ctx, func(ctx context.Context) (err error) {
-		out, err = s.cfg.Store.UpdateAction(ctx, by.Tenant, id, func(a *Action) error {
-			switch a.State {
-			case Requested, Approved:
-			case Delivered, Applied:
-				return errs.New(op, errs.Conflict, errs.BadRequest, "the device has the action already: it can be undone, not cancelled")
-			default:
-				return errs.New(op, errs.Conflict, errs.BadRequest, "the action has ended: it is %s", a.State)
-			}
-			a.Cancel = Cancellation{By: by.Name, Comment: comment, At: now}
-			a.move(Cancelled, now, by.Name, comment, nil)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		return s.cfg.Audit.Record(ctx, audit.Entry{
-			At: now, Tenant: by.Tenant, Actor: by.Actor, Verb: "action.cancel", Object: string(id), Detail: comment, Outcome: audit.Done,
-		})
-	})
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	s.cfg.Changed.Publish(Changed{out})
-	return out, nil
 }
 
 // Get returns one action.

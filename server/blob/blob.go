@@ -45,9 +45,13 @@ var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func (d *Dir) name(sum string) string { return filepath.Join(d.path, sum[:2], sum) }
 
 // Put keeps what r yields, at most most bytes, and returns its SHA-256 in hexadecimal and
-// its size. More is errs.Invalid. Keeping the same content again changes nothing.
+// its its size. More is errs.Invalid. Keeping the same content again changes nothing. The Content
+// of a part of this directory is taken over without copying it.
 func (d *Dir) Put(r io.Reader, most int64) (sum string, size int64, err error) {
 	const op = "blob.Put"
+	if c, ok := r.(*Content); ok && c.part.dir.path == d.path {
+		return c.part.adopt(most)
+	}
 	f, err := os.CreateTemp(filepath.Join(d.path, "tmp"), "")
 	if err != nil {
 		return "", 0, errs.Wrap(op, err)
@@ -59,25 +63,34 @@ func (d *Dir) Put(r io.Reader, most int64) (sum string, size int64, err error) {
 	h := sha256.New()
 	size, err = io.Copy(io.MultiWriter(f, h), io.LimitReader(r, most+1))
 	if err != nil {
-		return "", 0, errs.Wrap(op, err)
+		return "", 0, failed(op, err)
 	}
 	if size > most {
 		return "", 0, errs.New(op, errs.Invalid, errs.InvalidInput, "the file is larger than %d bytes", most)
 	}
 	sum = hex.EncodeToString(h.Sum(nil))
 	if err := f.Sync(); err != nil {
-		return "", 0, errs.Wrap(op, err)
+		return "", 0, failed(op, err)
 	}
+	return sum, size, d.give(op, f.Name(), sum)
+}
+
+// give gives a file, which is on the disk, the name of its content.
+func (d *Dir) give(op, file, sum string) error {
 	if err := os.MkdirAll(filepath.Dir(d.name(sum)), 0o700); err != nil {
-		return "", 0, errs.Wrap(op, err)
+		return failed(op, err)
 	}
 	d.mu.Lock()
-	err = os.Rename(f.Name(), d.name(sum))
+	// Now it is new to Sweep, however long it took to come.
+	err := os.Chtimes(file, time.Time{}, time.Now())
+	if err == nil {
+		err = os.Rename(file, d.name(sum))
+	}
 	d.mu.Unlock()
 	if err != nil {
-		return "", 0, errs.Wrap(op, err)
+		return failed(op, err)
 	}
-	return sum, size, errs.Wrap(op, syncDir(filepath.Dir(d.name(sum))))
+	return failed(op, syncDir(filepath.Dir(d.name(sum))))
 }
 
 func syncDir(path string) error {

@@ -10,19 +10,21 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/telemetry"
 	"github.com/vedette-edr/vedette/server/vulnerability"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
+	"github.com/vedette-edr/vedette/wire/wirepb/wirepbconnect"
 )
 
 // agent answers the service Agent. The device in the context's peer is authenticated.
-type agent struct{ g *Gateway }
+type agent struct {
+	g                                       *Gateway
+	wirepbconnect.UnimplementedAgentHandler // of Live
+}
 
 // Renew issues a new certificate for the same incarnation.
 func (s *agent) Renew(ctx context.Context, r *connect.Request[wirepb.RenewRequest]) (*connect.Response[wirepb.RenewResponse], error) {
@@ -143,57 +145,6 @@ func (s *agent) Watch(ctx context.Context, _ *connect.Request[wirepb.WatchReques
 			return err
 		}
 	}
-}
-
-// maxHave bounds the ids of one FetchCommands.
-const maxHave = 10_000
-
-// FetchCommands answers the commands that wait for the device, signed.
-func (s *agent) FetchCommands(ctx context.Context, r *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error) {
-	const op = "gateway.FetchCommands"
-	if len(r.Msg.Have) > maxHave {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "there are more than %d ids", maxHave)
-	}
-	var have []ident.ActionID
-	for i, text := range r.Msg.Have {
-		id, ok := ident.ParseActionID(text)
-		if !ok {
-			return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "have[%d] is no GUID", i)
-		}
-		have = append(have, id)
-	}
-	pending, err := s.g.cfg.Commands.Pending(ctx, peerOf(ctx).device, have)
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	resp := &wirepb.FetchCommandsResponse{ServerTime: s.now()}
-	for _, c := range pending {
-		e, err := wire.Sign(&wire.Command{ID: string(c.ID), Device: string(c.Device), Incarnation: c.Incarnation, Kind: c.Kind,
-			Params: c.Params, Issued: c.Issued, Expires: c.Expires}, s.g.cfg.CA.CommandKey())
-		if err != nil {
-			return nil, errs.Wrap(op, err)
-		}
-		resp.Commands = append(resp.Commands, e)
-	}
-	return connect.NewResponse(resp), nil
-}
-
-// ReportResult takes the result of a command.
-func (s *agent) ReportResult(ctx context.Context, r *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error) {
-	const op = "gateway.ReportResult"
-	m := r.Msg.GetResult()
-	id, ok := ident.ParseActionID(m.GetCommand())
-	if !ok {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the command's id is no GUID")
-	}
-	if len(m.Evidence) > wire.MaxEvidence {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the evidence is longer than %d bytes", wire.MaxEvidence)
-	}
-	err := s.g.cfg.Commands.Result(ctx, peerOf(ctx).device, action.Result{ID: id, State: m.State, Detail: m.Detail, Evidence: m.Evidence})
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	return connect.NewResponse(&wirepb.ReportResultResponse{}), nil
 }
 
 // ReportInventory takes one section of a device's inventory.

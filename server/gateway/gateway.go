@@ -33,11 +33,14 @@ import (
 
 // Commands is where a device's commands come from and their results go to.
 type Commands interface {
-	// Pending returns what d is to carry out, but for what it says it has already.
-	Pending(ctx context.Context, d *device.Device, have []ident.ActionID) ([]action.Command, error)
+	// Pending returns what d is to carry out, but for what it says it has already, and what
+	// of that it should stop.
+	Pending(ctx context.Context, d *device.Device, have []ident.ActionID) (action.Work, error)
 	// Result takes what became of a command. It may come more than once. A command that is
 	// not d's is errs.NotFound.
 	Result(ctx context.Context, d *device.Device, r action.Result) error
+	// Progress takes how far a command is. A command that is not d's is errs.NotFound.
+	Progress(ctx context.Context, d *device.Device, id ident.ActionID, p action.Progress) error
 }
 
 // Indicators is where the indicators that devices enforce come from.
@@ -60,6 +63,7 @@ type Config struct {
 	Commands   Commands
 	Indicators Indicators            // nil for none
 	Inventory  Inventory             // nil for none
+	Transfers  Transfers             // nil for none
 	Metrics    prometheus.Registerer // nil for none
 	Clock      func() time.Time      // nil for time.Now
 	Heartbeat  time.Duration         // between two of one device; 0 for a minute
@@ -100,8 +104,8 @@ func New(c Config) *Gateway {
 		}),
 	)
 	mux := http.NewServeMux()
-	path, h := wirepbconnect.NewAgentHandler(&agent{g}, options)
-	mux.Handle(path, g.named(wire.AgentName, g.authenticated(h)))
+	path, h := wirepbconnect.NewAgentHandler(&agent{g: g}, options)
+	mux.Handle(path, g.named(wire.AgentName, g.authenticated(g.metered(h))))
 	path, h = wirepbconnect.NewEnrolmentHandler(&enrolment{g}, options)
 	mux.Handle(path, g.named(wire.EnrolName, h))
 	g.services = mux

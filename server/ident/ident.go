@@ -40,6 +40,9 @@ type SuppressionID int64
 // NotificationID names one notification rule: 1, 2, 3, … within its tenant; 0 is none.
 type NotificationID int64
 
+// ApprovalID names one approval policy: 1, 2, 3, … within its tenant; 0 is none.
+type ApprovalID int64
+
 // SubscriptionID names one web hook subscription: a lower-case GUID.
 type SubscriptionID string
 
@@ -63,6 +66,9 @@ func (i IncidentID) String() string { return strconv.FormatInt(int64(i), 10) }
 
 // String returns the id in decimal.
 func (s SuppressionID) String() string { return strconv.FormatInt(int64(s), 10) }
+
+// String returns the id in decimal.
+func (a ApprovalID) String() string { return strconv.FormatInt(int64(a), 10) }
 
 // String returns the id in decimal.
 func (n NotificationID) String() string { return strconv.FormatInt(int64(n), 10) }

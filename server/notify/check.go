@@ -42,8 +42,10 @@ func (r *Rule) Check() error {
 		r.Subject = OfAlerts
 	case strings.EqualFold(string(r.Subject), string(OfIncidents)):
 		r.Subject = OfIncidents
+	case strings.EqualFold(string(r.Subject), string(OfApprovals)):
+		r.Subject = OfApprovals
 	default:
-		return bad("subject: it is Alert or Incident")
+		return bad("subject: it is Alert, Incident or Approval")
 	}
 	if r.Severity == "" {
 		r.Severity = alert.Informational

@@ -27,6 +27,7 @@ type Subject string
 const (
 	OfAlerts    Subject = "Alert"    // each new alert that is not suppressed
 	OfIncidents Subject = "Incident" // each new incident
+	OfApprovals Subject = "Approval" // each action that waits for somebody to agree
 )
 
 // Rule says of what, whom and how somebody wants to be told.
@@ -125,6 +126,7 @@ type News struct {
 	Subject    Subject
 	Alert      ident.AlertID    `json:",omitempty"`
 	Incident   ident.IncidentID `json:",omitempty"`
+	Action     ident.ActionID   `json:",omitempty"`
 	Title      string
 	Severity   alert.Severity
 	Category   string

@@ -128,6 +128,17 @@ func (s *Service) Opened(ctx context.Context, i *incident.Incident, a *alert.Ale
 		Category: a.Category, Source: a.DetectionSource, Device: a.Device, DeviceName: a.DeviceName, At: i.Created, Text: a.Description}))
 }
 
+// Tell tells of something that is neither an alert nor an incident. What is told again is
+// told once.
+func (s *Service) Tell(ctx context.Context, tenant ident.TenantID, n News) error {
+	const op = "notify.Tell"
+	w, err := s.wants(ctx, tenant)
+	if err != nil {
+		return errs.Wrap(op, err)
+	}
+	return errs.Wrap(op, s.tell(ctx, tenant, w, n))
+}
+
 // key derives a message's id from what it tells of and to whom.
 func key(tenant ident.TenantID, parts ...string) string {
 	sum := sha256.Sum256([]byte(string(tenant) + "\n" + strings.Join(parts, "\n")))
@@ -148,7 +159,7 @@ func (s *Service) tell(ctx context.Context, tenant ident.TenantID, w *wants, n N
 		if !r.matches(&n, group) {
 			continue
 		}
-		id := key(tenant, channelOf(r.ID), string(n.Subject), string(n.Alert), n.Incident.String())
+		id := key(tenant, channelOf(r.ID), string(n.Subject), string(n.Alert)+string(n.Action), n.Incident.String())
 		due, err := s.digestDue(ctx, r, now)
 		if err != nil {
 			return err
@@ -446,6 +457,7 @@ func (s *Service) payload(r *Rule, news []News) string {
 		Type        string    `json:"type"`
 		AlertID     string    `json:"alertId,omitempty"`
 		IncidentID  int64     `json:"incidentId,omitempty"`
+		ActionID    string    `json:"actionId,omitempty"`
 		Title       string    `json:"title"`
 		Severity    string    `json:"severity"`
 		Category    string    `json:"category"`
@@ -461,7 +473,7 @@ func (s *Service) payload(r *Rule, news []News) string {
 		Items []item `json:"items"`
 	}{Rule: r.Name}
 	for _, n := range news {
-		body.Items = append(body.Items, item{string(n.Subject), string(n.Alert), int64(n.Incident), n.Title, string(n.Severity), n.Category, n.Source,
+		body.Items = append(body.Items, item{string(n.Subject), string(n.Alert), int64(n.Incident), string(n.Action), n.Title, string(n.Severity), n.Category, n.Source,
 			string(n.Device), n.DeviceName, n.At, cutText(n.Text, maxShown), s.link(&n)})
 	}
 	raw, _ := json.Marshal(body) // of strings, numbers and times: cannot fail
@@ -478,6 +490,8 @@ func (s *Service) link(n *News) string {
 	switch {
 	case s.url == "":
 		return ""
+	case n.Subject == OfApprovals:
+		return s.url + "/action-center/" + string(n.Action)
 	case n.Subject == OfIncidents:
 		return fmt.Sprintf("%s/incidents/%d", s.url, n.Incident)
 	}
@@ -505,6 +519,9 @@ func (s *Service) mail(r *Rule, news []News) (subject, text string) {
 		}
 		if n.Alert != "" {
 			fmt.Fprintf(&b, "Alert:     %s\n", n.Alert)
+		}
+		if n.Action != "" {
+			fmt.Fprintf(&b, "Action:    %s\n", n.Action)
 		}
 		if url := s.link(n); url != "" {
 			fmt.Fprintf(&b, "Link:      %s\n", url)

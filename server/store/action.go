@@ -10,11 +10,12 @@ import (
 )
 
 var actionTable = table{
-	name: "action", what: "machine action", schema: action.Fields, key: "id", order: "created DESC NULLS LAST, id DESC",
+	name: "action", what: "machine action", schema: action.CenterFields, key: "id", order: "created DESC NULLS LAST, id DESC",
 	scope: ofDevice("action", "device"), device: "device",
 	columns: columns{
 		"id": "id", "status": "status", "machineId": "device", "type": "kind", "requestor": "requestor",
 		"creationDateTimeUtc": "created", "lastUpdateDateTimeUtc": "updated",
+		"requestSource": "source", "awaitsApproval": "waiting", "isOpen": "open",
 	},
 }
 
@@ -43,8 +44,8 @@ func (a Actions) CreateAction(ctx context.Context, ac *action.Action) error {
 		if err != nil {
 			return err
 		}
-		_, err = q.ExecContext(ctx, `INSERT INTO action (tenant, id, device, kind, status, requestor, open, rank, created, updated, doc)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err = q.ExecContext(ctx, `INSERT INTO action (tenant, id, device, kind, status, requestor, open, rank, created, updated, source, waiting, doc)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			append([]any{string(ac.Tenant), string(ac.ID)}, actionColumns(ac, doc)...)...)
 		if isDuplicate(err) {
 			return &errs.E{Op: op, Kind: errs.Conflict, Detail: "an action of this id exists", Err: err}
@@ -61,7 +62,7 @@ func actionColumns(a *action.Action, doc string) []any {
 	}
 	return []any{
 		text(string(a.Device)), text(string(a.Kind)), text(string(a.State.Status())), text(a.Requestor.Name),
-		flag(a.State.Open()), rank, stamp(a.Created), stamp(a.Updated), doc,
+		flag(a.State.Open()), rank, stamp(a.Created), stamp(a.Updated), text(a.Source), flag(a.State == action.Requested), doc,
 	}
 }
 
@@ -92,7 +93,7 @@ func (a Actions) UpdateAction(ctx context.Context, tenant ident.TenantID, id ide
 			return err
 		}
 		_, err = q.ExecContext(ctx, `UPDATE action SET device = ?, kind = ?, status = ?, requestor = ?, open = ?, rank = ?,
-			created = ?, updated = ?, doc = ? WHERE tenant = ? AND id = ?`,
+			created = ?, updated = ?, source = ?, waiting = ?, doc = ? WHERE tenant = ? AND id = ?`,
 			append(actionColumns(ac, doc), string(tenant), string(id))...)
 		out = ac
 		return err
@@ -119,4 +120,28 @@ func (a Actions) OpenActions(ctx context.Context, tenant ident.TenantID, device 
 		return err
 	})
 	return out, err
+}
+
+var policyTable = numbered{"approval_policy", "approval policy"}
+
+var _ action.PolicyStore = Actions{}
+
+// CreatePolicy implements action.PolicyStore.
+func (a Actions) CreatePolicy(ctx context.Context, p *action.Policy) error {
+	return insertNumbered(ctx, a.s, policyTable, p.Tenant, p, func(p *action.Policy, n int64) { p.ID = ident.ApprovalID(n) })
+}
+
+// Policies implements action.PolicyStore.
+func (a Actions) Policies(ctx context.Context, tenant ident.TenantID) ([]*action.Policy, error) {
+	return fetchAll[action.Policy](ctx, a.s, &table{name: policyTable.name}, "WHERE tenant = ? ORDER BY id", string(tenant))
+}
+
+// UpdatePolicy implements action.PolicyStore.
+func (a Actions) UpdatePolicy(ctx context.Context, tenant ident.TenantID, id ident.ApprovalID, change func(*action.Policy) error) (*action.Policy, error) {
+	return updateNumbered(ctx, a.s, policyTable, tenant, int64(id), change)
+}
+
+// DeletePolicy implements action.PolicyStore.
+func (a Actions) DeletePolicy(ctx context.Context, tenant ident.TenantID, id ident.ApprovalID) error {
+	return deleteNumbered(ctx, a.s, policyTable, tenant, int64(id))
 }

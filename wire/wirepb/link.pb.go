@@ -1128,9 +1128,12 @@ func (x *FetchCommandsRequest) GetHave() []string {
 }
 
 type FetchCommandsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Commands      []*Envelope            `protobuf:"bytes,1,rep,name=commands,proto3" json:"commands,omitempty"`
-	ServerTime    int64                  `protobuf:"varint,2,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Commands   []*Envelope            `protobuf:"bytes,1,rep,name=commands,proto3" json:"commands,omitempty"`
+	ServerTime int64                  `protobuf:"varint,2,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// Ids of commands, among those the device has, that it should stop. It is a wish: what
+	// the device's result says is what happened.
+	Cancel        []string `protobuf:"bytes,3,rep,name=cancel,proto3" json:"cancel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1177,6 +1180,13 @@ func (x *FetchCommandsResponse) GetServerTime() int64 {
 		return x.ServerTime
 	}
 	return 0
+}
+
+func (x *FetchCommandsResponse) GetCancel() []string {
+	if x != nil {
+		return x.Cancel
+	}
+	return nil
 }
 
 type Result struct {
@@ -1335,6 +1345,110 @@ func (*ReportResultResponse) Descriptor() ([]byte, []int) {
 	return file_link_proto_rawDescGZIP(), []int{20}
 }
 
+type ReportProgressRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Command       string                 `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
+	Percent       int32                  `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"` // 0 to 100; -1 where it is not known
+	Detail        string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`    // for people
+	Numbers       []byte                 `protobuf:"bytes,4,opt,name=numbers,proto3" json:"numbers,omitempty"`  // JSON object; empty for none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportProgressRequest) Reset() {
+	*x = ReportProgressRequest{}
+	mi := &file_link_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportProgressRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportProgressRequest) ProtoMessage() {}
+
+func (x *ReportProgressRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportProgressRequest.ProtoReflect.Descriptor instead.
+func (*ReportProgressRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReportProgressRequest) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *ReportProgressRequest) GetPercent() int32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+func (x *ReportProgressRequest) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *ReportProgressRequest) GetNumbers() []byte {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+type ReportProgressResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportProgressResponse) Reset() {
+	*x = ReportProgressResponse{}
+	mi := &file_link_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportProgressResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportProgressResponse) ProtoMessage() {}
+
+func (x *ReportProgressResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportProgressResponse.ProtoReflect.Descriptor instead.
+func (*ReportProgressResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{22}
+}
+
 type FetchIndicatorsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"` // what the device has; 0 for nothing
@@ -1344,7 +1458,7 @@ type FetchIndicatorsRequest struct {
 
 func (x *FetchIndicatorsRequest) Reset() {
 	*x = FetchIndicatorsRequest{}
-	mi := &file_link_proto_msgTypes[21]
+	mi := &file_link_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1470,7 @@ func (x *FetchIndicatorsRequest) String() string {
 func (*FetchIndicatorsRequest) ProtoMessage() {}
 
 func (x *FetchIndicatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[21]
+	mi := &file_link_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1483,7 @@ func (x *FetchIndicatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchIndicatorsRequest.ProtoReflect.Descriptor instead.
 func (*FetchIndicatorsRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{21}
+	return file_link_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FetchIndicatorsRequest) GetRevision() uint64 {
@@ -1389,7 +1503,7 @@ type FetchIndicatorsResponse struct {
 
 func (x *FetchIndicatorsResponse) Reset() {
 	*x = FetchIndicatorsResponse{}
-	mi := &file_link_proto_msgTypes[22]
+	mi := &file_link_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1515,7 @@ func (x *FetchIndicatorsResponse) String() string {
 func (*FetchIndicatorsResponse) ProtoMessage() {}
 
 func (x *FetchIndicatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[22]
+	mi := &file_link_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1528,7 @@ func (x *FetchIndicatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchIndicatorsResponse.ProtoReflect.Descriptor instead.
 func (*FetchIndicatorsResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{22}
+	return file_link_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FetchIndicatorsResponse) GetBody() []byte {
@@ -1449,7 +1563,7 @@ type IndicatorSet struct {
 
 func (x *IndicatorSet) Reset() {
 	*x = IndicatorSet{}
-	mi := &file_link_proto_msgTypes[23]
+	mi := &file_link_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1575,7 @@ func (x *IndicatorSet) String() string {
 func (*IndicatorSet) ProtoMessage() {}
 
 func (x *IndicatorSet) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[23]
+	mi := &file_link_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1588,7 @@ func (x *IndicatorSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IndicatorSet.ProtoReflect.Descriptor instead.
 func (*IndicatorSet) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{23}
+	return file_link_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *IndicatorSet) GetDevice() string {
@@ -1547,7 +1661,7 @@ type Indicator struct {
 
 func (x *Indicator) Reset() {
 	*x = Indicator{}
-	mi := &file_link_proto_msgTypes[24]
+	mi := &file_link_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1673,7 @@ func (x *Indicator) String() string {
 func (*Indicator) ProtoMessage() {}
 
 func (x *Indicator) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[24]
+	mi := &file_link_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1686,7 @@ func (x *Indicator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Indicator.ProtoReflect.Descriptor instead.
 func (*Indicator) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{24}
+	return file_link_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Indicator) GetId() int64 {
@@ -1628,7 +1742,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_link_proto_msgTypes[25]
+	mi := &file_link_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1754,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[25]
+	mi := &file_link_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1767,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{25}
+	return file_link_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Fault) GetCode() string {
@@ -1684,7 +1798,7 @@ type ReportInventoryRequest struct {
 
 func (x *ReportInventoryRequest) Reset() {
 	*x = ReportInventoryRequest{}
-	mi := &file_link_proto_msgTypes[26]
+	mi := &file_link_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1810,7 @@ func (x *ReportInventoryRequest) String() string {
 func (*ReportInventoryRequest) ProtoMessage() {}
 
 func (x *ReportInventoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[26]
+	mi := &file_link_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1823,7 @@ func (x *ReportInventoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportInventoryRequest.ProtoReflect.Descriptor instead.
 func (*ReportInventoryRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{26}
+	return file_link_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReportInventoryRequest) GetSection() string {
@@ -1750,7 +1864,7 @@ type ReportInventoryResponse struct {
 
 func (x *ReportInventoryResponse) Reset() {
 	*x = ReportInventoryResponse{}
-	mi := &file_link_proto_msgTypes[27]
+	mi := &file_link_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1876,7 @@ func (x *ReportInventoryResponse) String() string {
 func (*ReportInventoryResponse) ProtoMessage() {}
 
 func (x *ReportInventoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[27]
+	mi := &file_link_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1889,7 @@ func (x *ReportInventoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportInventoryResponse.ProtoReflect.Descriptor instead.
 func (*ReportInventoryResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{27}
+	return file_link_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReportInventoryResponse) GetHave() bool {
@@ -1790,6 +1904,519 @@ func (x *ReportInventoryResponse) GetDigest() []byte {
 		return x.Digest
 	}
 	return nil
+}
+
+// UploadRequest carries one piece of a file. Every one names the whole file, so that each
+// can be the first after a break.
+type UploadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Command       string                 `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"` // whose file it is
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`    // tells the files of one command apart
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`       // to save it as: no path
+	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`      // of the file, bytes
+	Sha256        []byte                 `protobuf:"bytes,5,opt,name=sha256,proto3" json:"sha256,omitempty"`   // of the file
+	Offset        int64                  `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`  // of data in the file
+	Data          []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`       // empty to ask, and of an empty file
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadRequest) Reset() {
+	*x = UploadRequest{}
+	mi := &file_link_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadRequest) ProtoMessage() {}
+
+func (x *UploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadRequest.ProtoReflect.Descriptor instead.
+func (*UploadRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *UploadRequest) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *UploadRequest) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *UploadRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UploadRequest) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *UploadRequest) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *UploadRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *UploadRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type UploadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Offset        int64                  `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"` // what the server has from the beginning: the next piece is from here
+	Kept          bool                   `protobuf:"varint,2,opt,name=kept,proto3" json:"kept,omitempty"`     // the file is whole, its hash is right, and the server keeps it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadResponse) Reset() {
+	*x = UploadResponse{}
+	mi := &file_link_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadResponse) ProtoMessage() {}
+
+func (x *UploadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadResponse.ProtoReflect.Descriptor instead.
+func (*UploadResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *UploadResponse) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *UploadResponse) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
+}
+
+type FetchFileRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Command       string                 `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchFileRequest) Reset() {
+	*x = FetchFileRequest{}
+	mi := &file_link_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchFileRequest) ProtoMessage() {}
+
+func (x *FetchFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchFileRequest.ProtoReflect.Descriptor instead.
+func (*FetchFileRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *FetchFileRequest) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *FetchFileRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FetchFileRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+type FetchFileResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          int64                  `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`    // of the file; in the first message
+	Sha256        []byte                 `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"` // of the file; in the first message
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchFileResponse) Reset() {
+	*x = FetchFileResponse{}
+	mi := &file_link_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchFileResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchFileResponse) ProtoMessage() {}
+
+func (x *FetchFileResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchFileResponse.ProtoReflect.Descriptor instead.
+func (*FetchFileResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *FetchFileResponse) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FetchFileResponse) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *FetchFileResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// LiveUp is what a device says in a live session. An empty one says that it is there.
+type LiveUp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`     // the command's id; in the first message
+	Run           uint32                 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`            // what the rest is about
+	Output        []byte                 `protobuf:"bytes,3,opt,name=output,proto3" json:"output,omitempty"`       // for the console
+	End           *LiveEnd               `protobuf:"bytes,4,opt,name=end,proto3" json:"end,omitempty"`             // the run is over
+	Directory     string                 `protobuf:"bytes,5,opt,name=directory,proto3" json:"directory,omitempty"` // the working directory of the session, when it changed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveUp) Reset() {
+	*x = LiveUp{}
+	mi := &file_link_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveUp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveUp) ProtoMessage() {}
+
+func (x *LiveUp) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveUp.ProtoReflect.Descriptor instead.
+func (*LiveUp) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *LiveUp) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *LiveUp) GetRun() uint32 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *LiveUp) GetOutput() []byte {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *LiveUp) GetEnd() *LiveEnd {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *LiveUp) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+// LiveEnd says how a run ended.
+type LiveEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"` // completed, failed, cancelled, timeout, background
+	Exit          int32                  `protobuf:"varint,2,opt,name=exit,proto3" json:"exit,omitempty"`    // of a process; 0 where there is none
+	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	Files         []uint32               `protobuf:"varint,4,rep,packed,name=files,proto3" json:"files,omitempty"` // indices of the files that it brought up
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveEnd) Reset() {
+	*x = LiveEnd{}
+	mi := &file_link_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveEnd) ProtoMessage() {}
+
+func (x *LiveEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveEnd.ProtoReflect.Descriptor instead.
+func (*LiveEnd) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *LiveEnd) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *LiveEnd) GetExit() int32 {
+	if x != nil {
+		return x.Exit
+	}
+	return 0
+}
+
+func (x *LiveEnd) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *LiveEnd) GetFiles() []uint32 {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// LiveDown is what the people at the other end say. An empty one says that they are there.
+type LiveDown struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Run           uint32                 `protobuf:"varint,1,opt,name=run,proto3" json:"run,omitempty"`         // the run that begins, or that the rest is about
+	Line          string                 `protobuf:"bytes,2,opt,name=line,proto3" json:"line,omitempty"`        // the command line of a run that begins
+	Input         []byte                 `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`      // for a run's terminal
+	Columns       uint32                 `protobuf:"varint,4,opt,name=columns,proto3" json:"columns,omitempty"` // of the terminal; 0 says nothing
+	Rows          uint32                 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
+	Cancel        bool                   `protobuf:"varint,6,opt,name=cancel,proto3" json:"cancel,omitempty"`         // end the run
+	Background    bool                   `protobuf:"varint,7,opt,name=background,proto3" json:"background,omitempty"` // let it go on and begin another
+	Close         bool                   `protobuf:"varint,8,opt,name=close,proto3" json:"close,omitempty"`           // end the session
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveDown) Reset() {
+	*x = LiveDown{}
+	mi := &file_link_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveDown) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveDown) ProtoMessage() {}
+
+func (x *LiveDown) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveDown.ProtoReflect.Descriptor instead.
+func (*LiveDown) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *LiveDown) GetRun() uint32 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *LiveDown) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *LiveDown) GetInput() []byte {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+func (x *LiveDown) GetColumns() uint32 {
+	if x != nil {
+		return x.Columns
+	}
+	return 0
+}
+
+func (x *LiveDown) GetRows() uint32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *LiveDown) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+func (x *LiveDown) GetBackground() bool {
+	if x != nil {
+		return x.Background
+	}
+	return false
+}
+
+func (x *LiveDown) GetClose() bool {
+	if x != nil {
+		return x.Close
+	}
+	return false
 }
 
 var File_link_proto protoreflect.FileDescriptor
@@ -1891,11 +2518,12 @@ const file_link_proto_rawDesc = "" +
 	"\x06issued\x18\x06 \x01(\x03R\x06issued\x12\x18\n" +
 	"\aexpires\x18\a \x01(\x03R\aexpires\"*\n" +
 	"\x14FetchCommandsRequest\x12\x12\n" +
-	"\x04have\x18\x01 \x03(\tR\x04have\"o\n" +
+	"\x04have\x18\x01 \x03(\tR\x04have\"\x87\x01\n" +
 	"\x15FetchCommandsResponse\x125\n" +
 	"\bcommands\x18\x01 \x03(\v2\x19.vedette.wire.v1.EnvelopeR\bcommands\x12\x1f\n" +
 	"\vserver_time\x18\x02 \x01(\x03R\n" +
-	"serverTime\"\x88\x01\n" +
+	"serverTime\x12\x16\n" +
+	"\x06cancel\x18\x03 \x03(\tR\x06cancel\"\x88\x01\n" +
 	"\x06Result\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\tR\acommand\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
@@ -1904,7 +2532,13 @@ const file_link_proto_rawDesc = "" +
 	"\bfinished\x18\x05 \x01(\x03R\bfinished\"F\n" +
 	"\x13ReportResultRequest\x12/\n" +
 	"\x06result\x18\x01 \x01(\v2\x17.vedette.wire.v1.ResultR\x06result\"\x16\n" +
-	"\x14ReportResultResponse\"4\n" +
+	"\x14ReportResultResponse\"}\n" +
+	"\x15ReportProgressRequest\x12\x18\n" +
+	"\acommand\x18\x01 \x01(\tR\acommand\x12\x18\n" +
+	"\apercent\x18\x02 \x01(\x05R\apercent\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x18\n" +
+	"\anumbers\x18\x04 \x01(\fR\anumbers\"\x18\n" +
+	"\x16ReportProgressResponse\"4\n" +
 	"\x16FetchIndicatorsRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\"i\n" +
 	"\x17FetchIndicatorsResponse\x12\x12\n" +
@@ -1939,18 +2573,63 @@ const file_link_proto_rawDesc = "" +
 	"\x04body\x18\x04 \x01(\fR\x04body\"E\n" +
 	"\x17ReportInventoryResponse\x12\x12\n" +
 	"\x04have\x18\x01 \x01(\bR\x04have\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\fR\x06digest2S\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\"\xab\x01\n" +
+	"\rUploadRequest\x12\x18\n" +
+	"\acommand\x18\x01 \x01(\tR\acommand\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06sha256\x18\x05 \x01(\fR\x06sha256\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04data\x18\a \x01(\fR\x04data\"<\n" +
+	"\x0eUploadResponse\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04kept\x18\x02 \x01(\bR\x04kept\"X\n" +
+	"\x10FetchFileRequest\x12\x18\n" +
+	"\acommand\x18\x01 \x01(\tR\acommand\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\"S\n" +
+	"\x11FetchFileResponse\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\x96\x01\n" +
+	"\x06LiveUp\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x10\n" +
+	"\x03run\x18\x02 \x01(\rR\x03run\x12\x16\n" +
+	"\x06output\x18\x03 \x01(\fR\x06output\x12*\n" +
+	"\x03end\x18\x04 \x01(\v2\x18.vedette.wire.v1.LiveEndR\x03end\x12\x1c\n" +
+	"\tdirectory\x18\x05 \x01(\tR\tdirectory\"a\n" +
+	"\aLiveEnd\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\tR\x06status\x12\x12\n" +
+	"\x04exit\x18\x02 \x01(\x05R\x04exit\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x14\n" +
+	"\x05files\x18\x04 \x03(\rR\x05files\"\xc2\x01\n" +
+	"\bLiveDown\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\rR\x03run\x12\x12\n" +
+	"\x04line\x18\x02 \x01(\tR\x04line\x12\x14\n" +
+	"\x05input\x18\x03 \x01(\fR\x05input\x12\x18\n" +
+	"\acolumns\x18\x04 \x01(\rR\acolumns\x12\x12\n" +
+	"\x04rows\x18\x05 \x01(\rR\x04rows\x12\x16\n" +
+	"\x06cancel\x18\x06 \x01(\bR\x06cancel\x12\x1e\n" +
+	"\n" +
+	"background\x18\a \x01(\bR\n" +
+	"background\x12\x14\n" +
+	"\x05close\x18\b \x01(\bR\x05close2S\n" +
 	"\tEnrolment\x12F\n" +
-	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\xbd\x05\n" +
+	"\x05Enrol\x12\x1d.vedette.wire.v1.EnrolRequest\x1a\x1e.vedette.wire.v1.EnrolResponse2\x81\b\n" +
 	"\x05Agent\x12F\n" +
 	"\x05Renew\x12\x1d.vedette.wire.v1.RenewRequest\x1a\x1e.vedette.wire.v1.RenewResponse\x12C\n" +
 	"\x04Push\x12\x1c.vedette.wire.v1.PushRequest\x1a\x1d.vedette.wire.v1.PushResponse\x12R\n" +
 	"\tHeartbeat\x12!.vedette.wire.v1.HeartbeatRequest\x1a\".vedette.wire.v1.HeartbeatResponse\x12H\n" +
 	"\x05Watch\x12\x1d.vedette.wire.v1.WatchRequest\x1a\x1e.vedette.wire.v1.WatchResponse0\x01\x12^\n" +
 	"\rFetchCommands\x12%.vedette.wire.v1.FetchCommandsRequest\x1a&.vedette.wire.v1.FetchCommandsResponse\x12[\n" +
-	"\fReportResult\x12$.vedette.wire.v1.ReportResultRequest\x1a%.vedette.wire.v1.ReportResultResponse\x12f\n" +
+	"\fReportResult\x12$.vedette.wire.v1.ReportResultRequest\x1a%.vedette.wire.v1.ReportResultResponse\x12a\n" +
+	"\x0eReportProgress\x12&.vedette.wire.v1.ReportProgressRequest\x1a'.vedette.wire.v1.ReportProgressResponse\x12f\n" +
 	"\x0fFetchIndicators\x12'.vedette.wire.v1.FetchIndicatorsRequest\x1a(.vedette.wire.v1.FetchIndicatorsResponse0\x01\x12d\n" +
-	"\x0fReportInventory\x12'.vedette.wire.v1.ReportInventoryRequest\x1a(.vedette.wire.v1.ReportInventoryResponseB,Z*github.com/vedette-edr/vedette/wire/wirepbb\x06proto3"
+	"\x0fReportInventory\x12'.vedette.wire.v1.ReportInventoryRequest\x1a(.vedette.wire.v1.ReportInventoryResponse\x12I\n" +
+	"\x06Upload\x12\x1e.vedette.wire.v1.UploadRequest\x1a\x1f.vedette.wire.v1.UploadResponse\x12T\n" +
+	"\tFetchFile\x12!.vedette.wire.v1.FetchFileRequest\x1a\".vedette.wire.v1.FetchFileResponse0\x01\x12>\n" +
+	"\x04Live\x12\x17.vedette.wire.v1.LiveUp\x1a\x19.vedette.wire.v1.LiveDown(\x010\x01B,Z*github.com/vedette-edr/vedette/wire/wirepbb\x06proto3"
 
 var (
 	file_link_proto_rawDescOnce sync.Once
@@ -1964,7 +2643,7 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_link_proto_goTypes = []any{
 	(*EnrolRequest)(nil),            // 0: vedette.wire.v1.EnrolRequest
 	(*EnrolResponse)(nil),           // 1: vedette.wire.v1.EnrolResponse
@@ -1987,13 +2666,22 @@ var file_link_proto_goTypes = []any{
 	(*Result)(nil),                  // 18: vedette.wire.v1.Result
 	(*ReportResultRequest)(nil),     // 19: vedette.wire.v1.ReportResultRequest
 	(*ReportResultResponse)(nil),    // 20: vedette.wire.v1.ReportResultResponse
-	(*FetchIndicatorsRequest)(nil),  // 21: vedette.wire.v1.FetchIndicatorsRequest
-	(*FetchIndicatorsResponse)(nil), // 22: vedette.wire.v1.FetchIndicatorsResponse
-	(*IndicatorSet)(nil),            // 23: vedette.wire.v1.IndicatorSet
-	(*Indicator)(nil),               // 24: vedette.wire.v1.Indicator
-	(*Fault)(nil),                   // 25: vedette.wire.v1.Fault
-	(*ReportInventoryRequest)(nil),  // 26: vedette.wire.v1.ReportInventoryRequest
-	(*ReportInventoryResponse)(nil), // 27: vedette.wire.v1.ReportInventoryResponse
+	(*ReportProgressRequest)(nil),   // 21: vedette.wire.v1.ReportProgressRequest
+	(*ReportProgressResponse)(nil),  // 22: vedette.wire.v1.ReportProgressResponse
+	(*FetchIndicatorsRequest)(nil),  // 23: vedette.wire.v1.FetchIndicatorsRequest
+	(*FetchIndicatorsResponse)(nil), // 24: vedette.wire.v1.FetchIndicatorsResponse
+	(*IndicatorSet)(nil),            // 25: vedette.wire.v1.IndicatorSet
+	(*Indicator)(nil),               // 26: vedette.wire.v1.Indicator
+	(*Fault)(nil),                   // 27: vedette.wire.v1.Fault
+	(*ReportInventoryRequest)(nil),  // 28: vedette.wire.v1.ReportInventoryRequest
+	(*ReportInventoryResponse)(nil), // 29: vedette.wire.v1.ReportInventoryResponse
+	(*UploadRequest)(nil),           // 30: vedette.wire.v1.UploadRequest
+	(*UploadResponse)(nil),          // 31: vedette.wire.v1.UploadResponse
+	(*FetchFileRequest)(nil),        // 32: vedette.wire.v1.FetchFileRequest
+	(*FetchFileResponse)(nil),       // 33: vedette.wire.v1.FetchFileResponse
+	(*LiveUp)(nil),                  // 34: vedette.wire.v1.LiveUp
+	(*LiveEnd)(nil),                 // 35: vedette.wire.v1.LiveEnd
+	(*LiveDown)(nil),                // 36: vedette.wire.v1.LiveDown
 }
 var file_link_proto_depIdxs = []int32{
 	6,  // 0: vedette.wire.v1.HeartbeatRequest.facilities:type_name -> vedette.wire.v1.Facility
@@ -2003,30 +2691,39 @@ var file_link_proto_depIdxs = []int32{
 	14, // 4: vedette.wire.v1.FetchCommandsResponse.commands:type_name -> vedette.wire.v1.Envelope
 	18, // 5: vedette.wire.v1.ReportResultRequest.result:type_name -> vedette.wire.v1.Result
 	13, // 6: vedette.wire.v1.FetchIndicatorsResponse.signatures:type_name -> vedette.wire.v1.Signature
-	24, // 7: vedette.wire.v1.IndicatorSet.put:type_name -> vedette.wire.v1.Indicator
-	0,  // 8: vedette.wire.v1.Enrolment.Enrol:input_type -> vedette.wire.v1.EnrolRequest
-	2,  // 9: vedette.wire.v1.Agent.Renew:input_type -> vedette.wire.v1.RenewRequest
-	4,  // 10: vedette.wire.v1.Agent.Push:input_type -> vedette.wire.v1.PushRequest
-	8,  // 11: vedette.wire.v1.Agent.Heartbeat:input_type -> vedette.wire.v1.HeartbeatRequest
-	11, // 12: vedette.wire.v1.Agent.Watch:input_type -> vedette.wire.v1.WatchRequest
-	16, // 13: vedette.wire.v1.Agent.FetchCommands:input_type -> vedette.wire.v1.FetchCommandsRequest
-	19, // 14: vedette.wire.v1.Agent.ReportResult:input_type -> vedette.wire.v1.ReportResultRequest
-	21, // 15: vedette.wire.v1.Agent.FetchIndicators:input_type -> vedette.wire.v1.FetchIndicatorsRequest
-	26, // 16: vedette.wire.v1.Agent.ReportInventory:input_type -> vedette.wire.v1.ReportInventoryRequest
-	1,  // 17: vedette.wire.v1.Enrolment.Enrol:output_type -> vedette.wire.v1.EnrolResponse
-	3,  // 18: vedette.wire.v1.Agent.Renew:output_type -> vedette.wire.v1.RenewResponse
-	5,  // 19: vedette.wire.v1.Agent.Push:output_type -> vedette.wire.v1.PushResponse
-	9,  // 20: vedette.wire.v1.Agent.Heartbeat:output_type -> vedette.wire.v1.HeartbeatResponse
-	12, // 21: vedette.wire.v1.Agent.Watch:output_type -> vedette.wire.v1.WatchResponse
-	17, // 22: vedette.wire.v1.Agent.FetchCommands:output_type -> vedette.wire.v1.FetchCommandsResponse
-	20, // 23: vedette.wire.v1.Agent.ReportResult:output_type -> vedette.wire.v1.ReportResultResponse
-	22, // 24: vedette.wire.v1.Agent.FetchIndicators:output_type -> vedette.wire.v1.FetchIndicatorsResponse
-	27, // 25: vedette.wire.v1.Agent.ReportInventory:output_type -> vedette.wire.v1.ReportInventoryResponse
-	17, // [17:26] is the sub-list for method output_type
-	8,  // [8:17] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	26, // 7: vedette.wire.v1.IndicatorSet.put:type_name -> vedette.wire.v1.Indicator
+	35, // 8: vedette.wire.v1.LiveUp.end:type_name -> vedette.wire.v1.LiveEnd
+	0,  // 9: vedette.wire.v1.Enrolment.Enrol:input_type -> vedette.wire.v1.EnrolRequest
+	2,  // 10: vedette.wire.v1.Agent.Renew:input_type -> vedette.wire.v1.RenewRequest
+	4,  // 11: vedette.wire.v1.Agent.Push:input_type -> vedette.wire.v1.PushRequest
+	8,  // 12: vedette.wire.v1.Agent.Heartbeat:input_type -> vedette.wire.v1.HeartbeatRequest
+	11, // 13: vedette.wire.v1.Agent.Watch:input_type -> vedette.wire.v1.WatchRequest
+	16, // 14: vedette.wire.v1.Agent.FetchCommands:input_type -> vedette.wire.v1.FetchCommandsRequest
+	19, // 15: vedette.wire.v1.Agent.ReportResult:input_type -> vedette.wire.v1.ReportResultRequest
+	21, // 16: vedette.wire.v1.Agent.ReportProgress:input_type -> vedette.wire.v1.ReportProgressRequest
+	23, // 17: vedette.wire.v1.Agent.FetchIndicators:input_type -> vedette.wire.v1.FetchIndicatorsRequest
+	28, // 18: vedette.wire.v1.Agent.ReportInventory:input_type -> vedette.wire.v1.ReportInventoryRequest
+	30, // 19: vedette.wire.v1.Agent.Upload:input_type -> vedette.wire.v1.UploadRequest
+	32, // 20: vedette.wire.v1.Agent.FetchFile:input_type -> vedette.wire.v1.FetchFileRequest
+	34, // 21: vedette.wire.v1.Agent.Live:input_type -> vedette.wire.v1.LiveUp
+	1,  // 22: vedette.wire.v1.Enrolment.Enrol:output_type -> vedette.wire.v1.EnrolResponse
+	3,  // 23: vedette.wire.v1.Agent.Renew:output_type -> vedette.wire.v1.RenewResponse
+	5,  // 24: vedette.wire.v1.Agent.Push:output_type -> vedette.wire.v1.PushResponse
+	9,  // 25: vedette.wire.v1.Agent.Heartbeat:output_type -> vedette.wire.v1.HeartbeatResponse
+	12, // 26: vedette.wire.v1.Agent.Watch:output_type -> vedette.wire.v1.WatchResponse
+	17, // 27: vedette.wire.v1.Agent.FetchCommands:output_type -> vedette.wire.v1.FetchCommandsResponse
+	20, // 28: vedette.wire.v1.Agent.ReportResult:output_type -> vedette.wire.v1.ReportResultResponse
+	22, // 29: vedette.wire.v1.Agent.ReportProgress:output_type -> vedette.wire.v1.ReportProgressResponse
+	24, // 30: vedette.wire.v1.Agent.FetchIndicators:output_type -> vedette.wire.v1.FetchIndicatorsResponse
+	29, // 31: vedette.wire.v1.Agent.ReportInventory:output_type -> vedette.wire.v1.ReportInventoryResponse
+	31, // 32: vedette.wire.v1.Agent.Upload:output_type -> vedette.wire.v1.UploadResponse
+	33, // 33: vedette.wire.v1.Agent.FetchFile:output_type -> vedette.wire.v1.FetchFileResponse
+	36, // 34: vedette.wire.v1.Agent.Live:output_type -> vedette.wire.v1.LiveDown
+	22, // [22:35] is the sub-list for method output_type
+	9,  // [9:22] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }
@@ -2040,7 +2737,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -7,13 +7,12 @@ import (
 	"iter"
 	"maps"
 	"net/netip"
-	"regexp"
 	"sync"
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
-	"github.com/cilium/ebpf/rlimit"
 
+	"github.com/vedette-edr/vedette/agent/enforce/program"
 	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/sensor"
@@ -64,8 +63,6 @@ type Blocker struct {
 
 var _ sensor.Sensor = (*Blocker)(nil)
 
-var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
-
 // builtin is the floor of every device: itself.
 var builtin = [...]netip.Addr{
 	netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback(),
@@ -76,29 +73,24 @@ var builtin = [...]netip.Addr{
 // New loads and attaches the programs; nothing is blocked yet. The caller closes it, or
 // lets Run do so.
 func New(cfg Config) (*Blocker, error) {
-	if !instanceForm.MatchString(cfg.Instance) {
-		return nil, fmt.Errorf("instance %q: letters, digits, - and _, at most 32", cfg.Instance)
-	}
 	if cfg.Settle <= 0 {
 		cfg.Settle = 150 * time.Millisecond
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	// Needed before 5.11 only, and a failure shows as a table that cannot be made.
-	_ = rlimit.RemoveMemlock()
 	k, err := loadKernel(cfg.Instance)
 	if err != nil {
 		return nil, fmt.Errorf("address: %w", err)
 	}
 	b := &Blocker{cfg: cfg, kernel: k, floor: map[netip.Addr]bool{}, rules: map[netip.Prefix]Rule{}, made: map[netip.Prefix]Rule{},
 		learned: map[netip.Addr]Learned{}}
-	if b.events, err = ringbuf.NewReader(k.all.Maps[bpfMapEvents]); err != nil {
+	if b.events, err = ringbuf.NewReader(k.Maps[bpfMapEvents]); err != nil {
 		k.close()
 		return nil, fmt.Errorf("address: %w", err)
 	}
 	if err = b.Protect(nil); err == nil {
-		err = k.attach(cfg.CgroupPath)
+		err = k.Attach(cfg.CgroupPath)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("address: %w", err), b.Close())
@@ -127,7 +119,7 @@ func (b *Blocker) detach() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.kernel != nil {
-		b.kernel.detach()
+		b.kernel.Detach()
 	}
 }
 
@@ -154,7 +146,7 @@ func (b *Blocker) Protect(servers []netip.Addr) error {
 	if b.kernel == nil {
 		return errClosed
 	}
-	m := b.kernel.all.Maps[bpfMapFloors]
+	m := b.kernel.Maps[bpfMapFloors]
 	for a := range want {
 		if !b.floor[a] {
 			if err := m.Put(keyOf(a), uint8(1)); err != nil {
@@ -165,7 +157,7 @@ func (b *Blocker) Protect(servers []netip.Addr) error {
 	}
 	for a := range b.floor {
 		if !want[a] {
-			if err := absent(m.Delete(keyOf(a))); err != nil {
+			if err := program.Absent(m.Delete(keyOf(a))); err != nil {
 				return fmt.Errorf("address: protect no more %v: %w", a, err)
 			}
 			delete(b.floor, a)
@@ -186,7 +178,7 @@ func (b *Blocker) Replace(rules iter.Seq[Rule], n int) error {
 	}
 	ranges := map[netip.Prefix]Rule{}
 	count, blocking := 0, false
-	err := b.kernel.swap(roomFor(n), func(f *filler) error {
+	err := b.kernel.hosts.Replace(n, func(put program.Put[bpfAddress, bpfRule]) error {
 		for r := range rules {
 			blocking = blocking || r.Verdict.Blocks()
 			if !r.Prefix.IsSingleIP() {
@@ -196,12 +188,9 @@ func (b *Blocker) Replace(rules iter.Seq[Rule], n int) error {
 				continue
 			}
 			count++
-			if err := f.put(keyOf(r.Prefix.Addr()), ruleOf(r)); err != nil {
+			if err := put(keyOf(r.Prefix.Addr()), ruleOf(r)); err != nil {
 				return err
 			}
-		}
-		if err := f.flush(); err != nil {
-			return err
 		}
 		return b.applyRanges(loosened(b.rules, ranges))
 	})
@@ -219,14 +208,6 @@ func (b *Blocker) Replace(rules iter.Seq[Rule], n int) error {
 }
 
 var errRanges = fmt.Errorf("there are more than %d ranges", MaxRanges)
-
-func roomFor(n int) uint32 {
-	room := uint32(minRoom)
-	for int(room) < n {
-		room *= 2
-	}
-	return room
-}
 
 // Change brings the rules into force in place of those with the same prefixes; one with
 // an empty verdict takes the prefix's rule away. It is for few rules beside many that

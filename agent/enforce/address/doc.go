@@ -14,4 +14,4 @@
 package address
 
 //go:generate sh -c "clang --version | head -n1 > bpf/CLANG"
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -no-global-types -target amd64,arm64 -output-stem address -type address -type range -type rule -type learned -type who -type refusal -type tally bpf bpf/address.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -I../../sensor/ebpf/bpf -I/usr/include/x86_64-linux-gnu
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -no-global-types -target amd64,arm64 -output-stem address -type address -type range -type rule -type learned -type who -type refusal -type tally bpf bpf/address.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -I../bpf -I../../sensor/ebpf/bpf -I/usr/include/x86_64-linux-gnu

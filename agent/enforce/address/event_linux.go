@@ -1,25 +1,22 @@
 package address
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 	"unsafe"
 
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
-	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/enforce/program"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
-// refresh is how often the server's addresses are asked for and losses are reported.
+// refresh is how often the server's addresses are asked for.
 const refresh = time.Minute
 
 // Run implements sensor.Sensor: it reports what is refused, and closes the Blocker when ctx
@@ -30,37 +27,13 @@ func (b *Blocker) Run(ctx context.Context, sink sensor.Sink) (err error) {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// What the kernel noted until then is still read: the read after it says ErrFlushed. A
-	// deadline would not do, it waits for the read that it is to end.
-	stop := context.AfterFunc(ctx, func() {
-		b.detach()
-		_ = b.events.Flush()
-	})
-	defer stop()
 	wg.Go(func() { b.protectServers(ctx) })
-	r := reporter{b: b, sink: sink, since: b.cfg.Now()}
-	var rec ringbuf.Record
-	var next time.Time
-	for done := false; !done; {
-		if now := time.Now(); !now.Before(next) {
-			r.losses()
-			next = now.Add(refresh)
-		}
-		b.events.SetDeadline(r.deadline(next))
-		err := b.events.ReadInto(&rec)
-		switch {
-		case err == nil:
-			r.take(rec.RawSample)
-		case errors.Is(err, ringbuf.ErrClosed), errors.Is(err, ringbuf.ErrFlushed):
-			done = true
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return err
-		}
-		r.release(time.Now())
+	e := events{b: b, sink: sink}
+	r := program.Reporter[bpfRefusal]{
+		Sink: sink, Source: "kernel:" + facility, Settle: b.cfg.Settle, Most: maxWaiting,
+		Take: take, Emit: e.emit, Lost: func() uint64 { return b.Stats().Lost }, Now: b.cfg.Now,
 	}
-	r.release(time.Now().Add(b.cfg.Settle))
-	r.losses()
-	return nil
+	return r.Follow(ctx, b.events, b.detach)
 }
 
 // protectServers keeps the floor at the server's addresses until ctx ends. A failure is
@@ -87,50 +60,23 @@ func (b *Blocker) protectServers(ctx context.Context) {
 	}
 }
 
-// reporter turns what the kernel refused into events.
-type reporter struct {
-	b       *Blocker
-	sink    sensor.Sink
-	waiting []held // in the order of their release
-	lost    uint64 // reported so far
-	since   time.Time
+// events makes events of what the kernel refused.
+type events struct {
+	b    *Blocker
+	sink sensor.Sink
 }
 
-type held struct {
-	refusal bpfRefusal
-	at      time.Time
-}
-
-// maxWaiting bounds what a storm can make wait; beyond it the oldest goes at once.
+// maxWaiting bounds what a storm can make wait.
 const maxWaiting = 4096
 
-func (r *reporter) take(b []byte) {
-	var h held
-	if len(b) < int(unsafe.Sizeof(h.refusal)) {
-		return
+func take(b []byte) (*bpfRefusal, bool) {
+	x := new(bpfRefusal)
+	if len(b) < int(unsafe.Sizeof(*x)) {
+		return nil, false
 	}
 	// The kernel wrote the same structure, and the ring may be written again.
-	h.refusal = *(*bpfRefusal)(unsafe.Pointer(&b[0]))
-	h.at = time.Now().Add(r.b.cfg.Settle)
-	if len(r.waiting) >= maxWaiting {
-		r.emit(&r.waiting[0].refusal)
-		r.waiting = r.waiting[1:]
-	}
-	r.waiting = append(r.waiting, h)
-}
-
-func (r *reporter) deadline(next time.Time) time.Time {
-	if len(r.waiting) > 0 && r.waiting[0].at.Before(next) {
-		return r.waiting[0].at
-	}
-	return next
-}
-
-func (r *reporter) release(now time.Time) {
-	for len(r.waiting) > 0 && !now.Before(r.waiting[0].at) {
-		r.emit(&r.waiting[0].refusal)
-		r.waiting = r.waiting[1:]
-	}
+	*x = *(*bpfRefusal)(unsafe.Pointer(&b[0]))
+	return x, true
 }
 
 // additional is the AdditionalFields of an event. All but the last two are published ones.
@@ -150,9 +96,8 @@ const (
 	flagLearned  = 2
 )
 
-func (r *reporter) emit(x *bpfRefusal) {
-	boot := bootTime(r.b.cfg.Now)
-	wall := func(ns uint64) time.Time { return boot.Add(time.Duration(ns)).UTC() }
+func (e *events) emit(x *bpfRefusal) {
+	wall := program.Wall(e.b.cfg.Now)
 	remote := addrOf(&x.Address)
 	ev := &event.Event{
 		Table: event.DeviceEvents, Action: "ExploitGuardNetworkProtectionBlocked",
@@ -168,7 +113,7 @@ func (r *reporter) emit(x *bpfRefusal) {
 		more.ResponseCategory, more.Experience = "", "CustomBlockList"
 	}
 	if x.Header.Flags&flagLearned != 0 {
-		ev.Network.RemoteURL = r.b.nameOf(remote)
+		ev.Network.RemoteURL = e.b.nameOf(remote)
 		more.Uri = ev.Network.RemoteURL
 	}
 	if x.Header.Flags&flagIncoming != 0 {
@@ -180,34 +125,14 @@ func (r *reporter) emit(x *bpfRefusal) {
 	}
 	j, _ := json.Marshal(more) // of plain values: cannot fail
 	ev.Additional = string(j)
-	ev.Initiating = r.who(&x.Header.Who, wall)
-	r.sink.Emit(ev)
-	if Verdict(x.Header.Type) == Warn && r.b.cfg.Warned != nil {
-		r.b.cfg.Warned(ev)
+	who := (*program.Who)(unsafe.Pointer(&x.Header.Who)) // the same structure of the kernel
+	if ref, ok := who.Ref(wall); ok && e.b.cfg.Find != nil {
+		ev.Initiating = e.b.cfg.Find(ref)
 	}
-}
-
-func (r *reporter) who(w *bpfWho, wall func(uint64) time.Time) *event.Process {
-	if r.b.cfg.Find == nil || w.Pid == 0 {
-		return nil
+	e.sink.Emit(ev)
+	if Verdict(x.Header.Type) == Warn && e.b.cfg.Warned != nil {
+		e.b.cfg.Warned(ev)
 	}
-	ref := process.Ref{
-		PID: w.Pid, Start: int64(w.Start), StartTime: wall(w.Start), PPID: w.Ppid, ParentStart: int64(w.ParentStart),
-		UID: w.Euid, Caps: w.Caps, Comm: comm(w.Comm[:]), Old: true,
-	}
-	if w.Session != ^uint32(0) {
-		ref.Session = w.Session
-	}
-	return r.b.cfg.Find(ref)
-}
-
-func comm(c []int8) string {
-	b := make([]byte, len(c))
-	for i, x := range c {
-		b[i] = byte(x)
-	}
-	b, _, _ = bytes.Cut(b, []byte{0})
-	return process.Text(string(b))
 }
 
 func protocol(p uint16) string {
@@ -220,26 +145,4 @@ func protocol(p uint16) string {
 		return "Icmp"
 	}
 	return ""
-}
-
-// bootNow is the time since boot, 0 where the kernel does not tell.
-func bootNow() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return 0
-	}
-	return ts.Nano()
-}
-
-// bootTime is the wall-clock instant at which boot time was 0.
-func bootTime(now func() time.Time) time.Time { return now().Add(-time.Duration(bootNow())) }
-
-// losses reports the events that the kernel could not hand over since it was last called.
-func (r *reporter) losses() {
-	now := r.b.cfg.Now()
-	if n := r.b.Stats().Lost; n > r.lost {
-		r.sink.Lost(event.Gap{Source: "kernel:" + facility, Reason: "the kernel's ring buffer was full", Count: n - r.lost, From: r.since, To: now})
-		r.lost = n
-	}
-	r.since = now
 }

@@ -2,6 +2,7 @@ package address
 
 import (
 	"fmt"
+	"github.com/vedette-edr/vedette/agent/enforce/program"
 	"net/netip"
 	"time"
 )
@@ -29,8 +30,8 @@ func (b *Blocker) Learn(l Learned) error {
 	if _, known := b.learned[l.Addr]; !known && len(b.learned) >= maxLearned {
 		return fmt.Errorf("address: %d addresses of blocked names are known, no more are kept", maxLearned)
 	}
-	v := bpfLearned{Until: uint64(bootNow()) + uint64(max(l.For, 0)), Id: uint64(l.ID), Verdict: uint32(Block)}
-	if err := b.kernel.all.Maps[bpfMapLearneds].Put(keyOf(l.Addr), v); err != nil {
+	v := bpfLearned{Until: uint64(program.BootNow()) + uint64(max(l.For, 0)), Id: uint64(l.ID), Verdict: uint32(Block)}
+	if err := b.kernel.Maps[bpfMapLearneds].Put(keyOf(l.Addr), v); err != nil {
 		return fmt.Errorf("address: learn %v: %w", l.Addr, err)
 	}
 	_, known := b.learned[l.Addr]
@@ -50,7 +51,7 @@ func (b *Blocker) Forget(a netip.Addr) error {
 		return errClosed
 	}
 	delete(b.learned, a)
-	return absent(b.kernel.all.Maps[bpfMapLearneds].Delete(keyOf(a)))
+	return program.Absent(b.kernel.Maps[bpfMapLearneds].Delete(keyOf(a)))
 }
 
 func (b *Blocker) nameOf(a netip.Addr) string {

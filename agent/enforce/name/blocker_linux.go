@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
-	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
-	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/vedette-edr/vedette/agent/enforce/address"
+	"github.com/vedette-edr/vedette/agent/enforce/program"
 	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/sensor"
@@ -69,13 +67,8 @@ type Blocker struct {
 
 var _ sensor.Sensor = (*Blocker)(nil)
 
-var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
-
 // New loads the programs; nothing is attached yet. The caller closes it, or lets Run do so.
 func New(cfg Config) (*Blocker, error) {
-	if !instanceForm.MatchString(cfg.Instance) {
-		return nil, fmt.Errorf("instance %q: letters, digits, - and _, at most 32", cfg.Instance)
-	}
 	if cfg.Settle <= 0 {
 		cfg.Settle = 150 * time.Millisecond
 	}
@@ -83,14 +76,12 @@ func New(cfg Config) (*Blocker, error) {
 		cfg.Now = time.Now
 	}
 	cfg.Spare = strings.ToLower(strings.TrimSuffix(cfg.Spare, "."))
-	// Needed before 5.11 only, and a failure shows as a table that cannot be made.
-	_ = rlimit.RemoveMemlock()
 	k, err := loadKernel(cfg.Instance, cfg.Seed)
 	if err != nil {
 		return nil, fmt.Errorf("name: %w", err)
 	}
 	b := &Blocker{cfg: cfg, kernel: k, answers: make(chan answer, 1024), review: make(chan struct{}, 1)}
-	if b.events, err = ringbuf.NewReader(k.all.Maps[bpfMapEvents]); err != nil {
+	if b.events, err = ringbuf.NewReader(k.Maps[bpfMapEvents]); err != nil {
 		k.close()
 		return nil, fmt.Errorf("name: %w", err)
 	}
@@ -116,7 +107,7 @@ func (b *Blocker) detach() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.kernel != nil {
-		b.kernel.detach()
+		b.kernel.Detach()
 	}
 }
 
@@ -128,12 +119,8 @@ func (b *Blocker) Replace(rules iter.Seq[Rule], n int) error {
 	if b.kernel == nil {
 		return errClosed
 	}
-	room := uint32(minRoom)
-	for int(room) < n+2 {
-		room *= 2
-	}
 	count := 0
-	err := b.kernel.swap(room, func(put func(bpfKey, bpfRule) error) error {
+	err := b.kernel.table.Replace(n+2, func(put program.Put[bpfKey, bpfRule]) error {
 		for r := range rules {
 			count++
 			if err := put(keyOf(r.Key), ruleOf(r)); err != nil {
@@ -192,8 +179,8 @@ func (b *Blocker) Change(rules []Rule) error {
 // has the known addresses looked at again.
 func (b *Blocker) changed() error {
 	if b.count == 0 {
-		b.kernel.detach()
-	} else if err := b.kernel.attach(b.cfg.CgroupPath); err != nil {
+		b.kernel.Detach()
+	} else if err := b.kernel.Attach(b.cfg.CgroupPath); err != nil {
 		b.failure = err
 		return fmt.Errorf("name: %w", err)
 	}
@@ -290,33 +277,11 @@ func (b *Blocker) Run(ctx context.Context, sink sensor.Sink) (err error) {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		b.detach()
-		_ = b.events.Flush()
-	})
-	defer stop()
 	wg.Go(func() { b.learn(ctx) })
-	r := reporter{b: b, sink: sink, since: b.cfg.Now()}
-	var rec ringbuf.Record
-	var next time.Time
-	for done := false; !done; {
-		if now := time.Now(); !now.Before(next) {
-			r.losses()
-			next = now.Add(time.Minute)
-		}
-		b.events.SetDeadline(r.deadline(next))
-		err := b.events.ReadInto(&rec)
-		switch {
-		case err == nil:
-			r.take(rec.RawSample)
-		case errors.Is(err, ringbuf.ErrClosed), errors.Is(err, ringbuf.ErrFlushed):
-			done = true
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return err
-		}
-		r.release(time.Now())
+	e := events{b: b, sink: sink}
+	r := program.Reporter[bpfSighting]{
+		Sink: sink, Source: "kernel:enforce:domain", Settle: b.cfg.Settle, Most: maxWaiting,
+		Take: e.take, Emit: e.emit, Lost: func() uint64 { return b.Stats().Lost }, Now: b.cfg.Now,
 	}
-	r.release(time.Now().Add(b.cfg.Settle))
-	r.losses()
-	return nil
+	return r.Follow(ctx, b.events, b.detach)
 }

@@ -14,4 +14,4 @@
 package name
 
 //go:generate sh -c "clang --version | head -n1 > bpf/CLANG"
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -no-global-types -target amd64,arm64 -output-stem name -type key -type rule -type who -type sighting -type tally bpf bpf/name.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -I../../sensor/ebpf/bpf -I/usr/include/x86_64-linux-gnu
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -no-global-types -target amd64,arm64 -output-stem name -type key -type rule -type who -type sighting -type tally bpf bpf/name.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -I../bpf -I../../sensor/ebpf/bpf -I/usr/include/x86_64-linux-gnu

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
@@ -55,7 +53,7 @@ type Sensor struct {
 	objects *objects
 	progs   []attached
 	last    Stats
-	ring    *ringbuf.Reader // while Run reads it
+	ring    *kernelRing     // while Run reads it
 	behind  []chan struct{} // closed when all that is in the ring now was taken in
 	ready   chan struct{}
 	started atomic.Bool
@@ -131,11 +129,11 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 			defer c.Close()
 		}
 	}
-	rd, err := ringbuf.NewReader(obj.maps.Maps[bpfMapEvents])
+	rd, err := newRing(obj.maps.Maps[bpfMapEvents])
 	if err != nil {
-		return fmt.Errorf("ebpf: reading the ring: %w", err)
+		return err
 	}
-	defer rd.Close()
+	defer rd.close()
 
 	clk := newClock(s.cfg.Now)
 	norm := newNormaliser(s.cfg, clk, sink)
@@ -186,7 +184,7 @@ func (s *Sensor) CatchUp(limit time.Duration) {
 		return
 	}
 	s.behind = append(s.behind, done)
-	err := s.ring.Flush()
+	err := s.ring.until(time.Now())
 	s.mu.Unlock()
 	if err != nil {
 		return // closed
@@ -210,43 +208,58 @@ func (s *Sensor) waiting() []chan struct{} {
 }
 
 // read moves records from the ring to the normaliser until ctx ends, and then what is left.
-func (s *Sensor) read(ctx context.Context, rd *ringbuf.Reader, norm *normaliser, progs []attached, obj *objects) error {
-	var rec ringbuf.Record
+func (s *Sensor) read(ctx context.Context, rd *kernelRing, norm *normaliser, progs []attached, obj *objects) error {
 	loss := newLoss(obj.maps.Maps[bpfMapCounters], norm)
 	next := time.Now().Add(s.cfg.Flush)
-	rd.SetDeadline(next)
 	closing := false
-	var behind []chan struct{}
-	for i := 0; ; i++ {
-		err := rd.ReadInto(&rec)
-		if err == nil {
-			norm.record(rec.RawSample)
-			if i%256 != 0 || time.Now().Before(next) {
-				continue
+	for {
+		behind := s.waiting() // whoever comes during the pass waits for another
+		for i := 1; ; i++ {
+			rec, err := rd.next()
+			if err != nil {
+				return err
 			}
-		} else if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ringbuf.ErrFlushed) {
-			return fmt.Errorf("ebpf: reading the ring: %w", err)
-		} else if closing {
+			if rec == nil {
+				break
+			}
+			norm.record(rec)
+			if i%256 == 0 && !time.Now().Before(next) {
+				next = norm.tick(loss, s.cfg.Flush)
+			}
+		}
+		for _, done := range behind {
+			close(done)
+		}
+		if closing {
 			loss.report(s.cfg.Now())
 			return nil
 		}
-		if err != nil {
-			// The ring was at its end. Who came during that pass waits for another.
-			for _, done := range behind {
-				close(done)
-			}
-			if behind = s.waiting(); len(behind) > 0 {
-				rd.SetDeadline(time.Now())
-				continue
-			}
-		}
-		if ctx.Err() != nil && !closing {
+		if ctx.Err() != nil {
 			detach(progs)
 			closing = true
+			continue
 		}
-		next = norm.tick(loss, s.cfg.Flush)
-		rd.SetDeadline(next)
+		if !time.Now().Before(next) {
+			next = norm.tick(loss, s.cfg.Flush)
+		}
+		if err := rd.until(next); err != nil {
+			return fmt.Errorf("ebpf: waiting for the ring: %w", err)
+		}
+		// CatchUp sets the time too: it was before this one, or it wakes the wait.
+		if s.hurried() {
+			continue
+		}
+		if err := rd.wait(); err != nil {
+			return err
+		}
 	}
+}
+
+// hurried reports whether somebody waits in CatchUp.
+func (s *Sensor) hurried() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.behind) > 0
 }
 
 // finish keeps the last figures and frees the programs.

@@ -120,7 +120,11 @@ func (n *normaliser) tick(l *loss, flush time.Duration) time.Time {
 	n.mu.Unlock()
 	next := now.Add(flush)
 	if !early.IsZero() && early.Before(next) {
+		// In a storm something is due at every moment: what is a little late goes together.
 		next = early
+		if soon := now.Add(flush / 4); next.Before(soon) {
+			next = soon
+		}
 	}
 	return next
 }

@@ -25,7 +25,7 @@ type Actions interface {
 	Open(f action.Artifact) (*os.File, error)
 }
 
-// publicAPI is the published requestSource of what comes through this API.
+// publicAPI is the published createdBySource of what comes through this API.
 const publicAPI = "PublicApi"
 
 func (a *API) actionRoutes() []api.Route {
@@ -70,7 +70,7 @@ func (a *API) request(w http.ResponseWriter, r *api.Request, body *api.Object, q
 	if q.External, err = body.String("ExternalId"); err != nil {
 		return err
 	}
-	q.Device, q.Source = d.ID, publicAPI
+	q.Device, q.Source = d.ID, r.Source()
 	act, err := a.actions.Request(r.Context(), r.Caller, q)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 type ruleBody struct {
 	Name       string   `json:"name" doc:"max=256"`
 	Enabled    bool     `json:"enabled"`
-	Subject    string   `json:"subject" doc:"enum=Alert|Incident"`
+	Subject    string   `json:"subject" doc:"enum=Alert|Incident|Approval"`
 	Severity   string   `json:"severity" doc:"enum=Informational|Low|Medium|High"`
 	Groups     []int64  `json:"rbacGroupIds"`
 	Sources    []string `json:"detectionSources"`

@@ -54,7 +54,8 @@ export function useSignIn() {
   return useMutation({
     mutationFn: (c: { login: string; password: string; tenant?: string }) => post<Session>('/portal/session', c),
     onSuccess: (s) => {
-      cache.clear();
+      // What somebody else may have read goes; the session itself stays, because the page watches it.
+      cache.removeQueries({ predicate: (q) => q.queryKey[0] !== 'session' });
       cache.setQueryData(['session'], take(s));
     },
   });

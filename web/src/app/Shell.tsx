@@ -2,7 +2,7 @@ import { Button, Menu, MenuDivider, MenuGroup, MenuGroupHeader, MenuItem, MenuIt
 import { NavigationRegular } from '@fluentui/react-icons/svg/navigation';
 import { PersonRegular } from '@fluentui/react-icons/svg/person';
 import { Outlet, useRouterState } from '@tanstack/react-router';
-import { Suspense, useEffect, useRef, useState } from 'react';
+import { Suspense, useEffect, useRef } from 'react';
 import { useMay, usePreference, useSession, useSignOut, useUser } from '../api/session';
 import { Boundary, Waiting } from '../ui/states';
 import { areas } from './areas';

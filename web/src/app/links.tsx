@@ -2,6 +2,7 @@
 import { useRouter } from '@tanstack/react-router';
 import { useCallback, type MouseEvent, type ReactNode } from 'react';
 import { segment } from '../api/client';
+import { areas } from './areas';
 
 export const at = {
   incident: (id: number | string) => `/incidents/${segment(id)}`,
@@ -17,14 +18,10 @@ export const at = {
   hunt: (query: string) => `/hunting?query=${segment(query)}`,
 };
 
-/** Whether the portal has a page at an address: links to areas that are not there are shown as text. */
-export function useHasPage(): (href: string) => boolean {
-  const router = useRouter();
-  return useCallback((href: string) => {
-    const { foundRoute } = router.getMatchedRoutes(href.split('?')[0]);
-    return foundRoute !== undefined && foundRoute.id !== '__root__';
-  }, [router]);
-}
+const pages = areas.flatMap((a) => a.pages).map((p) => new RegExp(`^${p.path.replace(/\$\w+/g, '[^/]+')}/?$`));
+
+/** Whether the portal has a page at an address: what leads to none is shown as text. */
+export const hasPage = (href: string): boolean => pages.some((p) => p.test(href.split('?')[0]));
 
 /** A function that goes to an address of the portal. */
 export function useGo(): (href: string, how?: { replace?: boolean }) => void {
@@ -34,9 +31,8 @@ export function useGo(): (href: string, how?: { replace?: boolean }) => void {
 
 /** A link within the portal. Where no page is, its text alone. */
 export function Go({ to, children, className, title, onFollow }: { to: string; children: ReactNode; className?: string; title?: string; onFollow?: () => void }) {
-  const has = useHasPage();
   const router = useRouter();
-  if (!has(to)) return <span className={className} title={title}>{children}</span>;
+  if (!hasPage(to)) return <span className={className} title={title}>{children}</span>;
   const follow = (e: MouseEvent) => {
     e.stopPropagation();
     if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;

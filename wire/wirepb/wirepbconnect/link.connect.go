@@ -51,10 +51,18 @@ const (
 	AgentFetchCommandsProcedure = "/vedette.wire.v1.Agent/FetchCommands"
 	// AgentReportResultProcedure is the fully-qualified name of the Agent's ReportResult RPC.
 	AgentReportResultProcedure = "/vedette.wire.v1.Agent/ReportResult"
+	// AgentReportProgressProcedure is the fully-qualified name of the Agent's ReportProgress RPC.
+	AgentReportProgressProcedure = "/vedette.wire.v1.Agent/ReportProgress"
 	// AgentFetchIndicatorsProcedure is the fully-qualified name of the Agent's FetchIndicators RPC.
 	AgentFetchIndicatorsProcedure = "/vedette.wire.v1.Agent/FetchIndicators"
 	// AgentReportInventoryProcedure is the fully-qualified name of the Agent's ReportInventory RPC.
 	AgentReportInventoryProcedure = "/vedette.wire.v1.Agent/ReportInventory"
+	// AgentUploadProcedure is the fully-qualified name of the Agent's Upload RPC.
+	AgentUploadProcedure = "/vedette.wire.v1.Agent/Upload"
+	// AgentFetchFileProcedure is the fully-qualified name of the Agent's FetchFile RPC.
+	AgentFetchFileProcedure = "/vedette.wire.v1.Agent/FetchFile"
+	// AgentLiveProcedure is the fully-qualified name of the Agent's Live RPC.
+	AgentLiveProcedure = "/vedette.wire.v1.Agent/Live"
 )
 
 // EnrolmentClient is a client for the vedette.wire.v1.Enrolment service.
@@ -137,10 +145,20 @@ type AgentClient interface {
 	Watch(context.Context, *connect.Request[wirepb.WatchRequest]) (*connect.ServerStreamForClient[wirepb.WatchResponse], error)
 	FetchCommands(context.Context, *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error)
 	ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error)
+	// ReportProgress says how far a command is. It may be lost or overtaken.
+	ReportProgress(context.Context, *connect.Request[wirepb.ReportProgressRequest]) (*connect.Response[wirepb.ReportProgressResponse], error)
 	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.ServerStreamForClient[wirepb.FetchIndicatorsResponse], error)
 	// ReportInventory tells what one section of the inventory holds, as the difference to
 	// what the server has where both know the same base.
 	ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error)
+	// Upload brings a file that a command yielded, piece by piece. Asked without data it
+	// says how much the server has: what was broken off goes on from there.
+	Upload(context.Context, *connect.Request[wirepb.UploadRequest]) (*connect.Response[wirepb.UploadResponse], error)
+	// FetchFile answers a file that a command of the device names, from an offset on.
+	FetchFile(context.Context, *connect.Request[wirepb.FetchFileRequest]) (*connect.ServerStreamForClient[wirepb.FetchFileResponse], error)
+	// Live carries one live response session, which the device opens when the command
+	// livesession tells it to. What one side does not read the other cannot send.
+	Live(context.Context) *connect.BidiStreamForClient[wirepb.LiveUp, wirepb.LiveDown]
 }
 
 // NewAgentClient constructs a client for the vedette.wire.v1.Agent service. By default, it uses the
@@ -190,6 +208,12 @@ func NewAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...conne
 			connect.WithSchema(agentMethods.ByName("ReportResult")),
 			connect.WithClientOptions(opts...),
 		),
+		reportProgress: connect.NewClient[wirepb.ReportProgressRequest, wirepb.ReportProgressResponse](
+			httpClient,
+			baseURL+AgentReportProgressProcedure,
+			connect.WithSchema(agentMethods.ByName("ReportProgress")),
+			connect.WithClientOptions(opts...),
+		),
 		fetchIndicators: connect.NewClient[wirepb.FetchIndicatorsRequest, wirepb.FetchIndicatorsResponse](
 			httpClient,
 			baseURL+AgentFetchIndicatorsProcedure,
@@ -200,6 +224,24 @@ func NewAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...conne
 			httpClient,
 			baseURL+AgentReportInventoryProcedure,
 			connect.WithSchema(agentMethods.ByName("ReportInventory")),
+			connect.WithClientOptions(opts...),
+		),
+		upload: connect.NewClient[wirepb.UploadRequest, wirepb.UploadResponse](
+			httpClient,
+			baseURL+AgentUploadProcedure,
+			connect.WithSchema(agentMethods.ByName("Upload")),
+			connect.WithClientOptions(opts...),
+		),
+		fetchFile: connect.NewClient[wirepb.FetchFileRequest, wirepb.FetchFileResponse](
+			httpClient,
+			baseURL+AgentFetchFileProcedure,
+			connect.WithSchema(agentMethods.ByName("FetchFile")),
+			connect.WithClientOptions(opts...),
+		),
+		live: connect.NewClient[wirepb.LiveUp, wirepb.LiveDown](
+			httpClient,
+			baseURL+AgentLiveProcedure,
+			connect.WithSchema(agentMethods.ByName("Live")),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -213,8 +255,12 @@ type agentClient struct {
 	watch           *connect.Client[wirepb.WatchRequest, wirepb.WatchResponse]
 	fetchCommands   *connect.Client[wirepb.FetchCommandsRequest, wirepb.FetchCommandsResponse]
 	reportResult    *connect.Client[wirepb.ReportResultRequest, wirepb.ReportResultResponse]
+	reportProgress  *connect.Client[wirepb.ReportProgressRequest, wirepb.ReportProgressResponse]
 	fetchIndicators *connect.Client[wirepb.FetchIndicatorsRequest, wirepb.FetchIndicatorsResponse]
 	reportInventory *connect.Client[wirepb.ReportInventoryRequest, wirepb.ReportInventoryResponse]
+	upload          *connect.Client[wirepb.UploadRequest, wirepb.UploadResponse]
+	fetchFile       *connect.Client[wirepb.FetchFileRequest, wirepb.FetchFileResponse]
+	live            *connect.Client[wirepb.LiveUp, wirepb.LiveDown]
 }
 
 // Renew calls vedette.wire.v1.Agent.Renew.
@@ -247,6 +293,11 @@ func (c *agentClient) ReportResult(ctx context.Context, req *connect.Request[wir
 	return c.reportResult.CallUnary(ctx, req)
 }
 
+// ReportProgress calls vedette.wire.v1.Agent.ReportProgress.
+func (c *agentClient) ReportProgress(ctx context.Context, req *connect.Request[wirepb.ReportProgressRequest]) (*connect.Response[wirepb.ReportProgressResponse], error) {
+	return c.reportProgress.CallUnary(ctx, req)
+}
+
 // FetchIndicators calls vedette.wire.v1.Agent.FetchIndicators.
 func (c *agentClient) FetchIndicators(ctx context.Context, req *connect.Request[wirepb.FetchIndicatorsRequest]) (*connect.ServerStreamForClient[wirepb.FetchIndicatorsResponse], error) {
 	return c.fetchIndicators.CallServerStream(ctx, req)
@@ -255,6 +306,21 @@ func (c *agentClient) FetchIndicators(ctx context.Context, req *connect.Request[
 // ReportInventory calls vedette.wire.v1.Agent.ReportInventory.
 func (c *agentClient) ReportInventory(ctx context.Context, req *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error) {
 	return c.reportInventory.CallUnary(ctx, req)
+}
+
+// Upload calls vedette.wire.v1.Agent.Upload.
+func (c *agentClient) Upload(ctx context.Context, req *connect.Request[wirepb.UploadRequest]) (*connect.Response[wirepb.UploadResponse], error) {
+	return c.upload.CallUnary(ctx, req)
+}
+
+// FetchFile calls vedette.wire.v1.Agent.FetchFile.
+func (c *agentClient) FetchFile(ctx context.Context, req *connect.Request[wirepb.FetchFileRequest]) (*connect.ServerStreamForClient[wirepb.FetchFileResponse], error) {
+	return c.fetchFile.CallServerStream(ctx, req)
+}
+
+// Live calls vedette.wire.v1.Agent.Live.
+func (c *agentClient) Live(ctx context.Context) *connect.BidiStreamForClient[wirepb.LiveUp, wirepb.LiveDown] {
+	return c.live.CallBidiStream(ctx)
 }
 
 // AgentHandler is an implementation of the vedette.wire.v1.Agent service.
@@ -267,10 +333,20 @@ type AgentHandler interface {
 	Watch(context.Context, *connect.Request[wirepb.WatchRequest], *connect.ServerStream[wirepb.WatchResponse]) error
 	FetchCommands(context.Context, *connect.Request[wirepb.FetchCommandsRequest]) (*connect.Response[wirepb.FetchCommandsResponse], error)
 	ReportResult(context.Context, *connect.Request[wirepb.ReportResultRequest]) (*connect.Response[wirepb.ReportResultResponse], error)
+	// ReportProgress says how far a command is. It may be lost or overtaken.
+	ReportProgress(context.Context, *connect.Request[wirepb.ReportProgressRequest]) (*connect.Response[wirepb.ReportProgressResponse], error)
 	FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest], *connect.ServerStream[wirepb.FetchIndicatorsResponse]) error
 	// ReportInventory tells what one section of the inventory holds, as the difference to
 	// what the server has where both know the same base.
 	ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error)
+	// Upload brings a file that a command yielded, piece by piece. Asked without data it
+	// says how much the server has: what was broken off goes on from there.
+	Upload(context.Context, *connect.Request[wirepb.UploadRequest]) (*connect.Response[wirepb.UploadResponse], error)
+	// FetchFile answers a file that a command of the device names, from an offset on.
+	FetchFile(context.Context, *connect.Request[wirepb.FetchFileRequest], *connect.ServerStream[wirepb.FetchFileResponse]) error
+	// Live carries one live response session, which the device opens when the command
+	// livesession tells it to. What one side does not read the other cannot send.
+	Live(context.Context, *connect.BidiStream[wirepb.LiveUp, wirepb.LiveDown]) error
 }
 
 // NewAgentHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -316,6 +392,12 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 		connect.WithSchema(agentMethods.ByName("ReportResult")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentReportProgressHandler := connect.NewUnaryHandler(
+		AgentReportProgressProcedure,
+		svc.ReportProgress,
+		connect.WithSchema(agentMethods.ByName("ReportProgress")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentFetchIndicatorsHandler := connect.NewServerStreamHandler(
 		AgentFetchIndicatorsProcedure,
 		svc.FetchIndicators,
@@ -326,6 +408,24 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 		AgentReportInventoryProcedure,
 		svc.ReportInventory,
 		connect.WithSchema(agentMethods.ByName("ReportInventory")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentUploadHandler := connect.NewUnaryHandler(
+		AgentUploadProcedure,
+		svc.Upload,
+		connect.WithSchema(agentMethods.ByName("Upload")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentFetchFileHandler := connect.NewServerStreamHandler(
+		AgentFetchFileProcedure,
+		svc.FetchFile,
+		connect.WithSchema(agentMethods.ByName("FetchFile")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentLiveHandler := connect.NewBidiStreamHandler(
+		AgentLiveProcedure,
+		svc.Live,
+		connect.WithSchema(agentMethods.ByName("Live")),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/vedette.wire.v1.Agent/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -342,10 +442,18 @@ func NewAgentHandler(svc AgentHandler, opts ...connect.HandlerOption) (string, h
 			agentFetchCommandsHandler.ServeHTTP(w, r)
 		case AgentReportResultProcedure:
 			agentReportResultHandler.ServeHTTP(w, r)
+		case AgentReportProgressProcedure:
+			agentReportProgressHandler.ServeHTTP(w, r)
 		case AgentFetchIndicatorsProcedure:
 			agentFetchIndicatorsHandler.ServeHTTP(w, r)
 		case AgentReportInventoryProcedure:
 			agentReportInventoryHandler.ServeHTTP(w, r)
+		case AgentUploadProcedure:
+			agentUploadHandler.ServeHTTP(w, r)
+		case AgentFetchFileProcedure:
+			agentFetchFileHandler.ServeHTTP(w, r)
+		case AgentLiveProcedure:
+			agentLiveHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -379,10 +487,26 @@ func (UnimplementedAgentHandler) ReportResult(context.Context, *connect.Request[
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.ReportResult is not implemented"))
 }
 
+func (UnimplementedAgentHandler) ReportProgress(context.Context, *connect.Request[wirepb.ReportProgressRequest]) (*connect.Response[wirepb.ReportProgressResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.ReportProgress is not implemented"))
+}
+
 func (UnimplementedAgentHandler) FetchIndicators(context.Context, *connect.Request[wirepb.FetchIndicatorsRequest], *connect.ServerStream[wirepb.FetchIndicatorsResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.FetchIndicators is not implemented"))
 }
 
 func (UnimplementedAgentHandler) ReportInventory(context.Context, *connect.Request[wirepb.ReportInventoryRequest]) (*connect.Response[wirepb.ReportInventoryResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.ReportInventory is not implemented"))
+}
+
+func (UnimplementedAgentHandler) Upload(context.Context, *connect.Request[wirepb.UploadRequest]) (*connect.Response[wirepb.UploadResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.Upload is not implemented"))
+}
+
+func (UnimplementedAgentHandler) FetchFile(context.Context, *connect.Request[wirepb.FetchFileRequest], *connect.ServerStream[wirepb.FetchFileResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.FetchFile is not implemented"))
+}
+
+func (UnimplementedAgentHandler) Live(context.Context, *connect.BidiStream[wirepb.LiveUp, wirepb.LiveDown]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("vedette.wire.v1.Agent.Live is not implemented"))
 }

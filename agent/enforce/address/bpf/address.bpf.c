@@ -12,24 +12,13 @@
 #include <bpf/bpf_endian.h>
 
 #include "event.h"
-
-#define NSEC 1000000000ULL
-#define TOLD_WINDOW (10 * NSEC)
+#include "who.h"
 
 #define FAMILY_V4 4
 #define FAMILY_V6 6
 
-/* What is wanted of an address; bits, because several rules may cover it. */
-#define VERDICT_ALLOW 1
-#define VERDICT_BLOCK 2
-#define VERDICT_AUDIT 4
-#define VERDICT_WARN 8
-
 #define FLAG_INCOMING 1 /* the other side began */
 #define FLAG_LEARNED 2	/* a blocked name leads to the address */
-
-#define PROTO_TCP 6
-#define PROTO_UDP 17
 
 /* Whose connections are always let through: the agent's own. */
 volatile const u32 self_pid = 0;
@@ -109,18 +98,6 @@ enum tally {
 	TALLY_END,
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TALLY_END);
-	__type(key, u32);
-	__type(value, u64);
-} tallies SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 18);
-} events SEC(".maps");
-
 /* Who was last reported to try what, and how often since. */
 struct attempt {
 	struct address address;
@@ -129,17 +106,7 @@ struct attempt {
 	u32 verdict;
 };
 
-struct told {
-	u64 at;
-	u64 repeated;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct attempt);
-	__type(value, struct told);
-} tolds SEC(".maps");
+#include "report.h"
 
 struct refusal {
 	struct header header; /* its type is the verdict */
@@ -152,59 +119,6 @@ struct refusal {
 	u16 local_port;
 	u16 pad;
 };
-
-static __always_inline void tally(u32 which)
-{
-	u64 *n = bpf_map_lookup_elem(&tallies, &which);
-
-	if (n)
-		__sync_fetch_and_add(n, 1);
-}
-
-static __always_inline void fill_who(struct who *w)
-{
-	struct task_struct *t = (void *)bpf_get_current_task();
-	struct task_struct *leader = BPF_CORE_READ(t, group_leader), *parent = BPF_CORE_READ(t, real_parent);
-	const struct cred *cred = BPF_CORE_READ(t, cred);
-	u64 pt = bpf_get_current_pid_tgid(), ug = bpf_get_current_uid_gid();
-
-	w->start = BPF_CORE_READ(leader, start_boottime);
-	w->parent_start = BPF_CORE_READ(parent, group_leader, start_boottime);
-	w->cgroup = bpf_get_current_cgroup_id();
-	bpf_core_read(&w->caps, sizeof(w->caps), &cred->cap_effective);
-	w->pid = pt >> 32;
-	w->tid = (u32)pt;
-	w->ppid = BPF_CORE_READ(parent, tgid);
-	w->uid = (u32)ug;
-	w->gid = ug >> 32;
-	w->euid = BPF_CORE_READ(cred, euid.val);
-	w->loginuid = ~0U;
-	w->session = ~0U;
-	if (bpf_core_field_exists(t->loginuid))
-		w->loginuid = BPF_CORE_READ(t, loginuid.val);
-	if (bpf_core_field_exists(t->sessionid))
-		w->session = BPF_CORE_READ(t, sessionid);
-	bpf_get_current_comm(w->comm, sizeof(w->comm));
-}
-
-/* Notes an attempt; says whether it is to be reported, and how many were not before it. */
-static __always_inline bool tell(const struct attempt *a, u64 now, u64 *repeated)
-{
-	struct told *last = bpf_map_lookup_elem(&tolds, a), first = { .at = now };
-
-	*repeated = 0;
-	if (!last) {
-		bpf_map_update_elem(&tolds, a, &first, BPF_ANY);
-		return true;
-	}
-	if (now - last->at < TOLD_WINDOW) {
-		__sync_fetch_and_add(&last->repeated, 1);
-		return false;
-	}
-	*repeated = last->repeated;
-	bpf_map_update_elem(&tolds, a, &first, BPF_ANY);
-	return true;
-}
 
 struct decision {
 	u64 id;

@@ -11,6 +11,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "event.h"
+#include "who.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -127,35 +128,6 @@ static __always_inline void forgotten(u32 type)
 static __always_inline bool filtered(void)
 {
 	return filter_cgroup && bpf_get_current_ancestor_cgroup_id(filter_level) != filter_cgroup;
-}
-
-static __always_inline void fill_who(struct who *w)
-{
-	struct task_struct *t = (void *)bpf_get_current_task();
-	struct task_struct *leader, *parent;
-	const struct cred *cred;
-	u64 pt = bpf_get_current_pid_tgid(), ug = bpf_get_current_uid_gid();
-
-	leader = BPF_CORE_READ(t, group_leader);
-	parent = BPF_CORE_READ(t, real_parent);
-	cred = BPF_CORE_READ(t, cred);
-	w->start = BPF_CORE_READ(leader, start_boottime);
-	w->parent_start = BPF_CORE_READ(parent, group_leader, start_boottime);
-	w->cgroup = bpf_get_current_cgroup_id();
-	bpf_core_read(&w->caps, sizeof(w->caps), &cred->cap_effective);
-	w->pid = pt >> 32;
-	w->tid = (u32)pt;
-	w->ppid = BPF_CORE_READ(parent, tgid);
-	w->uid = (u32)ug;
-	w->gid = ug >> 32;
-	w->euid = BPF_CORE_READ(cred, euid.val);
-	w->loginuid = ~0U;
-	w->session = ~0U;
-	if (bpf_core_field_exists(t->loginuid))
-		w->loginuid = BPF_CORE_READ(t, loginuid.val);
-	if (bpf_core_field_exists(t->sessionid))
-		w->session = BPF_CORE_READ(t, sessionid);
-	bpf_get_current_comm(w->comm, sizeof(w->comm));
 }
 
 static __always_inline void fill_header(struct header *h, u32 type)
