@@ -128,7 +128,7 @@ func routes(s *Server) ([]api.Route, error) {
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
 	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Now: s.cfg.Clock})
 	all := slices.Concat(published.Routes(), acting.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
-		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Checker: s.stream.hunts, Queries: c.queries}),
+		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
 	return append(all, doc), err

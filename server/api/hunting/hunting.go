@@ -1,6 +1,7 @@
 // Package hunting is what this server's API has about hunting beyond the published one,
 // below /api/vedette: the tables and functions that a query may name, what is wrong with a
-// text before it is run, and saved queries.
+// text before it is run, a result with less words around it than the published one, and
+// saved queries.
 //
 // It holds no rules and no state: package hunt knows queries that run, package query those
 // that are kept. Start at Routes.
@@ -21,9 +22,10 @@ import (
 	"github.com/vedette-edr/vedette/server/query"
 )
 
-// Checker is what this package needs of hunt.Service.
-type Checker interface {
+// Hunter is what this package needs of hunt.Service.
+type Hunter interface {
 	Check(text string) (*hunt.Checked, error)
+	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
 }
 
 // Queries is what this package needs of query.Service.
@@ -37,7 +39,7 @@ type Queries interface {
 
 // Config is what the API is made of.
 type Config struct {
-	Checker Checker
+	Hunter  Hunter
 	Queries Queries
 }
 
@@ -54,6 +56,8 @@ func Routes(c Config) []api.Route {
 			Doc: api.Doc{Summary: "List the tables and functions that a query may name", Answer: vocabulary{}, Bare: true}},
 		{Method: http.MethodPost, Pattern: "/api/vedette/hunting/check", Need: need, Handle: h.check, MaxBody: 2 << 20, Limit: api.Limit{PerMinute: 600, PerHour: 20_000},
 			Doc: api.Doc{Summary: "Tell what is wrong with a query", Body: checkBody{}, Answer: checkAnswer{}, Bare: true, Errors: []errs.Code{errs.BadRequest}}},
+		{Method: http.MethodPost, Pattern: "/api/vedette/hunting/run", Need: need, Handle: h.run, MaxBody: 2 << 20, Limit: api.Limit{PerMinute: 45, PerHour: 1500, Tenant: true, Pool: "hunting pages"},
+			Doc: api.Doc{Summary: "Run a query over a span of time", Body: runBody{}, Answer: runAnswer{}, Bare: true, Errors: []errs.Code{errs.BadRequest}}},
 		{Method: http.MethodGet, Pattern: kept, Need: need, Handle: h.list, Doc: api.Doc{Summary: "List saved queries", Answer: []saved{}}},
 		{Method: http.MethodPost, Pattern: kept, Need: need, Handle: h.create, MaxBody: 256 << 10,
 			Doc: api.Doc{Summary: "Save a query", Body: savedBody{}, Answer: saved{}, Status: http.StatusCreated, Errors: wrong}},
@@ -117,7 +121,7 @@ func (h *handler) check(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	c, err := h.Checker.Check(text)
+	c, err := h.Hunter.Check(text)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func serve(t *testing.T) func(who, method, path, body string, status int) map[st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	r, err := api.New(api.Config{Auth: caller{}}, hunting.Routes(hunting.Config{Checker: hunt.New(hunt.Config{}),
+	r, err := api.New(api.Config{Auth: caller{}}, hunting.Routes(hunting.Config{Hunter: hunt.New(hunt.Config{}),
 		Queries: query.New(query.Config{Store: db.Queries(), Atomic: db.Atomic})}))
 	if err != nil {
 		t.Fatal(err)

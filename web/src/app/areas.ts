@@ -2,7 +2,8 @@
 import { area as actions } from '../pages/actions/area';
 import { area as alerts } from '../pages/alerts/area';
 import { area as devices } from '../pages/devices/area';
+import { area as hunting } from '../pages/hunting/area';
 import { area as incidents } from '../pages/incidents/area';
 import type { Area } from './place';
 
-export const areas: Area[] = [incidents, alerts, devices, actions];
+export const areas: Area[] = [incidents, alerts, devices, actions, hunting];
