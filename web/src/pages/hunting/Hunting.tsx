@@ -125,7 +125,7 @@ export default function Hunting() {
                 <Button size="small" appearance="transparent" icon={<DismissRegular />} aria-label={`Close ${t.title}`} onClick={() => { if (outcomes[t.id]?.state === 'running') (outcomes[t.id] as { stop: () => void }).stop(); close(t.id); }} />
               </span>
             ))}
-            <Tooltip content="New query" relationship="label"><Button size="small" appearance="subtle" icon={<AddRegular />} onClick={() => open(newTab())} /></Tooltip>
+            <Tooltip content="Add a query" relationship="label"><Button size="small" appearance="subtle" icon={<AddRegular />} onClick={() => open(newTab())} /></Tooltip>
           </div>
           <div className={css.commands} role="toolbar" aria-label="Query">
             {running ? <Button size="small" appearance="primary" icon={<StopRegular />} onClick={outcome.stop}>Cancel</Button>
