@@ -162,7 +162,7 @@ func (d *desk) people() error {
 			return err
 		}
 	}
-	return d.do(http.MethodPost, "/api/vedette/applications", m{"name": "Ticket bridge", "description": "Opens tickets for incidents.", "permissions": []string{"Incident.Read.All", "Alert.Read.All"}}, nil)
+	return d.do(http.MethodPost, "/api/vedette/applications", m{"name": "Ticket bridge", "roles": []string{"Incident.Read.All", "Alert.Read.All"}}, nil)
 }
 
 func (d *desk) intelligence() error {

@@ -122,7 +122,7 @@ func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
-	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, History: c.audit, Settings: s.settings(), Now: s.cfg.Clock})
+	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, History: c.audit, Settings: s.settings(), Health: s.health, Now: s.cfg.Clock})
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})

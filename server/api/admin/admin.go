@@ -20,6 +20,7 @@ import (
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
+	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -46,6 +47,7 @@ type Config struct {
 	Audit     audit.Log
 	History   History
 	Settings  Settings
+	Health    *health.Registry
 	Now       func() time.Time // nil for time.Now
 }
 
@@ -57,12 +59,13 @@ type API struct {
 	audit     audit.Log
 	history   History
 	settings  Settings
+	state     *health.Registry
 	now       func() time.Time
 }
 
 // New returns the API.
 func New(c Config) *API {
-	a := &API{directory: c.Directory, groups: c.Groups, devices: c.Devices, audit: c.Audit, history: c.History, settings: c.Settings, now: c.Now}
+	a := &API{directory: c.Directory, groups: c.Groups, devices: c.Devices, audit: c.Audit, history: c.History, settings: c.Settings, state: c.Health, now: c.Now}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -72,9 +75,9 @@ func New(c Config) *API {
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
 	examine := []access.Permission{access.MachineRead, access.MachineReadWrite, access.ServerHealthDetail}
-	health := api.Route{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health,
-		Doc: api.Doc{Summary: "Tell how well a device is watched", Answer: health{}}}
-	return slices.Concat(a.applicationRoutes(), a.personRoutes(), a.roleRoutes(), a.groupRoutes(), a.enrolmentRoutes(), a.recordRoutes(), []api.Route{health})
+	watched := api.Route{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health,
+		Doc: api.Doc{Summary: "Tell how well a device is watched", Answer: deviceHealth{}}}
+	return slices.Concat(a.applicationRoutes(), a.personRoutes(), a.roleRoutes(), a.groupRoutes(), a.enrolmentRoutes(), a.recordRoutes(), []api.Route{watched})
 }
 
 // administer is a route of administrators.

@@ -10,6 +10,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/health"
 )
 
 func (a *API) recordRoutes() []api.Route {
@@ -21,7 +22,9 @@ func (a *API) recordRoutes() []api.Route {
 	verify.Doc.Bare = true
 	settings := answering(administer(http.MethodGet, "/settings", "Tell how the server is configured", a.showSettings), nil, Settings{}, 0)
 	settings.Doc.Bare = true
-	return []api.Route{list, verify, settings}
+	state := answering(administer(http.MethodGet, "/health", "Tell how the parts of the server fare", a.showHealth), nil, health.Summary{}, 0)
+	state.Doc.Bare = true
+	return []api.Route{list, verify, settings, state}
 }
 
 // record is one entry of the audit record as it is answered.
@@ -132,6 +135,10 @@ type Settings struct {
 	RateFactor    float64  `json:"rateLimitFactor"` // times the published limits; 0 for none
 	Mail          bool     `json:"mailConfigured"`
 	ExternalHosts []string `json:"externalHosts"`
+}
+
+func (a *API) showHealth(w http.ResponseWriter, r *api.Request) error {
+	return write(w, r, http.StatusOK, a.state.Ask(r.Context()))
 }
 
 func (a *API) showSettings(w http.ResponseWriter, r *api.Request) error {

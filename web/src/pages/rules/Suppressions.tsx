@@ -45,7 +45,7 @@ export function Suppressions() {
   );
 }
 
-const fields = ['title', 'category', 'detectionSource', 'severity', 'fileName', 'filePath', 'sha1', 'sha256', 'commandLine', 'ip', 'url', 'account'];
+const fields = ['title', 'category', 'severity', 'detectionSource', 'rule', 'technique', 'deviceName', 'userName', 'entityType', 'fileName', 'filePath', 'sha1', 'sha256', 'commandLine', 'parentProcessName', 'ipAddress', 'url', 'accountName', 'accountDomain'];
 const ops = ['equals', 'startsWith', 'endsWith', 'contains', 'matches'];
 
 function Form({ start, writes, close }: { start: Partial<Suppression>; writes: boolean; close: () => void }) {
