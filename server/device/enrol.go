@@ -45,6 +45,17 @@ type TokenRequest struct {
 	Tags  []string
 }
 
+// EnrolmentTokens returns the tokens of a tenant, oldest first, those that have ended too.
+func (s *Service) EnrolmentTokens(ctx context.Context, tenant ident.TenantID) ([]*Token, error) {
+	out, err := s.tokens.Tokens(ctx, tenant)
+	return out, errs.Wrap("device.EnrolmentTokens", err)
+}
+
+// RevokeToken ends a token; what enrolled by it stays. Errors: errs.NotFound.
+func (s *Service) RevokeToken(ctx context.Context, tenant ident.TenantID, hash [32]byte) error {
+	return errs.Wrap("device.RevokeToken", s.tokens.RevokeToken(ctx, tenant, hash))
+}
+
 // NewToken makes an enrolment token and returns its text, which is not kept.
 func (s *Service) NewToken(ctx context.Context, tenant ident.TenantID, r TokenRequest) (string, *Token, error) {
 	const op = "device.NewToken"

@@ -29,7 +29,7 @@ type Actions interface {
 	Redeem(ctx context.Context, granted ident.Actor, id ident.ActionID, index int, goesOn bool) (action.Artifact, *os.File, error)
 }
 
-// publicAPI is the published requestSource of what comes through this API.
+// publicAPI is the published createdBySource of what comes through this API.
 const publicAPI = "PublicApi"
 
 func (a *API) actionRoutes() []api.Route {
@@ -78,7 +78,7 @@ func (a *API) request(w http.ResponseWriter, r *api.Request, body *api.Object, q
 	if q.External, err = body.String("ExternalId"); err != nil {
 		return err
 	}
-	q.Device, q.Source = d.ID, publicAPI
+	q.Device, q.Source = d.ID, r.Source()
 	if q.Kind == action.StopAndQuarantineFile {
 		a.known(r, &q)
 	}

@@ -1,0 +1,7 @@
+import { useParams } from '@tanstack/react-router';
+import { Page } from '../../ui/Page';
+
+export default function Incident() {
+  const { id } = useParams({ strict: false }) as { id: string };
+  return <Page title={id}>…</Page>;
+}
