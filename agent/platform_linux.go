@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -33,6 +34,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/collect"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
+	"github.com/vedette-edr/vedette/agent/responder/offboard"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/agent/sensor/account"
 	"github.com/vedette-edr/vedette/agent/sensor/audit"
@@ -124,8 +126,36 @@ func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, er
 	} else {
 		handlers = append(handlers, packages)
 	}
+	if l := p.conf.leaver; l != nil {
+		handlers = append(handlers, &offboard.Handler{Owed: p.conf.owed, Leave: l.leave, Outcome: string(l.outcome),
+			Steps: []offboard.Step{{Name: "isolation", Lift: p.liftIsolation}, {Name: "indicators", Lift: p.liftIndicators}}})
+	}
 	p.responder, err = responder.New(handlers...)
 	return err
+}
+
+// liftIsolation ends the isolation of a device that leaves, where it is isolated.
+func (p *platform) liftIsolation(ctx context.Context) error {
+	if !p.isolated() {
+		return nil
+	}
+	r := p.endIsolation(ctx)
+	if r.Problem != "" {
+		return errors.New(r.Problem)
+	}
+	if !r.Verified {
+		return errors.New("probes do not show that the device is released")
+	}
+	return nil
+}
+
+// liftIndicators lets a device that leaves do what indicators forbade it.
+func (p *platform) liftIndicators(ctx context.Context) error {
+	set := p.set.Load()
+	if set == nil {
+		return nil
+	}
+	return set.Apply(ctx, []*wirepb.IndicatorSet{{Revision: max(set.Revision(), 1), Last: true}})
 }
 
 // newGuard returns what keeps files from being run. It works without a quarantine, and
@@ -353,7 +383,7 @@ const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN
 // command. unable is why isolation cannot be done.
 func responds(kind string, unable error) sensor.Facility {
 	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil && kind != collect.Kind {
+	if unable != nil && kind != collect.Kind && kind != offboard.Kind {
 		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
 	}
 	return f
