@@ -152,7 +152,7 @@ func removeSelf(ctx context.Context, c Config) error {
 	var failed []error
 	for _, e := range entries {
 		switch e.Name() {
-		case "quarantine", "offboarded.json", "lock":
+		case "quarantine", "remediation", "offboarded.json", "lock":
 		default:
 			failed = append(failed, os.RemoveAll(filepath.Join(c.StateDir, e.Name())))
 		}

@@ -128,7 +128,10 @@ type Request struct {
 	Device    ident.DeviceID
 	Kind      Kind
 	Scope     string          // for Isolate: Full or Selective, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
-	File      string          // for StopAndQuarantineFile and RequestSample: a SHA-1
+	File      string          // for StopAndQuarantineFile, RestoreFile and RequestSample: a SHA-1 or SHA-256
+	Paths     []string        // where the file was seen on devices; what is no path is left out
+	Size      int64           // of the file in bytes; 0 when it is not known
+	Scan      *Scan           // of RunAntiVirusScan; nil for the zero value
 	Commands  []LiveCommand   // for LiveResponse: Kind and Params of each
 	Comment   string          // why; required
 	Source    string          // PublicApi, Portal, Rule, …
@@ -175,6 +178,9 @@ func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) 
 		}))
 	}
 	if err := s.fetch(ctx, by.Tenant, r.Commands); err != nil {
+		return nil, nil, err
+	}
+	if err := s.fetchRules(ctx, by.Tenant, &r); err != nil {
 		return nil, nil, err
 	}
 	id, err := uuid.NewRandomFromReader(s.cfg.Rand)
