@@ -91,6 +91,9 @@ func (l *Link) resultLoop(ctx context.Context) error {
 				l.trouble(err)
 				break
 			}
+			if FaultOf(err).Code == codeUnknown && l.conf.Leaving(m.Command) {
+				break // it heard it before, and its answer was lost
+			}
 			pause, err := l.refused(ctx, id, err, b)
 			if err == nil {
 				err = wait(ctx, pause)
@@ -101,6 +104,7 @@ func (l *Link) resultLoop(ctx context.Context) error {
 		}
 		l.spool.AckResult(r)
 		l.conf.Fault(faultSettled, m.Command)
+		l.conf.Reported(m.Command)
 	}
 }
 

@@ -198,6 +198,12 @@ func (p *Policy) ProtectsPath(path string) string {
 	return covers(p.ProtectedPaths, path)
 }
 
+// Protected returns every path that is protected, with all below: those of files, of programs,
+// and what the policy itself hangs on.
+func (p *Policy) Protected() []string {
+	return slices.Concat(p.own, p.ProtectedPaths, p.ProtectedProcesses)
+}
+
 // ProtectsProcess is ProtectsPath of the file of a running program.
 func (p *Policy) ProtectsProcess(image string) string { return covers(p.ProtectedProcesses, image) }
 
