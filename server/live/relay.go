@@ -48,6 +48,8 @@ type Down struct {
 type Stream interface {
 	Send(Down) error
 	Receive() (Up, error)
+	// Close lets both give up, and waits for a Send that is under way.
+	Close()
 }
 
 // Event is what a console is shown.
@@ -306,7 +308,7 @@ func (s *Service) Serve(ctx context.Context, d *device.Device, id ident.ActionID
 		r.end("the connection to the device broke")
 	case <-r.stopped:
 	}
-	// The device closes when it is told; returning closes for one that does not.
+	// The device closes when it is told.
 	t := time.NewTimer(goodbye)
 	defer t.Stop()
 	select {
@@ -314,6 +316,8 @@ func (s *Service) Serve(ctx context.Context, d *device.Device, id ident.ActionID
 	case <-ctx.Done():
 	case <-t.C:
 	}
+	stream.Close()
+	<-pumped
 	return nil
 }
 
