@@ -95,6 +95,7 @@ type relay struct {
 	session *Session // as it was made
 
 	stopped chan struct{} // closed by end
+	parted  chan struct{} // closed when both sides were told
 	done    chan struct{} // closed when everything of it is over
 	both    sync.WaitGroup
 
@@ -122,7 +123,7 @@ type consoleOf struct {
 }
 
 func newRelay(s *Service, n *Session) *relay {
-	return &relay{s: s, session: n, stopped: make(chan struct{}), done: make(chan struct{}), ready: make(chan struct{}),
+	return &relay{s: s, session: n, stopped: make(chan struct{}), parted: make(chan struct{}), done: make(chan struct{}), ready: make(chan struct{}),
 		device: make(chan Stream, 1), console: make(chan consoleOf, 1), runs: map[int]*Command{}, granted: map[string]bool{}}
 }
 
@@ -163,6 +164,7 @@ func (r *relay) run(ctx context.Context) {
 	}
 	<-r.stopped
 	r.farewell(ctx)
+	close(r.parted)
 	r.both.Wait()
 	if r.cast != nil {
 		if err := r.cast.close(); err != nil {
@@ -459,15 +461,9 @@ func (p *Seat) Take(ctx context.Context, c Console) error {
 		r.obey(ctx, consoleOf{c, by})
 	}()
 	<-r.stopped
-	// The last word is sent by run; then the person's side is closed.
-	t := time.NewTimer(goodbye)
-	defer t.Stop()
-	select {
-	case <-pumped:
-	case <-t.C:
-		cancel()
-		<-pumped
-	}
+	<-r.parted // the last word is said
+	cancel()
+	<-pumped
 	return nil
 }
 
