@@ -151,7 +151,7 @@ func TestLiveResponse(t *testing.T) {
 	s := startServer(t)
 	a := startAgent(t, s, "")
 	d := s.onlyDevice(t)
-	dir := t.TempDir()
+	whole, dir := t, t.TempDir() // processes that a part starts outlive it
 	content := make([]byte, 3_000_000)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(content) // never fails
 	must(t, os.WriteFile(filepath.Join(dir, "evidence\nof"), content, 0o600))
@@ -249,7 +249,7 @@ func TestLiveResponse(t *testing.T) {
 		l.says(shell, "be gun")
 		a.kill()
 		l.until("the end", func(e *client.LiveEvent) bool { return e.Type == "closed" })
-		a.restart(t)
+		a.restart(whole)
 		await(t, "its leftovers to end", func() error {
 			if n := processesOf("sleep", nap+"9"); n != 0 {
 				return fmt.Errorf("%d are left", n)
@@ -270,7 +270,7 @@ func TestLiveResponse(t *testing.T) {
 			t.Errorf("a shell in a basic session: %+v", end)
 		}
 		s.kill()
-		s.start(t)
+		s.start(whole)
 		n, err := s.LiveSession(t.Context(), l.live.Session.ID)
 		if err != nil || n.State != "Ended" || !n.Transcript {
 			t.Errorf("%+v, %v", n, err)

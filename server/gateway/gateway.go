@@ -125,7 +125,7 @@ func (g *Gateway) Handler(next http.Handler) http.Handler {
 			g.refuse(w, r, err)
 			return
 		}
-		g.services.ServeHTTP(w, r.WithContext(withPeer(r)))
+		g.services.ServeHTTP(w, r.WithContext(withPeer(w, r)))
 	})
 }
 

@@ -2,7 +2,11 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -34,21 +38,41 @@ func (s *agent) Live(ctx context.Context, in *connect.BidiStream[wirepb.LiveUp, 
 	}
 	s.g.metrics.live.Inc()
 	defer s.g.metrics.live.Dec()
-	return errs.Wrap(op, s.g.cfg.Sessions.Serve(ctx, peerOf(ctx).device, id, &liveStream{stream: in}))
+	stream := &liveStream{stream: in, control: peerOf(ctx).control}
+	defer stream.Close()
+	return errs.Wrap(op, s.g.cfg.Sessions.Serve(ctx, peerOf(ctx).device, id, stream))
 }
 
 // liveStream is the stream of a device in the words of package live.
 type liveStream struct {
-	stream *connect.BidiStream[wirepb.LiveUp, wirepb.LiveDown]
-	mu     sync.Mutex // of Send
+	stream  *connect.BidiStream[wirepb.LiveUp, wirepb.LiveDown]
+	control *http.ResponseController
+	over    atomic.Bool
+	mu      sync.Mutex // of Send
 }
+
+var errOver = errors.New("the stream is over")
 
 // Send implements live.Stream.
 func (s *liveStream) Send(d live.Down) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.over.Load() {
+		return errOver // the handler may have returned: there is nothing to write to
+	}
 	return s.stream.Send(&wirepb.LiveDown{Run: d.Run, Line: d.Line, Input: d.Input, Columns: d.Columns, Rows: d.Rows,
 		Cancel: d.Cancel, Background: d.Background, Close: d.Close})
+}
+
+// Close implements live.Stream. After it nothing is sent any more, and what waited to send
+// or to receive has given up.
+func (s *liveStream) Close() {
+	s.over.Store(true)
+	// A connection without deadlines ends when the device's does.
+	_ = s.control.SetReadDeadline(time.Unix(1, 0))
+	_ = s.control.SetWriteDeadline(time.Unix(1, 0))
+	s.mu.Lock()
+	defer s.mu.Unlock()
 }
 
 // Receive implements live.Stream.

@@ -48,6 +48,8 @@ type Down struct {
 type Stream interface {
 	Send(Down) error
 	Receive() (Up, error)
+	// Close lets both give up, and waits for a Send that is under way.
+	Close()
 }
 
 // Event is what a console is shown.
@@ -93,6 +95,7 @@ type relay struct {
 	session *Session // as it was made
 
 	stopped chan struct{} // closed by end
+	parted  chan struct{} // closed when both sides were told
 	done    chan struct{} // closed when everything of it is over
 	both    sync.WaitGroup
 
@@ -120,7 +123,7 @@ type consoleOf struct {
 }
 
 func newRelay(s *Service, n *Session) *relay {
-	return &relay{s: s, session: n, stopped: make(chan struct{}), done: make(chan struct{}), ready: make(chan struct{}),
+	return &relay{s: s, session: n, stopped: make(chan struct{}), parted: make(chan struct{}), done: make(chan struct{}), ready: make(chan struct{}),
 		device: make(chan Stream, 1), console: make(chan consoleOf, 1), runs: map[int]*Command{}, granted: map[string]bool{}}
 }
 
@@ -161,6 +164,7 @@ func (r *relay) run(ctx context.Context) {
 	}
 	<-r.stopped
 	r.farewell(ctx)
+	close(r.parted)
 	r.both.Wait()
 	if r.cast != nil {
 		if err := r.cast.close(); err != nil {
@@ -306,7 +310,7 @@ func (s *Service) Serve(ctx context.Context, d *device.Device, id ident.ActionID
 		r.end("the connection to the device broke")
 	case <-r.stopped:
 	}
-	// The device closes when it is told; returning closes for one that does not.
+	// The device closes when it is told.
 	t := time.NewTimer(goodbye)
 	defer t.Stop()
 	select {
@@ -314,6 +318,8 @@ func (s *Service) Serve(ctx context.Context, d *device.Device, id ident.ActionID
 	case <-ctx.Done():
 	case <-t.C:
 	}
+	stream.Close()
+	<-pumped
 	return nil
 }
 
@@ -455,15 +461,9 @@ func (p *Seat) Take(ctx context.Context, c Console) error {
 		r.obey(ctx, consoleOf{c, by})
 	}()
 	<-r.stopped
-	// The last word is sent by run; then the person's side is closed.
-	t := time.NewTimer(goodbye)
-	defer t.Stop()
-	select {
-	case <-pumped:
-	case <-t.C:
-		cancel()
-		<-pumped
-	}
+	<-r.parted // the last word is said
+	cancel()
+	<-pumped
 	return nil
 }
 

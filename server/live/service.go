@@ -199,6 +199,9 @@ func (s *Service) Open(ctx context.Context, by *access.Principal, r Request) (*S
 			return nil, "", errs.New(op, errs.Denied, errs.DisabledFeature, "%s", why)
 		}
 	}
+	if err := s.settle(ctx, d); err != nil {
+		return nil, "", err
+	}
 	now := s.cfg.Clock().UTC()
 	n := &Session{ID: ident.ActionID(uuid.NewString()), Tenant: by.Tenant, Device: d.ID, DeviceName: d.Name, Incarnation: d.Incarnation,
 		Level: level, By: by.Actor, Comment: r.Comment, State: Waiting, Created: now}
@@ -219,6 +222,30 @@ func (s *Service) Open(ctx context.Context, by *access.Principal, r Request) (*S
 	s.wg.Go(func() { rel.run(context.WithoutCancel(ctx)) })
 	s.cfg.Nudge(n.Device)
 	return n, text, nil
+}
+
+// settle waits for a session with d that is just ending: whoever closes one may open another.
+func (s *Service) settle(ctx context.Context, d *device.Device) error {
+	s.mu.Lock()
+	var old *relay
+	for _, r := range s.relays {
+		if r.session.Tenant == d.Tenant && r.session.Device == d.ID && r.ended() {
+			old = r
+		}
+	}
+	s.mu.Unlock()
+	if old == nil {
+		return nil
+	}
+	t := time.NewTimer(2 * goodbye)
+	defer t.Stop()
+	select {
+	case <-old.done:
+	case <-t.C: // it is told as the one that is open
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // admit reserves a place for a session.

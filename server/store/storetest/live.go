@@ -10,11 +10,10 @@ import (
 	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/live"
-	"github.com/vedette-edr/vedette/wire"
 )
 
 func newSession(tenant ident.TenantID, n int, dev ident.DeviceID) *live.Session {
-	return &live.Session{ID: ident.ActionID(guid(n)), Tenant: tenant, Device: dev, DeviceName: "host", Incarnation: 2, Level: wire.LiveAdvanced,
+	return &live.Session{ID: ident.ActionID(guid(n)), Tenant: tenant, Device: dev, DeviceName: "host", Incarnation: 2, Level: "advanced",
 		By: ident.Actor{Kind: ident.ActorUser, ID: "u", Name: "ana", Tenant: tenant}, Comment: "why", State: live.Waiting,
 		Created: base.Add(time.Duration(n) * time.Second)}
 }
