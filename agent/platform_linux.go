@@ -18,7 +18,6 @@ import (
 	"github.com/vedette-edr/vedette/agent/enforce"
 	"github.com/vedette-edr/vedette/agent/enforce/address"
 	"github.com/vedette-edr/vedette/agent/enforce/file"
-	"github.com/vedette-edr/vedette/agent/enforce/fileless"
 	"github.com/vedette-edr/vedette/agent/enforce/name"
 	"github.com/vedette-edr/vedette/agent/enforce/notice"
 	"github.com/vedette-edr/vedette/agent/hash"
@@ -92,15 +91,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 		c.Log.Warn("this device is isolated")
 	}
 	p.openVault()
-	p.restrictor = restrict.New(restrict.Config{StateDir: c.StateDir, Pool: p.hashes, Ended: p.endedInMemory})
-	if err := p.restrictor.Problem(); err != nil {
-		c.Log.Error("this device is to be restricted, and is not", "err", err)
-	} else if p.restrictor.Active() {
-		c.Log.Warn("this device runs only what is trusted")
-	}
-	if p.files, p.without.Files = p.newGuard(); p.without.Files != nil {
-		p.files = nil
-	}
+	p.openRestriction()
 	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
@@ -130,10 +121,8 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 // newGuard returns what keeps files from being run. It works without a quarantine, and
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
-	return file.New(file.Config{
-		Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles,
-		Confine: p.restrictor, Refused: p.warned,
-	})
+	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles,
+		Confine: p.restrictor, Refused: p.warned})
 }
 
 // decide says what indicators want of a file.
@@ -155,20 +144,6 @@ func (p *platform) warned(e *event.Event) {
 	if notice.Tell(e) {
 		p.conf.Log.Info("a user was warned", "pid", e.Initiating.PID, "process", e.Initiating.Image.Name)
 	}
-}
-
-// endedInMemory reports a program that no file system has, which the restriction ended.
-func (p *platform) endedInMemory(e fileless.Ended) {
-	s := p.sink.Load()
-	if s == nil {
-		return // not told of yet: the sensors begin with what runs
-	}
-	more, _ := json.Marshal(map[string]any{"Policy": "RestrictCodeExecution", "Use": "Executed", "Killed": true, "Fileless": true})
-	name := process.Text(e.Name)
-	ev := &event.Event{Table: event.DeviceEvents, Action: "AppControlExecutableBlocked", Time: time.Now().UTC(), Initiating: p.sender(e.PID),
-		File: &event.File{Name: name, Path: "/" + name}, Additional: string(more)}
-	(*s).Emit(ev)
-	p.warned(ev)
 }
 
 // resolved hands on what the sensors learn of names.

@@ -28,16 +28,8 @@ const rulesDir = "/etc/vedette/yara"
 // respondTo makes the handlers of commands. What cannot be made is a facility that is
 // missing, and not the end of the others: the device can still be cut off.
 func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, error)) error {
-	restriction := &restrict.Handler{Restrictor: p.restrictor, Without: p.without.Files}
-	if p.files != nil {
-		restriction.Guard = p.files
-	}
-	accounts := passwd.NewCache("")
-	p.messages = message.New(message.Config{Users: func(uid uint32) string {
-		u, _ := accounts.DB().ByUID(uid)
-		return u.Name
-	}})
-	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}, restriction, p.messages}
+	p.messages = newMessages()
+	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}, p.newRestriction(), p.messages}
 	add := func(h responder.Handler, err error) {
 		if err == nil {
 			handlers = append(handlers, h)

@@ -31,4 +31,5 @@ run rules "$go" test -count=1 -run '^$' -bench 'Benchmark(Match|Raise)' ./server
 run enforce-apply "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkApply$' -benchtime 20x ./agent/enforce
 run enforce-connect "$go" test -count=1 -run '^$' -bench '^BenchmarkConnect$' ./agent/enforce/address
 run enforce-exec "$go" test -count=1 -run '^$' -bench '^BenchmarkExec$' -benchtime 1000x ./agent/enforce/file
+run restrict-exec "$go" test -count=1 -run '^$' -bench '^BenchmarkExec$' -benchtime 2000x ./agent/responder/restrict
 run kill-9 env VEDETTE_KILLS=20 "$go" test -count=1 -timeout 30m -v -run 'Kill' ./server/telemetry/duckdb ./e2e
