@@ -61,6 +61,9 @@ type Config struct {
 	Blobs   Blobs            // keeps what actions yield; nil where nothing does
 	Clock   func() time.Time // nil for time.Now
 	Rand    io.Reader        // nil for crypto/rand
+	// Fault is called at each step of an action on the server, by the step's name (see
+	// Faults). It is for tests, which end the process there; nil for nothing.
+	Fault func(point string)
 	// Atomic runs do in one transaction of Store and Audit, which take part by do's
 	// context; nil runs it as it is.
 	Atomic func(ctx context.Context, do func(context.Context) error) error
@@ -97,6 +100,9 @@ func (c Config) filled() Config {
 	}
 	if c.Waiting == nil {
 		c.Waiting = nobody{}
+	}
+	if c.Fault == nil {
+		c.Fault = func(string) {}
 	}
 	if c.Nudger == nil {
 		c.Nudger = noNudger{}
@@ -214,6 +220,7 @@ func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Devi
 		if err := s.cfg.Store.CreateAction(ctx, a); err != nil {
 			return err
 		}
+		s.cfg.Fault(faultAsked)
 		if a.State == Requested {
 			if err := s.cfg.Waiting.Waits(ctx, a); err != nil {
 				return err
@@ -228,6 +235,7 @@ func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Devi
 
 // announce tells of an action that was kept, and its device when it may have it.
 func (s *Service) announce(a *Action) {
+	s.cfg.Fault(faultKept)
 	s.cfg.Changed.Publish(Changed{a})
 	if a.State == Approved {
 		s.cfg.Nudger.Nudge(a.Device)
