@@ -269,7 +269,7 @@ func replace(path, home string, was, now []byte) error {
 	}
 	out := os.NewFile(uintptr(fd), tmp)
 	defer out.Close()
-	defer unix.Unlinkat(dir, tmp, 0) // gone already when all went well
+	defer func() { _ = unix.Unlinkat(dir, tmp, 0) }() // gone already when all went well
 	if _, err := out.Write(now); err != nil {
 		return err
 	}
