@@ -74,7 +74,9 @@ func (d *device) bpfLinks(t *Task) error {
 	for it.Next() {
 		info, err := it.Link.Info()
 		if err != nil {
-			t.Note(err, "link %d", it.ID)
+			if !errors.Is(err, fs.ErrNotExist) {
+				t.Note(err, "link %d", it.ID)
+			}
 			continue
 		}
 		detail := ""
