@@ -14,7 +14,7 @@ await v.page.waitForTimeout(500);
 await v.shot('hunt-record');
 await v.page.keyboard.press('Escape');
 // a chart
-await v.page.getByLabel('New query', { exact: true }).click();
+await v.page.getByLabel('Add a query', { exact: true }).click();
 await v.page.waitForTimeout(700);
 await v.page.locator('.monaco-editor').first().click();
 await v.page.keyboard.type('DeviceNetworkEvents | summarize N = count() by bin(Timestamp, 6h), ActionType | render timechart', { delay: 3 });
@@ -23,7 +23,7 @@ await v.page.keyboard.press('Shift+Enter');
 await v.page.getByText(/rows? ·/).first().waitFor();
 await v.page.waitForTimeout(1500);
 await v.shot('hunt-chart');
-await v.page.getByLabel('New query', { exact: true }).click();
+await v.page.getByLabel('Add a query', { exact: true }).click();
 await v.page.waitForTimeout(500);
 await v.page.locator('.monaco-editor').first().click();
 await v.page.keyboard.type('DeviceProcessEvents | where FileNam == "x"', { delay: 5 });
