@@ -23,14 +23,14 @@ import { useAddress } from '../../ui/url';
 import { State, Steps, TruthLine } from './Truth';
 
 const columns: Column<Action>[] = [
-  { id: 'creationDateTimeUtc', title: 'Requested', value: (a) => a.creationDateTimeUtc, cell: (a) => <Time at={a.creationDateTimeUtc} />, width: 180 },
+  { id: 'creationDateTimeUtc', title: 'Requested', value: (a) => a.creationDateTimeUtc, cell: (a) => <Time at={a.creationDateTimeUtc} form="short" />, width: 120 },
   { id: 'type', title: 'Action', value: (a) => words(a.type), cell: (a) => `${words(a.type)}${a.scope ? ` (${a.scope.toLowerCase()})` : ''}`, width: 220 },
   { id: 'state', title: 'State', value: (a) => a.state, cell: (a) => <State of={a} />, sort: 'status', width: 150 },
   { id: 'device', title: 'Device', value: (a) => a.computerDnsName, cell: (a) => <Go to={at.device(a.machineId)}>{a.computerDnsName || a.machineId}</Go>, sort: 'machineId', width: 200 },
   { id: 'requestor', title: 'Requested by', value: (a) => a.requestor, width: 150 },
-  { id: 'truth', title: 'What was seen last', value: (a) => a.error || a.progress?.detail || a.truth, sort: false, width: 260, grow: true },
+  { id: 'truth', title: 'What was seen last', value: (a) => a.error || a.progress?.detail || a.truth, sort: false, width: 220, grow: true },
   { id: 'requestorComment', title: 'Comment', value: (a) => a.requestorComment, sort: false, width: 200 },
-  { id: 'lastUpdateDateTimeUtc', title: 'Last change', value: (a) => a.lastUpdateDateTimeUtc, cell: (a) => <Time at={a.lastUpdateDateTimeUtc} />, width: 180 },
+  { id: 'lastUpdateDateTimeUtc', title: 'Last change', value: (a) => a.lastUpdateDateTimeUtc, cell: (a) => <Time at={a.lastUpdateDateTimeUtc} form="short" />, width: 120 },
   { id: 'requestSource', title: 'Source', value: (a) => words(a.requestSource), width: 110, hidden: true },
   { id: 'expires', title: 'Expires', value: (a) => a.expirationDateTimeUtc, cell: (a) => <Time at={a.expirationDateTimeUtc} />, sort: false, width: 180, hidden: true },
   { id: 'id', title: 'Action ID', value: (a) => a.id, cell: (a) => <span className="mono">{a.id}</span>, width: 290, hidden: true },
