@@ -125,7 +125,7 @@ function Overview({ machine: m }: { machine: Machine }) {
     queryFn: () => get<List<Incident>>('/api/incidents', { $filter: incidents.slice(0, 20).map((n) => `incidentId eq ${n}`).join(' or ') }),
   });
   const counts = ['High', 'Medium', 'Low', 'Informational'].map((s) => [s, alerts.data?.value.filter((a) => a.severity === s).length ?? 0] as const).filter(([, n]) => n > 0);
-  const broken = health.data?.facilities.filter((f) => f.state !== 'works' && f.state !== 'ok') ?? [];
+  const broken = health.data?.facilities.filter((f) => f.state !== 'working') ?? [];
   return (
     <div className={css.overview}>
       <Card title="Device details" className={css.details}>
@@ -165,7 +165,7 @@ function Overview({ machine: m }: { machine: Machine }) {
                   ['Facilities', health.data.facilities.length > 0 ? `${health.data.facilities.length - broken.length} of ${health.data.facilities.length} work` : 'Not told yet'],
                 ]} />
                 {health.data.problems.length > 0 && <ul className={css.problems}>{health.data.problems.map((p) => <li key={p}>{p}</li>)}</ul>}
-                {broken.length > 0 && <details className={css.more}><summary>{broken.length} facilities do not work</summary><ul className={css.problems}>{broken.map((f) => <li key={f.name}><strong>{f.name}</strong>: {f.detail}{f.remedy && <div className="quiet">{f.remedy}</div>}</li>)}</ul></details>}
+                {broken.length > 0 && <details className={css.more}><summary>{broken.length === 1 ? 'One facility does' : `${broken.length} facilities do`} not work fully</summary><ul className={css.problems}>{broken.map((f) => <li key={f.name}><strong>{f.name}</strong>: {f.detail}{f.remedy && <div className="quiet">{f.remedy}</div>}</li>)}</ul></details>}
               </>
             )}
           </Card>

@@ -53,10 +53,12 @@ export function describe(r: Row): string {
   const file = text(r.FileName);
   const where = text(r.RemoteUrl) || (text(r.RemoteIP) && `${text(r.RemoteIP)}${r.RemotePort ? `:${text(r.RemotePort)}` : ''}`);
   const account = [text(r.AccountDomain), text(r.AccountName)].filter(Boolean).join('\\');
+  const asked = /"(?:DnsQueryString|QueryName|query)"\s*:\s*"([^"]+)"/i.exec(text(r.AdditionalFields))?.[1];
+  if (asked && /dns/i.test(text(r.ActionType))) return `${by || 'A process'} asked for ${asked}`;
   switch (text(r.Table)) {
     case 'DeviceProcessEvents': return `${by || 'A process'} → ${text(r.ProcessCommandLine) || file}`;
     case 'DeviceNetworkEvents': return `${by || 'A process'} ↔ ${where || text(r.ActionType)}`;
-    case 'DeviceFileEvents': return `${by || 'A process'} · ${[text(r.FolderPath), file].filter(Boolean).join('/').replace(/\/+/g, '/')}`;
+    case 'DeviceFileEvents': return `${by || 'A process'} · ${text(r.FolderPath).endsWith(file) ? text(r.FolderPath) : `${text(r.FolderPath)}/${file}`}`;
     case 'DeviceLogonEvents': return `${account || 'Somebody'}${r.LogonType ? ` (${text(r.LogonType)})` : ''}${where ? ` from ${where}` : ''}`;
     default: return [by, file || text(r.ProcessCommandLine) || where || account].filter(Boolean).join(' · ') || text(r.ActionType);
   }
