@@ -165,3 +165,13 @@ func TestADemonstrationTellsItsStories(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAnAnalystHuntsInThePortal has a browser hunt over a demonstration whose names attack
+// the page, make a rule of a query and see it fire, and make an indicator.
+func TestAnAnalystHuntsInThePortal(t *testing.T) {
+	s, _, _ := startDemo(t, "--hostile")
+	journey(t, "", "https://"+s.addr, s.profile, "hunt")
+	if out := s.metric(t, "vedette_portal_policy_reports_total"); out != 0 {
+		t.Errorf("%v reports of a broken policy", out)
+	}
+}

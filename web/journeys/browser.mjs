@@ -55,3 +55,31 @@ export async function signIn(page, user = process.env.VEDETTE_USER ?? 'admin', p
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('navigation', { name: 'Main' }).waitFor();
 }
+
+/** Fails on findings of axe that are serious or critical. The style library's focus guards are no content. */
+export async function accessible(page, what) {
+  const { AxeBuilder } = await import('@axe-core/playwright');
+  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).exclude('[data-tabster-dummy]').analyze();
+  const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
+  if (bad.length > 0) {
+    throw new Error(`${what} is not accessible:\n${bad.map((v) => `  ${v.id} (${v.impact}): ${v.help}\n${v.nodes.slice(0, 4).map((n) => `    ${n.target.join(' ')}: ${n.failureSummary?.split('\n').slice(1).join(' ').trim()}`).join('\n')}`).join('\n')}`);
+  }
+}
+
+/** Runs a journey and says what became of it; the process fails with it. */
+export async function run(journey, options) {
+  const browser = await launch();
+  const view = await open(browser, options);
+  try {
+    await journey(view);
+    view.verdict();
+    console.log('the journey is done');
+  } catch (e) {
+    await view.shot('failed').catch(() => undefined);
+    console.error(e);
+    for (const w of view.wrong) console.error(w);
+    process.exitCode = 1;
+  } finally {
+    await browser.close();
+  }
+}

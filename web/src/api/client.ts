@@ -1,3 +1,5 @@
+import { meant, shown } from './text';
+
 // Calls of the server: the public API and the portal's own, in the session of whoever signed in.
 
 /** What the server says of a call that it refused. `message` is for people, as it is. */
@@ -56,7 +58,7 @@ const presentFor = 5 * 60_000;
 export function address(path: string, params?: Params): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(params ?? {})) {
-    if (value !== undefined && value !== null && value !== '') query.set(name, String(value));
+    if (value !== undefined && value !== null && value !== '') query.set(name, meant(String(value)));
   }
   const text = query.toString();
   return text ? `${path}?${text}` : path;
@@ -70,7 +72,7 @@ async function send(method: string, path: string, o: CallOptions): Promise<Respo
   try {
     return await fetch(address(path, o.params), {
       method, headers, signal: o.signal, credentials: 'same-origin', redirect: 'error',
-      body: o.form ?? (o.body === undefined ? undefined : JSON.stringify(o.body)),
+      body: o.form ?? (o.body === undefined ? undefined : meant(JSON.stringify(o.body))),
     });
   } catch (e) {
     if (o.signal?.aborted) throw e;
@@ -83,7 +85,7 @@ async function refusal(r: Response): Promise<ApiError> {
   let message = '';
   let target = r.headers.get('X-Correlation-Id') ?? '';
   try {
-    const { error } = (await r.json()) as { error: { code?: string; message?: string; target?: string } };
+    const { error } = JSON.parse(shown(await r.text())) as { error: { code?: string; message?: string; target?: string } };
     code = error.code ?? '';
     message = error.message ?? '';
     target = error.target || target;
@@ -102,7 +104,7 @@ export async function call<T>(method: string, path: string, o: CallOptions = {})
     throw e;
   }
   const text = await r.text();
-  return (text === '' ? undefined : JSON.parse(text)) as T;
+  return (text === '' ? undefined : JSON.parse(shown(text))) as T;
 }
 
 export const get = <T>(path: string, params?: Params, o: CallOptions = {}): Promise<T> => call<T>('GET', path, { ...o, params });
@@ -122,4 +124,4 @@ export interface List<T> {
 export const quoted = (s: string): string => `'${s.replaceAll("'", "''")}'`;
 
 /** A text as one segment of a path. */
-export const segment = (s: string | number): string => encodeURIComponent(String(s));
+export const segment = (s: string | number): string => encodeURIComponent(meant(String(s)));

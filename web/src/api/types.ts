@@ -7,6 +7,8 @@ export type Alert = S['alert'];
 export type Evidence = S['evidence'];
 export type Machine = S['machine'];
 export type MachineAction = S['action'];
+/** An action as the action center has it: with its steps, approval and what would undo it. */
+export type Action = S['respond.action'];
 export type Incident = S['incident'];
 export type IncidentAlert = S['incidentAlert'];
 export type Investigation = S['investigation'];

@@ -26,7 +26,8 @@ export function App() {
   else if (data) view = <Suspense fallback={<Waiting label="Starting" />}><Workplace /></Suspense>;
   return (
     <ThemeContext value={theme}>
-      <FluentProvider theme={themes[theme.shown]} className="frame" data-theme={theme.shown}>{view}</FluentProvider>
+      {/* What is a class here is one of every menu and tooltip too: the frame's height would cover the page. */}
+      <FluentProvider theme={themes[theme.shown]}><div className="frame">{view}</div></FluentProvider>
     </ThemeContext>
   );
 }

@@ -51,7 +51,8 @@ export function Results({ answer, extend }: { answer: Answer; extend: (line: str
   const rows = useMemo(() => (kept.length === 0 ? all : all.filter((r) => kept.every((k) => passes(k, r.cells)))), [all, kept]);
   const table = useMemo<Column<Row>[]>(() => columns.map((c, i) => ({
     id: `${i}:${c.Name}`, title: c.Name, sort: true, width: width(c, answer.rows, i), grow: i === columns.length - 1,
-    align: /^(SByte|Int\d+|Double|Decimal|Single)$/i.test(c.Type) ? 'end' : undefined,
+    // Numbers at the end of a column that takes the room left would stand far from all the rest.
+    align: i < columns.length - 1 && /^(SByte|Int\d+|Double|Decimal|Single)$/i.test(c.Type) ? 'end' : undefined,
     value: (r) => { const v = r.cells[i]; return typeof v === 'object' && v !== null ? JSON.stringify(v) : (v as string | number | boolean | null); },
     cell: (r) => cell(columns, r.cells, i),
   })), [columns, answer.rows]);

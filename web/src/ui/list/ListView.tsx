@@ -6,7 +6,7 @@ import { ArrowUpRegular } from '@fluentui/react-icons/svg/arrow-up';
 import { ColumnEditRegular } from '@fluentui/react-icons/svg/column-edit';
 import { LinkRegular } from '@fluentui/react-icons/svg/link';
 import { useEffect, useMemo, useState, type ReactNode } from 'react';
-import { get, type List } from '../../api/client';
+import { get, type List, type Params } from '../../api/client';
 import { usePreference } from '../../api/session';
 import { useNotify } from '../../app/notices';
 import { saveCSV } from '../export';
@@ -32,6 +32,8 @@ interface Props<T> {
   search?: { hint: string; odata: (text: string) => string };
   /** A filter of the page that nobody can take away. */
   always?: string;
+  /** Further parameters of the call. */
+  params?: Params;
   /** The order while nobody chose one. */
   start?: Sort;
   page?: number;
@@ -60,7 +62,7 @@ export function ListView<T>(p: Props<T>) {
   const field = by && (typeof by.sort === 'string' ? by.sort : by.id);
   const orderby = field ? `${field} ${sort!.desc ? 'desc' : 'asc'}` : undefined;
   const filter = expression(filters, address, p.always ?? '', address.q && p.search ? p.search.odata(address.q) : '');
-  const list = useList<T>({ path: p.path, filter, orderby, page: p.page, every: p.every });
+  const list = useList<T>({ path: p.path, filter, orderby, page: p.page, every: p.every, params: p.params });
   useEffect(() => setSelected(new Set()), [filter]);
 
   const exportAll = async () => {
@@ -68,7 +70,7 @@ export function ListView<T>(p: Props<T>) {
     const size = p.page ?? 1000;
     try {
       while (rows.length < most) {
-        const { value } = await get<List<T>>(p.path, { $filter: filter, $orderby: orderby, $top: size, $skip: rows.length || undefined });
+        const { value } = await get<List<T>>(p.path, { ...p.params, $filter: filter, $orderby: orderby, $top: size, $skip: rows.length || undefined });
         rows.push(...value);
         if (value.length < size) break;
       }
