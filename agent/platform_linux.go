@@ -25,6 +25,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/policy"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/recent"
@@ -57,7 +58,7 @@ type platform struct {
 	isolator   *isolate.Isolator
 	restrictor *restrict.Restrictor
 	messages   *message.Handler
-	server     responder.Server
+	server     *uplink
 	responder  *responder.Responder
 	table      *process.Table
 	hashes     *hash.Pool
@@ -75,7 +76,7 @@ type platform struct {
 	failed map[string]sensor.Facility // sensors that could not work at all; zero for one that says itself what it lacks
 }
 
-func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
+func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server *uplink) (*platform, error) {
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
 		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}
@@ -313,7 +314,7 @@ func (p *platform) facilities() []sensor.Facility {
 		out = append(out, set.Facilities()...)
 	}
 	for _, kind := range p.responder.Kinds() {
-		out = append(out, p.responds("respond:"+kind, kind))
+		out = append(out, bounded(p.responds("respond:"+kind, kind), kind, &p.conf.floor))
 	}
 	// That selective isolation is known; whether a program can be told apart, a command's probe says.
 	out = append(out, p.responds("respond:isolate-selective", isolate.KindIsolate), p.responds("nftables", isolate.KindIsolate))
@@ -334,6 +335,16 @@ func (p *platform) responds(name, kind string) sensor.Facility {
 		return sensor.Facility{Name: name, State: sensor.Missing, Detail: why.Error(), Remedy: remedy}
 	}
 	return sensor.Facility{Name: name, State: sensor.Working}
+}
+
+// bounded is a facility of responds under the device's own policy.
+func bounded(f sensor.Facility, kind string, floor *policy.Policy) sensor.Facility {
+	if slices.Contains(floor.Refuses(), kind) {
+		f.State, f.Detail, f.Remedy = sensor.Missing, "this device's own policy refuses it", "who owns the device changes its policy file"
+	} else if n := floor.Thresholds[kind]; n > 0 && f.State == sensor.Working {
+		f.Detail = fmt.Sprintf("this device's own policy asks for the signatures of %d of its approvers", n)
+	}
+	return f
 }
 
 // ready reports whether every sensor has found out what it can watch, and watches it.

@@ -43,6 +43,11 @@ func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, er
 	remediator, err := p.newRemediator()
 	add(&remediate.Handler{Remediator: remediator}, err)
 	add(p.newAntivirus(remediator), nil)
+	sessions, err := p.newLive(remediator)
+	for _, h := range sessions.Handlers() {
+		add(h, err)
+	}
+	add(p.newLeave(), nil)
 	p.responder, err = responder.New(handlers...)
 	return err
 }
@@ -61,6 +66,7 @@ func (p *platform) newRemediator() (*remediate.Remediator, error) {
 	if self, err := os.Executable(); err == nil {
 		own = append(own, self)
 	}
+	own = append(own, p.conf.floor.Protected()...)
 	return remediate.New(remediate.Config{
 		Dir: filepath.Join(p.conf.StateDir, "remediation"), Vault: p.vault, Pool: p.hashes, Own: own,
 		Owners:      p.software.Owners,

@@ -13,6 +13,8 @@ run() {
 	"$@"
 }
 run alert-latency "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkAlertLatency$' -benchtime 1x ./e2e
+run action-drop "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkActionToDrop$' -benchtime 1x ./e2e
+run action-fleet "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkIsolateFleet$' -benchtime 1x ./e2e
 run block-latency "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkBlockLatency$' -benchtime 1x ./e2e
 run exec-storm "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkExecStorm$' -benchtime 1x ./e2e
 run api-lists "$go" test -count=1 -timeout 60m -v -run '^$' -bench '^BenchmarkLists$' -benchtime 1x ./server/api/mde

@@ -48,6 +48,7 @@ type runCommand struct {
 	StateDir    string   `help:"Directory for identity and spool." default:"/var/lib/vedette-agent" type:"path"`
 	Instance    string   `help:"Name of this agent in the kernel, where several run on one machine." default:"vedette"`
 	ExcludePath []string `help:"Report no file events below this path; PATH=PROGRAM: none of that program's own." placeholder:"PATH[=PROGRAM]"`
+	Policy      string   `help:"File that says what commands may do to this device; without it policy.json of the state directory, or /etc/vedette/agent-policy.json." type:"path"`
 	LogLevel    string   `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	CPUProfile  string   `name:"cpu-profile" help:"Write a profile of the agent's processor time to this file." type:"path" hidden:""`
 }
@@ -84,7 +85,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 	}
 	return agent.Run(ctx, agent.Config{
 		Server: c.Server, CAFile: c.CA, Token: token, StateDir: c.StateDir, Instance: c.Instance,
-		Exclude: c.ExcludePath, Version: version,
+		Exclude: c.ExcludePath, Version: version, Policy: c.Policy,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }
@@ -92,6 +93,13 @@ func (c *runCommand) Run(ctx context.Context) error {
 type watchdogCommand struct{}
 
 func (watchdogCommand) Run() error { return agent.Watchdog() }
+
+type helperCommand struct {
+	Program string   `arg:""`
+	Args    []string `arg:"" optional:"" passthrough:""`
+}
+
+func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
 
 type probeCommand struct {
 	Args []string `arg:"" optional:""`
@@ -101,13 +109,6 @@ func (c *probeCommand) Run() error {
 	os.Exit(agent.Probe(c.Args))
 	return nil
 }
-
-type helperCommand struct {
-	Program string   `arg:""`
-	Args    []string `arg:"" optional:"" passthrough:""`
-}
-
-func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`
