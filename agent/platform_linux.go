@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +29,6 @@ import (
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
-	"github.com/vedette-edr/vedette/agent/responder/collect"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/agent/sensor/account"
@@ -59,9 +57,10 @@ type platform struct {
 	responder *responder.Responder
 	table     *process.Table
 	hashes    *hash.Pool
-	addresses *address.Blocker // nil where addresses cannot be blocked, for the reason in without
-	names     *name.Blocker    // the same of names; nil too until the device's identity is known
-	files     *file.Guard      // the same of files
+	vault     *quarantine.Vault // nil where it cannot be opened
+	addresses *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
+	names     *name.Blocker     // the same of names; nil too until the device's identity is known
+	files     *file.Guard       // the same of files
 	without   enforce.Without
 	resolver  atomic.Pointer[name.Blocker]
 	set       atomic.Pointer[enforce.Set] // nil until the device's identity is known
@@ -86,6 +85,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	} else if was {
 		c.Log.Warn("this device is isolated")
 	}
+	p.openVault()
 	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
@@ -112,42 +112,24 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	return p, nil
 }
 
-// respondTo makes the handlers of commands.
-func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, error)) error {
-	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}}
-	packages, err := p.newCollector()
-	if err != nil {
-		// The device can still be cut off.
-		p.conf.Log.Error("investigation packages cannot be made", "err", err)
-		p.failed["respond:"+collect.Kind] = sensor.Facility{Name: "respond:" + collect.Kind, State: sensor.Missing, Detail: err.Error(), Remedy: "let the agent write its state directory"}
-	} else {
-		handlers = append(handlers, packages)
-	}
-	p.responder, err = responder.New(handlers...)
-	return err
-}
-
 // newGuard returns what keeps files from being run. It works without a quarantine, and
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
-	vault, err := quarantine.Open(quarantine.Config{Dir: filepath.Join(p.conf.StateDir, "quarantine")})
-	if err != nil {
-		p.conf.Log.Error("opening the quarantine", "err", err)
-		vault = nil
+	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles})
+}
+
+// decide says what indicators want of a file.
+func (p *platform) decide(s hash.Sums) file.Decision {
+	if set := p.set.Load(); set != nil {
+		return set.File(s)
 	}
-	return file.New(file.Config{
-		Pool: p.hashes, Lookup: p.sender, Vault: vault, Warned: p.warned,
-		Decide: func(s hash.Sums) file.Decision {
-			if set := p.set.Load(); set != nil {
-				return set.File(s)
-			}
-			return file.Decision{}
-		},
-		Active: func() bool {
-			set := p.set.Load()
-			return set != nil && set.HasFiles()
-		},
-	})
+	return file.Decision{}
+}
+
+// hasFiles reports whether there are indicators of files.
+func (p *platform) hasFiles() bool {
+	set := p.set.Load()
+	return set != nil && set.HasFiles()
 }
 
 // warned tells a user of what an indicator warns of, where there is one.
@@ -352,7 +334,7 @@ const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN
 // command. unable is why isolation cannot be done.
 func responds(kind string, unable error) sensor.Facility {
 	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil && kind != collect.Kind {
+	if unable != nil && (kind == isolate.KindUnisolate || strings.HasPrefix(kind, isolate.KindIsolate)) {
 		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
 	}
 	return f

@@ -44,3 +44,6 @@ func lock(context.Context, string, time.Duration) (func(), error) { return nil, 
 
 // Watchdog is never started here.
 func Watchdog() error { return errPlatform }
+
+// ScanHelper is never started here.
+func ScanHelper(string, []string) error { return errPlatform }

@@ -119,7 +119,7 @@ func routes(s *Server) ([]api.Route, error) {
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
-	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Now: s.cfg.Clock})
+	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Sightings: s.stream.hunts, Now: s.cfg.Clock})
 	all := slices.Concat(published.Routes(), acting.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
 		graphdetection.Routes(s.detect.rules),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))

@@ -30,6 +30,7 @@ type commands struct {
 	Release   releaseCommand   `cmd:"" help:"End the isolation of this machine by a code of its server, when the server cannot be reached."`
 	Uninstall uninstallCommand `cmd:"" help:"Stop the agent and remove it from this machine."`
 	Watchdog  watchdogCommand  `cmd:"" hidden:"" help:"Started by the agent: ends it if it hangs, so that nothing waits for it."`
+	Helper    helperCommand    `cmd:"" name:"scan-helper" hidden:"" help:"Started by the agent: becomes the program that a scan asks about files, without the agent's rights."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 
@@ -90,6 +91,13 @@ func (c *runCommand) Run(ctx context.Context) error {
 type watchdogCommand struct{}
 
 func (watchdogCommand) Run() error { return agent.Watchdog() }
+
+type helperCommand struct {
+	Program string   `arg:""`
+	Args    []string `arg:"" optional:"" passthrough:""`
+}
+
+func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`

@@ -20,6 +20,9 @@ type fileCommand struct {
 	thing
 	Get   fileGet    `cmd:"" help:"Show what is known of a file."`
 	Stats thingStats `cmd:"" help:"Show on how many devices it was seen, and when."`
+
+	Quarantine fileQuarantine `cmd:"" help:"Stop the file and put it into quarantine, on devices or on all that saw it."`
+	Restore    fileRestore    `cmd:"" help:"Give the file back that was put into quarantine."`
 }
 
 type netCommand struct {
@@ -164,19 +167,6 @@ type libraryDelete struct {
 
 func (l *libraryDelete) Run(s *session) error {
 	return remove(s, "/api/libraryfiles/"+url.PathEscape(l.Name))
-}
-
-type deviceScan struct {
-	actionFlags
-	Full bool `help:"Scan everything."`
-}
-
-func (d *deviceScan) Run(s *session) error {
-	kind := "Quick"
-	if d.Full {
-		kind = "Full"
-	}
-	return d.start(s, "runAntiVirusScan", map[string]any{"Comment": d.Comment, "ScanType": kind})
 }
 
 type deviceUnrestrict struct{ actionFlags }

@@ -69,7 +69,7 @@ func (p *Dispatcher) Grants(ctx context.Context, d *device.Device, id ident.Acti
 	named := func(c LiveCommand) bool {
 		return slices.Contains(c.Params, Param{"FileName", name}) || slices.Contains(c.Params, Param{"ScriptName", name})
 	}
-	if a.Device != d.ID || a.Incarnation != d.Incarnation || a.State != Delivered || !slices.ContainsFunc(a.Commands, named) {
+	if a.Device != d.ID || a.Incarnation != d.Incarnation || a.State != Delivered || !slices.ContainsFunc(a.Commands, named) && !slices.Contains(a.rules(), name) {
 		return "", errs.New(op, errs.NotFound, errs.ResourceNotFound, "no command %s of the device names that file", id)
 	}
 	sum, err = p.cfg.Library.Digest(ctx, d.Tenant, name)

@@ -24,13 +24,17 @@ const (
 	Offboard              Kind = "Offboard"
 	LiveResponse          Kind = "LiveResponse"
 	NotifyUser            Kind = "NotifyUser" // not published: a message to the users of a device
+	// Not published either: what gives a file back, and what holds a scan.
+	RestoreFile Kind = "RestoreFile"
+	PauseScan   Kind = "PauseAntiVirusScan"
+	ResumeScan  Kind = "ResumeAntiVirusScan"
 )
 
 // Kinds returns every kind, in a fixed order.
 func Kinds() []Kind {
 	return []Kind{
 		Isolate, Unisolate, RunAntiVirusScan, RestrictCodeExecution, AllowCodeExecution, CollectPackage, StopAndQuarantineFile,
-		RequestSample, Offboard, LiveResponse,
+		RequestSample, Offboard, LiveResponse, RestoreFile, PauseScan, ResumeScan,
 	}
 }
 
@@ -45,6 +49,8 @@ func (k Kind) inverse() (Kind, bool) {
 		return Isolate, true
 	case AllowCodeExecution:
 		return RestrictCodeExecution, true
+	case RestoreFile:
+		return StopAndQuarantineFile, true
 	}
 	return "", false
 }
@@ -64,7 +70,7 @@ func (k Kind) Need() access.Permission {
 	switch k {
 	case Isolate, Unisolate:
 		return access.MachineIsolate
-	case RunAntiVirusScan:
+	case RunAntiVirusScan, PauseScan, ResumeScan:
 		return access.MachineScan
 	case RestrictCodeExecution, AllowCodeExecution:
 		return access.MachineRestrict

@@ -3,7 +3,6 @@ package action
 import (
 	"context"
 	"encoding/json"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -58,7 +57,7 @@ func (r *Request) check() (json.RawMessage, error) {
 		return r.checkIsolation()
 	case RunAntiVirusScan:
 		return r.checkScan()
-	case StopAndQuarantineFile, RequestSample:
+	case StopAndQuarantineFile, RestoreFile, RequestSample:
 		return r.checkFile()
 	case LiveResponse:
 		return r.checkCommands()
@@ -66,41 +65,11 @@ func (r *Request) check() (json.RawMessage, error) {
 		return r.checkRestriction()
 	case NotifyUser:
 		return r.checkMessage()
-	case Unisolate, AllowCodeExecution, CollectPackage, Offboard:
+	case Unisolate, AllowCodeExecution, CollectPackage, Offboard, PauseScan, ResumeScan:
 		r.Scope = ""
 		return nil, nil
 	}
 	return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "actions of type %q are not offered", r.Kind)
-}
-
-func (r *Request) checkScan() (json.RawMessage, error) {
-	switch {
-	case r.Scope == "" || strings.EqualFold(r.Scope, "Quick"):
-		r.Scope = "Quick"
-	case strings.EqualFold(r.Scope, "Full"):
-		r.Scope = "Full"
-	default:
-		return nil, errs.New("action.Request", errs.Invalid, errs.InvalidInput, "ScanType is neither Quick nor Full")
-	}
-	return json.Marshal(struct {
-		ScanType string `json:"scanType"`
-	}{r.Scope})
-}
-
-var sha1Form = regexp.MustCompile(`^[0-9a-f]{40}$`)
-
-func (r *Request) checkFile() (json.RawMessage, error) {
-	const op = "action.Request"
-	r.File, r.Scope = strings.ToLower(strings.TrimSpace(r.File)), ""
-	if r.File == "" {
-		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Required parameter Sha1 is missing")
-	}
-	if !sha1Form.MatchString(r.File) {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidHashValue, "Sha1 %q is not a SHA-1 in hexadecimal", r.File)
-	}
-	return json.Marshal(struct {
-		SHA1 string `json:"sha1"`
-	}{r.File})
 }
 
 // liveParams are the parameters of each command, with whether they are required.

@@ -61,6 +61,9 @@ type Config struct {
 	Blobs   Blobs            // keeps what actions yield; nil where nothing does
 	Clock   func() time.Time // nil for time.Now
 	Rand    io.Reader        // nil for crypto/rand
+	// Fault is called at each step of an action on the server, by the step's name (see
+	// Faults). It is for tests, which end the process there; nil for nothing.
+	Fault func(point string)
 	// Atomic runs do in one transaction of Store and Audit, which take part by do's
 	// context; nil runs it as it is.
 	Atomic func(ctx context.Context, do func(context.Context) error) error
@@ -98,6 +101,9 @@ func (c Config) filled() Config {
 	if c.Waiting == nil {
 		c.Waiting = nobody{}
 	}
+	if c.Fault == nil {
+		c.Fault = func(string) {}
+	}
 	if c.Nudger == nil {
 		c.Nudger = noNudger{}
 	}
@@ -116,7 +122,10 @@ type Request struct {
 	Device    ident.DeviceID
 	Kind      Kind
 	Scope     string          // for Isolate: Full or Selective, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
-	File      string          // for StopAndQuarantineFile and RequestSample: a SHA-1
+	File      string          // for StopAndQuarantineFile, RestoreFile and RequestSample: a SHA-1 or SHA-256
+	Paths     []string        // where the file was seen on devices; what is no path is left out
+	Size      int64           // of the file in bytes; 0 when it is not known
+	Scan      *Scan           // of RunAntiVirusScan; nil for the zero value
 	Commands  []LiveCommand   // for LiveResponse: Kind and Params of each
 	Comment   string          // why; required
 	Source    string          // PublicApi, Portal, Rule, …
@@ -165,6 +174,9 @@ func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) 
 	if err := s.fetch(ctx, by.Tenant, r.Commands); err != nil {
 		return nil, nil, err
 	}
+	if err := s.fetchRules(ctx, by.Tenant, &r); err != nil {
+		return nil, nil, err
+	}
 	id, err := uuid.NewRandomFromReader(s.cfg.Rand)
 	if err != nil {
 		return nil, nil, errs.Wrap(op, err)
@@ -208,6 +220,7 @@ func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Devi
 		if err := s.cfg.Store.CreateAction(ctx, a); err != nil {
 			return err
 		}
+		s.cfg.Fault(faultAsked)
 		if a.State == Requested {
 			if err := s.cfg.Waiting.Waits(ctx, a); err != nil {
 				return err
@@ -222,6 +235,7 @@ func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Devi
 
 // announce tells of an action that was kept, and its device when it may have it.
 func (s *Service) announce(a *Action) {
+	s.cfg.Fault(faultKept)
 	s.cfg.Changed.Publish(Changed{a})
 	if a.State == Approved {
 		s.cfg.Nudger.Nudge(a.Device)

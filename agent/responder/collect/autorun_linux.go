@@ -174,15 +174,15 @@ func (l *listing) file(name string, links rootfs.Links, user string) error {
 			break
 		}
 		kept = "yes"
-		if err := copyFile(l.t, f, path.Join(l.autorun.name, name), opened, copying{most: maxAutorun, clean: cleaner(name)}); err != nil {
+		if err := copyFile(l.t, f, path.Join(l.autorun.name, name), name, opened, copying{most: maxAutorun, clean: cleaner(name)}); err != nil {
 			if full(err) {
 				return err
 			}
 			kept = code(err)
 		}
-	case errors.Is(err, rootfs.ErrNotRegular), errors.Is(err, fs.ErrNotExist):
 	case links == rootfs.NoLinks && st.IsLink():
 		kept = "left out: a user's link is not followed"
+	case errors.Is(err, rootfs.ErrNotRegular), errors.Is(err, fs.ErrNotExist):
 	default:
 		kept = code(err)
 		l.missed(l.t, name, err)

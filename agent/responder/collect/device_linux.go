@@ -140,7 +140,7 @@ func (d *device) homes(t *Task, r *rootfs.Root) []home {
 	return out
 }
 
-// Copy bounds what is copied of one file.
+// copying says what is copied of one file.
 type copying struct {
 	links rootfs.Links
 	most  int64               // bytes
@@ -158,11 +158,12 @@ func (d *device) copy(t *Task, r *rootfs.Root, name string, c copying) error {
 		return err
 	}
 	defer f.Close()
-	return copyFile(t, f, name, st, c)
+	return copyFile(t, f, strings.TrimPrefix(name, "/"), name, st, c)
 }
 
-func copyFile(t *Task, f *os.File, name string, st rootfs.Stat, c copying) error {
-	out, err := t.Create(strings.TrimPrefix(name, "/"), archive.Info{Source: "/" + strings.TrimPrefix(name, "/"), Modified: st.Modified})
+// copyFile brings what is open, and has a name on the device, into the package as a file.
+func copyFile(t *Task, f *os.File, file, name string, st rootfs.Stat, c copying) error {
+	out, err := t.Create(file, archive.Info{Source: "/" + strings.TrimPrefix(name, "/"), Modified: st.Modified})
 	if err != nil {
 		return err
 	}

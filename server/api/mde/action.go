@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
@@ -12,6 +13,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -77,11 +79,33 @@ func (a *API) request(w http.ResponseWriter, r *api.Request, body *api.Object, q
 		return err
 	}
 	q.Device, q.Source = d.ID, publicAPI
+	if q.Kind == action.StopAndQuarantineFile {
+		a.known(r, &q)
+	}
 	act, err := a.actions.Request(r.Context(), r.Caller, q)
 	if err != nil {
 		return err
 	}
 	return odata.WriteEntity(w, r, http.StatusCreated, kindOf("MachineActions/$entity"), actionOf(act))
+}
+
+// known tells the device where it saw the file before. That is a hint: without it the device
+// searches longer.
+func (a *API) known(r *api.Request, q *action.Request) {
+	file := strings.ToLower(strings.TrimSpace(q.File))
+	if !digest.MatchString(file) {
+		return // which is refused below
+	}
+	seen, err := a.sightings.Sightings(r.Context(), r.Caller.Tenant, hunt.FileSHA1, file, a.now().Add(-lookBack*time.Hour))
+	if err != nil {
+		return
+	}
+	for _, s := range seen {
+		if s.Device == q.Device {
+			q.Paths = s.Paths
+		}
+		q.Size = max(q.Size, s.Size)
+	}
 }
 
 func (a *API) getActions(w http.ResponseWriter, r *api.Request) error {

@@ -2,10 +2,12 @@ package mde
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/errs"
 )
 
 // requestKind is a route that asks for an action on a machine.
@@ -140,7 +142,9 @@ func readScan(body *api.Object, q *action.Request) (err error) {
 }
 
 func readFile(body *api.Object, q *action.Request) (err error) {
-	q.File, err = body.RequireString("Sha1")
+	if q.File, err = body.RequireString("Sha1"); err == nil && len(strings.TrimSpace(q.File)) > 40 {
+		err = errs.New("mde.file", errs.Invalid, errs.InvalidHashValue, "Sha1 %q is not a SHA-1 in hexadecimal", q.File)
+	}
 	return err
 }
 
@@ -193,6 +197,9 @@ func commandsOf(act *action.Action) []commandState {
 func relatedTo(act *action.Action) *relatedFile {
 	if act.File == "" {
 		return nil
+	}
+	if len(act.File) == 64 {
+		return &relatedFile{FileIdentifier: act.File, FileIdentifierType: "Sha256"}
 	}
 	return &relatedFile{FileIdentifier: act.File, FileIdentifierType: "Sha1"}
 }

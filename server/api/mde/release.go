@@ -19,7 +19,7 @@ type Releases interface {
 
 type releaseBody struct {
 	Comment string `json:"Comment" doc:"required"`
-	Minutes int64  `json:"Minutes" doc:"min=1,max=10080"`
+	Minutes int64  `json:"Minutes"` // 0 for a day, 10080 at most
 }
 
 type releaseEntity struct {

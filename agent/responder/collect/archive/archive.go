@@ -207,22 +207,33 @@ func (e *Entry) Write(b []byte) (int, error) {
 	if e.deflate == nil {
 		return 0, ErrClosed
 	}
-	n, full := e.w.reserve(len(b))
-	if full != nil && e.cut == "" {
-		e.cut = full.Error()
-	}
-	if n > 0 {
-		if _, err := e.deflate.Write(b[:n]); err != nil {
-			e.w.fail(err)
-			return 0, err
+	written := 0
+	for len(b) > 0 {
+		// In pieces, because how far one is packed is known only afterwards.
+		n, full := e.w.reserve(min(len(b), piece))
+		if n > 0 {
+			if _, err := e.deflate.Write(b[:n]); err != nil {
+				e.w.fail(err)
+				return written, err
+			}
+			e.sum.Write(b[:n])
+			e.crc.Write(b[:n])
+			e.size += int64(n)
+			e.count()
+			written, b = written+n, b[n:]
 		}
-		e.sum.Write(b[:n])
-		e.crc.Write(b[:n])
-		e.size += int64(n)
-		e.count()
+		if full != nil {
+			if e.cut == "" {
+				e.cut = full.Error()
+			}
+			return written, full
+		}
 	}
-	return n, full
+	return written, nil
 }
+
+// piece is how many bytes are packed at a time.
+const piece = 64 << 10
 
 // count brings the growth of hold into the archive's account.
 func (e *Entry) count() {

@@ -27,23 +27,18 @@ func (n *names) unique(folder, name string) string {
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		dir, base = path[:i+1], path[i+1:]
 	}
-	for k := 1; ; k++ {
-		try := path
-		if k > 1 {
-			stem, ext := base, ""
-			if i := strings.LastIndexByte(base, '.'); i > 0 {
-				stem, ext = base[:i], base[i:]
-			}
-			try = fmt.Sprintf("%s%s~%d%s", dir, stem, n.taken[fold(path)]+k-1, ext)
-		}
-		if n.taken[fold(try)] == 0 {
-			n.taken[fold(try)] = 1
-			if k > 1 {
-				n.taken[fold(path)] += k - 1
-			}
-			return try
-		}
+	stem, ext := base, ""
+	if i := strings.LastIndexByte(base, '.'); i > 0 {
+		stem, ext = base[:i], base[i:]
 	}
+	// taken is also the number that the next one of the name gets.
+	try := path
+	for n.taken[fold(try)] > 0 {
+		try = fmt.Sprintf("%s%s~%d%s", dir, stem, n.taken[fold(path)], ext)
+		n.taken[fold(path)]++
+	}
+	n.taken[fold(try)] = 1
+	return try
 }
 
 func fold(s string) string { return strings.ToLower(s) }

@@ -58,8 +58,12 @@ func readManifest(f *zip.File) (*Manifest, error) {
 		return nil, err
 	}
 	defer in.Close()
+	raw, err := io.ReadAll(io.LimitReader(in, maxManifest)) // to its end, where its checksum is compared
+	if err != nil {
+		return nil, err
+	}
 	m := &Manifest{}
-	if err := json.NewDecoder(io.LimitReader(in, maxManifest)).Decode(m); err != nil {
+	if err := json.Unmarshal(raw, m); err != nil {
 		return nil, err
 	}
 	if m.Version != 1 {
