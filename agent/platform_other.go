@@ -46,3 +46,6 @@ func Watchdog() error { return errPlatform }
 
 // ScanHelper is never started here.
 func ScanHelper(string, []string) error { return errPlatform }
+
+// Probe is never started here.
+func Probe([]string) int { return 1 }
