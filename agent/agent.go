@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +46,10 @@ type Agent struct {
 	spool    *spool.Spool
 	link     *link.Link
 	uplink   uplink
+
+	releaser    *releaser
+	endReleases func()      // nil until release codes are taken
+	telling     atomic.Bool // telemetry is kept: what happens can be told of
 }
 
 var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
@@ -87,6 +92,10 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if a.platform, err = newPlatform(ctx, c, a.servers, &a.uplink); err != nil {
 		return nil, err
 	}
+	clock := link.OpenClock(c.StateDir, time.Now)
+	// From here on, and before the server is reached, which may never be.
+	a.releaser = &releaser{dir: c.StateDir, clock: clock.Now, end: a.platform.endIsolation}
+	a.serveReleases(ctx)
 	// Isolation is in force again if it was: the network may come up.
 	if err := notifyReady(); err != nil {
 		c.Log.Warn("the service manager was not told", "err", err)
@@ -98,7 +107,6 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		}
 	}
 	host := a.platform.host()
-	clock := link.OpenClock(c.StateDir, time.Now)
 	lc := link.Config{
 		ServerClock: clock,
 		Server:      c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
@@ -140,6 +148,34 @@ func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
 	return a.link.Addresses(ctx)
 }
 
+// serveReleases takes release codes until the agent is closed.
+func (a *Agent) serveReleases(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := a.releaser.serve(ctx, a.tellReleases); err != nil {
+			// Long state directories exceed what a socket's name may hold; the code then needs the
+			// agent to be stopped.
+			a.conf.Log.Warn("no release socket", "err", err)
+		}
+	}()
+	a.endReleases = func() {
+		cancel()
+		<-done
+	}
+}
+
+// tellReleases has the server hear of releases by code, once telemetry is kept.
+func (a *Agent) tellReleases() {
+	if !a.telling.Load() {
+		return // told when it is
+	}
+	if err := a.releaser.tell(a.platform.releasedByCode); err != nil {
+		a.conf.Log.Error("telling of a release", "err", err)
+	}
+}
+
 func (a *Agent) run(ctx context.Context) error {
 	defer a.close()
 	g, ctx := errgroup.WithContext(ctx)
@@ -165,10 +201,15 @@ func (a *Agent) run(ctx context.Context) error {
 // watching is called when the sensors have found out what they can watch.
 func (a *Agent) watching() {
 	a.spool.Watching()
+	a.telling.Store(true)
+	a.tellReleases()
 	a.link.Report()
 }
 
 func (a *Agent) close() {
+	if a.endReleases != nil {
+		a.endReleases()
+	}
 	if a.spool != nil {
 		if err := a.spool.Close(); err != nil {
 			a.conf.Log.Error("closing the spool", "err", err)

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +27,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/link"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
+	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
 	"github.com/vedette-edr/vedette/agent/sensor"
@@ -51,14 +51,16 @@ type platform struct {
 	sensors   []sensor.Sensor
 	kernel    *ebpf.Sensor
 	writers   *writers
+	recent    recent.Ring
 	isolator  *isolate.Isolator
 	server    responder.Server
 	responder *responder.Responder
 	table     *process.Table
 	hashes    *hash.Pool
-	addresses *address.Blocker // nil where addresses cannot be blocked, for the reason in without
-	names     *name.Blocker    // the same of names; nil too until the device's identity is known
-	files     *file.Guard      // the same of files
+	vault     *quarantine.Vault // nil where it cannot be opened
+	addresses *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
+	names     *name.Blocker     // the same of names; nil too until the device's identity is known
+	files     *file.Guard       // the same of files
 	without   enforce.Without
 	resolver  atomic.Pointer[name.Blocker]
 	set       atomic.Pointer[enforce.Set] // nil until the device's identity is known
@@ -72,7 +74,7 @@ type platform struct {
 func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
-		writers: newWriters(time.Now)}
+		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
 	if err != nil {
@@ -83,7 +85,8 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	} else if was {
 		c.Log.Warn("this device is isolated")
 	}
-	if p.responder, err = responder.New(&isolate.Handler{Isolator: p.isolator, Servers: servers}); err != nil {
+	p.openVault()
+	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
 	exclude, err := exclusions(c)
@@ -92,7 +95,6 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	}
 	host := p.inventory.Collect().Hostname
 	p.table = process.New(process.Config{})
-	p.hashes = hash.NewPool(hash.Config{})
 	kernel := ebpf.New(ebpf.Config{Table: p.table, Pool: p.hashes, Exclude: exclude, Resolved: p.resolved})
 	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
@@ -113,24 +115,21 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 // newGuard returns what keeps files from being run. It works without a quarantine, and
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
-	vault, err := quarantine.Open(quarantine.Config{Dir: filepath.Join(p.conf.StateDir, "quarantine")})
-	if err != nil {
-		p.conf.Log.Error("opening the quarantine", "err", err)
-		vault = nil
+	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles})
+}
+
+// decide says what indicators want of a file.
+func (p *platform) decide(s hash.Sums) file.Decision {
+	if set := p.set.Load(); set != nil {
+		return set.File(s)
 	}
-	return file.New(file.Config{
-		Pool: p.hashes, Lookup: p.sender, Vault: vault, Warned: p.warned,
-		Decide: func(s hash.Sums) file.Decision {
-			if set := p.set.Load(); set != nil {
-				return set.File(s)
-			}
-			return file.Decision{}
-		},
-		Active: func() bool {
-			set := p.set.Load()
-			return set != nil && set.HasFiles()
-		},
-	})
+	return file.Decision{}
+}
+
+// hasFiles reports whether there are indicators of files.
+func (p *platform) hasFiles() bool {
+	set := p.set.Load()
+	return set != nil && set.HasFiles()
 }
 
 // warned tells a user of what an indicator warns of, where there is one.
@@ -231,7 +230,7 @@ func (p *platform) writer(path string) *event.Process {
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
 // not the end of the others. It calls watching once, when all have begun or failed.
 func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) error {
-	w := watched{Sink: sink, writers: p.writers}
+	w := watched{Sink: sink, writers: p.writers, recent: &p.recent}
 	if p.files != nil {
 		w.observer = p.files
 	}
@@ -311,6 +310,8 @@ func (p *platform) facilities() []sensor.Facility {
 	for _, kind := range p.responder.Kinds() {
 		out = append(out, responds(kind, unable))
 	}
+	// That selective isolation is known; whether a program can be told apart, a command's probe says.
+	out = append(out, responds("isolate-selective", unable))
 	if err := unable; err != nil {
 		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
 	} else {
@@ -330,10 +331,10 @@ func (p *platform) facilities() []sensor.Facility {
 const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
 
 // responds is the facility by which the server knows that the device carries out a kind of
-// command. All of today's kinds are those of isolation: unable is why it cannot be done.
+// command. unable is why isolation cannot be done.
 func responds(kind string, unable error) sensor.Facility {
 	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil {
+	if unable != nil && (kind == isolate.KindUnisolate || strings.HasPrefix(kind, isolate.KindIsolate)) {
 		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
 	}
 	return f
@@ -359,6 +360,18 @@ func (p *platform) ready() bool {
 		}
 	}
 	return true
+}
+
+// endIsolation ends the isolation of this device at the request of somebody at it.
+func (p *platform) endIsolation(ctx context.Context) Released { return endIsolation(ctx, p.isolator) }
+
+// releasedByCode reports that somebody at the device ended its isolation by a code.
+func (p *platform) releasedByCode(at time.Time) {
+	p.conf.Log.Warn("isolation was ended by a release code", "at", at)
+	if s := p.sink.Load(); s != nil {
+		extra, _ := json.Marshal(map[string]string{"Target": p.conf.Instance, "Status": "Released", "Detail": "by a release code of the server"})
+		(*s).Emit(&event.Event{Table: event.DeviceEvents, Action: "IsolationReleasedByCode", Time: at, Additional: string(extra)})
+	}
 }
 
 func (p *platform) isolated() bool {

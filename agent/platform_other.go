@@ -33,6 +33,8 @@ func (*platform) respond(context.Context, *wire.Command) link.Result        { re
 func (*platform) health(context.Context) link.Health                        { return link.Health{} }
 func (*platform) sections(context.Context) []link.Section                   { return nil }
 func (*platform) enforce(string, func() time.Time) (link.Indicators, error) { return nil, errPlatform }
+func (*platform) endIsolation(context.Context) Released                     { return Released{} }
+func (*platform) releasedByCode(time.Time)                                  {}
 func (*platform) close()                                                    {}
 
 // lockPatience is not used here.
@@ -42,3 +44,6 @@ func lock(context.Context, string, time.Duration) (func(), error) { return nil, 
 
 // Watchdog is never started here.
 func Watchdog() error { return errPlatform }
+
+// ScanHelper is never started here.
+func ScanHelper(string, []string) error { return errPlatform }

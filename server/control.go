@@ -133,7 +133,8 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		Clock: clock, Atomic: c.store.Atomic})
 	actions := action.Config{Library: c.library, Blobs: c.blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Policies: c.store.Actions(), Waiting: approvals{c.notices}, Envelopes: gateway.Envelopes{},
-		Self: func(d *device.Device) bool { return own(d.ExternalIP) }}
+		Releases: gateway.Releases{Key: c.ca.CommandKey()},
+		Self:     func(d *device.Device) bool { return own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
 	if c.transfers, err = transfer.New(transfer.Config{Blobs: c.blobs, Owners: []transfer.Owner{c.dispatch}, Clock: clock}); err != nil {
 		c.close()

@@ -15,7 +15,9 @@ run() {
 run alert-latency "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkAlertLatency$' -benchtime 1x ./e2e
 run block-latency "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkBlockLatency$' -benchtime 1x ./e2e
 run exec-storm "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkExecStorm$' -benchtime 1x ./e2e
-run api-lists "$go" test -count=1 -timeout 60m -run '^$' -bench '^BenchmarkLists$' -benchtime 1x ./server/api/mde
+run api-lists "$go" test -count=1 -timeout 60m -v -run '^$' -bench '^BenchmarkLists$' -benchtime 1x ./server/api/mde
+run tvm "$go" test -count=1 -timeout 60m -v -run '^$' -bench '^BenchmarkFleet$' -benchtime 1x ./server/api/tvm
+run sightings "$go" test -count=1 -timeout 20m -v -run '^$' -bench '^BenchmarkSightings$' -benchtime 1x ./e2e
 run wire-bytes "$go" test -count=1 -run '^$' -bench '^BenchmarkWireBytes$' ./wire
 run wire-decode "$go" test -count=1 -run '^$' -bench '^BenchmarkDecode$' ./wire
 run ingest-store "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkIngest$' ./server/telemetry/duckdb

@@ -79,6 +79,10 @@ type Config struct {
 	// ServerClock learns the server's time; nil for one that is not kept.
 	ServerClock *Clock
 
+	// Fault is called at each step of a command on this device, by the step's name (see
+	// Faults). It is for tests, which end the process there; nil for nothing.
+	Fault func(point string)
+
 	// Trouble is told what keeps the device from its server when that changes, and nil
 	// when they are in touch again. It returns quickly; nil tells nobody.
 	Trouble func(error)
@@ -96,6 +100,9 @@ func (c Config) orDefault() Config {
 	}
 	if c.ServerClock == nil {
 		c.ServerClock = OpenClock("", c.Clock)
+	}
+	if c.Fault == nil {
+		c.Fault = func(string) {}
 	}
 	if c.Trouble == nil {
 		c.Trouble = func(error) {}
@@ -134,6 +141,7 @@ type Link struct {
 	refresh  chan struct{} // fetch indicators
 	beat     chan struct{} // send a heartbeat now
 	enrol    sync.Mutex    // one enrolment at a time
+	handing  sync.Mutex    // one handOver at a time
 	progress *progress
 
 	mu       sync.Mutex

@@ -84,6 +84,7 @@ func (l *Link) resultLoop(ctx context.Context) error {
 			if err == nil {
 				b.reset()
 				l.heard(0)
+				l.conf.Fault(faultReported)
 				break
 			}
 			if final(err) {
@@ -99,6 +100,7 @@ func (l *Link) resultLoop(ctx context.Context) error {
 			}
 		}
 		l.spool.AckResult(r)
+		l.conf.Fault(faultSettled)
 	}
 }
 

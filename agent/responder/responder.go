@@ -12,6 +12,7 @@ package responder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -54,6 +55,11 @@ type Handler interface {
 	Kinds() []string
 	Handle(ctx context.Context, c Command) Result
 }
+
+// ErrStopped is the cause of a Handler's context when somebody cancelled the command; with
+// any other cause of a context that was cancelled the agent ends, and the command comes
+// again.
+var ErrStopped = errors.New("somebody cancelled the command")
 
 // Responder finds the handler of a command. It is immutable and safe for concurrent use.
 type Responder struct {

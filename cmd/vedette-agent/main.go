@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,8 +27,10 @@ type commands struct {
 	Run       runCommand       `cmd:"" help:"Run the agent in the foreground."`
 	Install   installCommand   `cmd:"" help:"Install the agent as a service of this machine and start it."`
 	Status    statusCommand    `cmd:"" help:"Show what the agent on this machine does and lacks."`
+	Release   releaseCommand   `cmd:"" help:"End the isolation of this machine by a code of its server, when the server cannot be reached."`
 	Uninstall uninstallCommand `cmd:"" help:"Stop the agent and remove it from this machine."`
 	Watchdog  watchdogCommand  `cmd:"" hidden:"" help:"Started by the agent: ends it if it hangs, so that nothing waits for it."`
+	Helper    helperCommand    `cmd:"" name:"scan-helper" hidden:"" help:"Started by the agent: becomes the program that a scan asks about files, without the agent's rights."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 
@@ -89,6 +92,13 @@ type watchdogCommand struct{}
 
 func (watchdogCommand) Run() error { return agent.Watchdog() }
 
+type helperCommand struct {
+	Program string   `arg:""`
+	Args    []string `arg:"" optional:"" passthrough:""`
+}
+
+func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
+
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`
 	JSON     bool   `help:"Print JSON."`
@@ -105,6 +115,45 @@ func (c *statusCommand) Run(out io.Writer) error {
 		return enc.Encode(s)
 	}
 	printStatus(out, s)
+	return nil
+}
+
+type releaseCommand struct {
+	Code     string `required:"" help:"The code: vedette device release-code shows it. - reads it from standard input."`
+	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`
+	Instance string `help:"Name of the agent in the kernel, where several run on one machine." default:"vedette"`
+	JSON     bool   `help:"Print JSON."`
+}
+
+func (c *releaseCommand) Run(ctx context.Context, out io.Writer) error {
+	if c.Code == "-" {
+		const most = 4 << 10
+		raw, err := io.ReadAll(io.LimitReader(os.Stdin, most))
+		if err != nil {
+			return err
+		}
+		c.Code = string(raw)
+	}
+	r, err := agent.Release(ctx, c.StateDir, c.Instance, c.Code)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.Problem != "":
+		return errors.New(r.Problem)
+	case c.JSON:
+	case !r.Verified:
+		fmt.Fprintf(out, "The isolation has ended, but not every probe shows it: %s\n", r.Evidence)
+	default:
+		fmt.Fprintln(out, "The isolation of this machine has ended, and probes have shown it.")
+	}
 	return nil
 }
 

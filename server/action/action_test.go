@@ -242,8 +242,8 @@ func TestRequestIsChecked(t *testing.T) {
 		t.Errorf("across tenants: %v", err)
 	}
 	records, err := f.log.Records(t.Context(), tenant, 0, 100)
-	if err != nil || len(records) != 3 {
-		t.Errorf("%d audit records, %v: want the refusal and two requests", len(records), err)
+	if err != nil || len(records) != 4 {
+		t.Errorf("%d audit records, %v: want what the device cannot do, the refusal of the own machine and two requests", len(records), err)
 	}
 }
 

@@ -87,6 +87,9 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 		if !has && !now.Before(a.Due()) {
 			continue
 		}
+		if a.State == Approved {
+			p.cfg.Fault(faultHanding)
+		}
 		if a.State == Approved || has && !a.taken() || !has && a.stopping() && !a.taken() {
 			a, err = p.step(ctx, d.Tenant, a.ID, func(a *Action) (bool, error) { return a.handOut(now, d.Name, has), nil })
 			if err != nil {
@@ -101,6 +104,9 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 		default:
 			out.Commands = append(out.Commands, a.command())
 		}
+	}
+	if len(out.Commands) > 0 {
+		p.cfg.Fault(faultHanded)
 	}
 	return out, nil
 }
@@ -174,6 +180,7 @@ func (p *Dispatcher) Result(ctx context.Context, d *device.Device, r Result) err
 			}
 			changed = append(changed, more...)
 		}
+		p.cfg.Fault(faultResult)
 		outcome := audit.Done
 		if to == Failed {
 			outcome = audit.Failed
@@ -186,6 +193,7 @@ func (p *Dispatcher) Result(ctx context.Context, d *device.Device, r Result) err
 	if err != nil {
 		return errs.Wrap(op, err)
 	}
+	p.cfg.Fault(faultConcluded)
 	p.announce(changed)
 	return nil
 }

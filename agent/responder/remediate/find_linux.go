@@ -75,6 +75,9 @@ func (r *Remediator) find(ctx context.Context, t Target) *hunt {
 	for _, p := range t.Paths {
 		h.path(p, named)
 	}
+	if t.Near {
+		return h
+	}
 	if r.cfg.Images != nil {
 		for _, p := range r.cfg.Images() {
 			h.path(p, running)

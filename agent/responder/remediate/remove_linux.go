@@ -351,3 +351,9 @@ func (q vault) Give(ctx context.Context, id string) error {
 	_, err := q.v.Restore(ctx, id, "")
 	return err
 }
+
+// Digest returns the SHA-256 of an open file in hexadecimal.
+func (r *Remediator) Digest(ctx context.Context, f *os.File) (string, error) {
+	_, sums, err := r.cfg.Pool.Large(ctx, f)
+	return sums.SHA256, err
+}

@@ -58,7 +58,9 @@ type Config struct {
 	Many     Many
 	Policies Policies
 	Devices  Devices
-	Now      func() time.Time // nil for time.Now
+	// Sightings is needed by the routes about files.
+	Sightings Sightings
+	Now       func() time.Time // nil for time.Now
 }
 
 // API is the handlers over the services.
@@ -108,6 +110,11 @@ func (a *API) Routes() []api.Route {
 		route(post, "/machineactions/{id}/approve", approve, a.approve, api.Doc{Summary: "Agree to an action", Body: approveBody{}, Answer: actionEntity{}, Errors: move}),
 		route(post, "/machineactions/{id}/reject", approve, a.reject, api.Doc{Summary: "Refuse an action", Body: reasonBody{}, Answer: actionEntity{}, Errors: move}),
 		route(post, "/machineactions/{id}/undo", respond(), a.undo, api.Doc{Summary: "Undo an action by its inverse", Body: reasonBody{}, Answer: actionEntity{}, Status: http.StatusCreated, Errors: ask}),
+
+		route(post, "/files/{id}/quarantine", []access.Permission{action.StopAndQuarantineFile.Need()}, a.file(action.StopAndQuarantineFile),
+			api.Doc{Summary: "Stop a file and put it into quarantine on machines, or on every machine that saw it; or count them", Body: fileBody{}, Answer: fileEntity{}, Errors: append(ask, errs.InvalidHashValue)}),
+		route(post, "/files/{id}/restore", []access.Permission{action.RestoreFile.Need()}, a.file(action.RestoreFile),
+			api.Doc{Summary: "Give a file back that was put into quarantine", Body: fileBody{}, Answer: fileEntity{}, Errors: append(ask, errs.InvalidHashValue)}),
 
 		route(get, "/approvalpolicies", administer, a.listPolicies, api.Doc{Summary: "List approval policies", Answer: []policyEntity{}}),
 		route(post, "/approvalpolicies", administer, a.createPolicy, api.Doc{Summary: "Create an approval policy", Body: policyBody{}, Answer: policyEntity{}, Status: http.StatusCreated, Errors: append(move, errs.QuotaExceeded)}),
