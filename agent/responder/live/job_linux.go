@@ -23,25 +23,25 @@ const (
 
 // job is one command of a session, as long as the session lasts.
 type job struct {
-	id     uint32
-	text   string
-	begun  time.Time
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	out    *output
-	done   chan struct{}   // closed when it ended
-	moved  chan struct{}   // closed when it went to the background
-	terminal bool // it takes input
-	input  chan []byte     // for its terminal
-	size   chan [2]uint32  // columns and rows of the terminal
-	files  []uint32        // that it brought up
+	id       uint32
+	text     string
+	begun    time.Time
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	out      *output
+	done     chan struct{}  // closed when it ended
+	moved    chan struct{}  // closed when it went to the background
+	terminal bool           // it takes input
+	input    chan []byte    // for its terminal
+	size     chan [2]uint32 // columns and rows of the terminal
+	files    []uint32       // that it brought up
 
-	mu     sync.Mutex
-	state  string
+	mu      sync.Mutex
+	state   string
 	problem string
-	exit   int
-	ended  time.Time
-	away   bool // moved is closed
+	exit    int
+	ended   time.Time
+	away    bool // moved is closed
 }
 
 // The causes of an end.
