@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 GO ?= go
 export GOFLAGS ?= -buildvcs=false
+# A Node of our own, where make setup found the system's too old.
+export PATH := $(CURDIR)/bin/tools/node/bin:$(PATH)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 DATA ?= run

@@ -34,8 +34,24 @@ kusto() {
 	npm ci --no-audit --no-fund --silent --prefix "$dir"
 }
 
+# The portal is built with Node 20.19 or newer, which not every distribution has: then the
+# official build comes from npm and stays in this checkout.
+node_new() { "$1" -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null; }
+portal_node() {
+	node_new node && return 0
+	local root arch
+	root=$(cd "$(dirname "$0")/.." && pwd)
+	node_new "$root/bin/tools/node/bin/node" && return 0
+	case $(uname -m) in x86_64) arch=x64 ;; aarch64) arch=arm64 ;; *) echo "Please install Node 20.19 or newer" >&2; return 1 ;; esac
+	echo "Fetching Node 20: $(node --version) is too old for the portal's build"
+	mkdir -p "$root/bin/tools"
+	npm install --no-audit --no-fund --silent --ignore-scripts --no-save --prefix "$root/bin/tools/npm" "node-linux-$arch@20.20.2"
+	ln -sfn "npm/node_modules/node-linux-$arch" "$root/bin/tools/node"
+}
+
 if [ ${#missing[@]} -eq 0 ]; then
 	kusto "$1"
+	portal_node
 	exit 0
 fi
 
@@ -59,3 +75,4 @@ if [ ! -e $policy ]; then
 fi
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 kusto "$1"
+portal_node

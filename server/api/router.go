@@ -176,7 +176,13 @@ func (t *Router) serve(w http.ResponseWriter, r *Request) error {
 	}
 	limit := cmp.Or(route.MaxBody, t.cfg.MaxBody)
 	r.Request.Body = http.MaxBytesReader(w, r.Request.Body, limit)
-	return route.Handle(w, r)
+	out, done := compressing(w, r)
+	if err := route.Handle(out, r); err != nil {
+		return err
+	}
+	// A client that is gone is nobody to tell; half an answer it cannot take for a whole one.
+	_ = done()
+	return nil
 }
 
 // find returns the most specific route for the request and the variables of its path.

@@ -2,9 +2,15 @@
 import type { ReactNode } from 'react';
 import css from './badges.module.css';
 
+// What taking apart would get wrong, or what people call otherwise.
+const called: Record<string, string> = {
+  RunAntiVirusScan: 'Run antivirus scan', Unisolate: 'Release from isolation', RestrictCodeExecution: 'Restrict app execution', UnrestrictCodeExecution: 'Remove app restrictions', PublicApi: 'API',
+};
+
 /** A word in pieces as the API writes it (InProgress) as people do (In progress). */
 export function words(s: string | null | undefined): string {
   if (!s) return '';
+  if (called[s]) return called[s];
   const parts = s.replace(/([a-z0-9])([A-Z])/g, '$1 $2').replace(/([A-Z]+)([A-Z][a-z])/g, '$1 $2').split(' ');
   return parts.map((p, i) => (i === 0 ? p.charAt(0).toUpperCase() + p.slice(1) : /^[A-Z]{2,}$/.test(p) ? p : p.toLowerCase())).join(' ');
 }

@@ -76,8 +76,8 @@ export function AttackGraph({ graph, chosen, choose, only }: { graph: Graph; cho
     ariaLabel: `${n.kind} ${n.title}`, data: { node: n, seen: n.step <= step && (!only || n.alerts.includes(only)), fresh: step < last && n.step === step },
   })), [graph, where, step, last, chosen, only]);
   const edges = useMemo<FlowEdge[]>(() => graph.edges.map((e) => ({
-    id: e.id, source: e.from, target: e.to, label: e.label, focusable: false, style: { opacity: e.step <= step && !only ? 1 : 0.18 },
-    markerEnd: { type: MarkerType.ArrowClosed, width: 16, height: 16 }, labelShowBg: true,
+    id: e.id, source: e.from, target: e.to, label: e.label, focusable: false, style: { opacity: e.step <= step && !only ? 1 : 0.18, stroke: 'var(--colorNeutralStrokeAccessible)' },
+    markerEnd: { type: MarkerType.ArrowClosed, width: 16, height: 16, color: 'var(--colorNeutralStrokeAccessible)' }, labelShowBg: true,
   })), [graph, step, only]);
   const now = graph.steps[step];
   const play = () => { if (step >= last) setStep(0); setPlaying(!playing); };
