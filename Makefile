@@ -7,22 +7,41 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 DATA ?= run
 PORT ?= 8443
 FUZZTIME ?= 30s
+CHAOS ?= 2500
+SEEDS ?= 1 2 3
 ORACLE ?= ../shared/oracle/kql-emulator-cases.json
 RECORDED ?= 2026-08-02T22:00:00Z
 
-.PHONY: conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
+.PHONY: chaos web check-web conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
 	@tools/run.sh $(DATA) $(PORT)
 
-## build: bin/vedetted, bin/vedette-agent, bin/vedette, bin/vedette-kql
-build:
+## build: bin/vedetted with the portal in it, bin/vedette-agent, bin/vedette, bin/vedette-kql
+build: web
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedetted ./cmd/vedetted
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette-kql ./cmd/vedette-kql
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette-agent ./cmd/vedette-agent
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/vedette ./cmd/vedette
+
+## web: the portal, built into web/dist, which the server embeds (needs Node 20.19 or newer)
+web: web/dist/.stamp
+
+WEB := $(shell find web/src web/public web/scripts web/index.html web/vite.config.ts web/package.json -type f 2>/dev/null)
+
+web/node_modules/.stamp: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+web/dist/.stamp: web/node_modules/.stamp $(WEB)
+	cd web && npm run --silent build
+	@touch $@
+
+## check-web: types of the portal against the API's document, which it is generated from
+check-web: web/node_modules/.stamp
+	cd web && npm run --silent generate >/dev/null && npm run --silent check
 
 ## test: everything that must pass, end-to-end with real binaries included (root)
 test: setup-test check-fast test-unit test-e2e
@@ -45,7 +64,7 @@ e2e-graph: setup-test build
 check: check-fast lint
 
 ## check-fast: formatting, vet, cross-compilation, the import law, generated files
-check-fast:
+check-fast: check-web
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt these:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) vet ./agent/... ./wire/... ./journal/... ./cmd/vedette-agent
@@ -62,6 +81,10 @@ bin/tools/golangci-lint:
 ## bench: the figures of docs/benchmarks.md (takes minutes, root)
 bench: setup-test build
 	VEDETTE_BIN=$(CURDIR)/bin tools/bench.sh
+
+## chaos: random actions with faults over simulated devices, for CHAOS actions and each of SEEDS
+chaos:
+	for seed in $(SEEDS); do VEDETTE_CHAOS=$(CHAOS) VEDETTE_SEED=$$seed $(GO) test ./fleetsim -count=1 -v -timeout 60m -run 'TestChaos|TestActionsSurviveKills' || exit 1; done
 
 ## fuzz: every fuzz target for FUZZTIME each (`make test` runs their seeds and every input that once failed)
 fuzz:
@@ -90,4 +113,5 @@ setup-test:
 	@tools/setup.sh test
 
 clean:
-	rm -rf bin
+	rm -rf bin web/build web/node_modules
+	find web/dist -mindepth 1 ! -name README.txt -delete

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ import (
 	"github.com/vedette-edr/vedette/server/api/feed"
 	"github.com/vedette-edr/vedette/server/api/graph"
 	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
+	"github.com/vedette-edr/vedette/server/api/hunting"
+	liveapi "github.com/vedette-edr/vedette/server/api/live"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/openapi"
@@ -33,6 +36,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/triage"
 	"github.com/vedette-edr/vedette/server/api/tvm"
 	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/web"
 )
 
 // front is what clients see: the servers on the listeners and the handlers behind them.
@@ -82,11 +86,15 @@ func (l *listeners) close() {
 const shutdownGrace = 10 * time.Second
 
 func newFront(s *Server) (*front, error) {
-	router, err := newRouter(s)
+	pages, err := newPortal(s)
 	if err != nil {
 		return nil, err
 	}
-	public := publicHandler(s, router)
+	router, err := newRouter(s, pages)
+	if err != nil {
+		return nil, err
+	}
+	public := publicHandler(s, router, pages)
 	conf, err := s.gateway.TLSConfig(s.where.hosts, tls.Certificate{})
 	if err != nil {
 		return nil, err
@@ -115,16 +123,33 @@ func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Releases: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
-	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
+	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, History: c.audit, Settings: s.settings(), Health: s.health, Now: s.cfg.Clock})
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
+	sessions := liveapi.New(c.live, c.live)
 	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Sightings: s.stream.hunts, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), acting.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
-		graphdetection.Routes(s.detect.rules),
+	all := slices.Concat(published.Routes(), acting.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
+		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
 	return append(all, doc), err
+}
+
+// settings is what administrators are shown of the configuration.
+func (s *Server) settings() admin.Settings {
+	c := s.cfg
+	out := admin.Settings{Version: c.Version, RetentionDays: c.Retention.Hours() / 24, DiskReserve: c.DiskReserve, HuntHour: max(0, c.Quota.Hour.Seconds()),
+		HuntDay: max(0, c.Quota.Day.Seconds()), RateFactor: max(0, c.RateLimit), Mail: c.Mail.URL != "", URLs: []string{}, ExternalHosts: append([]string{}, c.External.Hosts...)}
+	if s.where != nil {
+		out.URLs = s.where.urls
+	}
+	if s.control.ca != nil {
+		if pem, err := os.ReadFile(s.control.ca.File()); err == nil {
+			out.CA = string(pem)
+		}
+	}
+	return out
 }
 
 // documented adds to the table what is served beside the router.
@@ -146,7 +171,7 @@ func OpenAPI() ([]byte, error) {
 // newRouter serves the table. What differs by the host that a request was sent to: on
 // Graph's, paths that are the custom TI API's elsewhere are not there; on those of the SIEM
 // alert exporter, /api/alerts is its feed.
-func newRouter(s *Server) (http.Handler, error) {
+func newRouter(s *Server, sessions api.Sessions) (http.Handler, error) {
 	table, err := routes(s)
 	if err != nil {
 		return nil, err
@@ -157,7 +182,7 @@ func newRouter(s *Server) (http.Handler, error) {
 		return nil, err
 	}
 	router := func(table []api.Route) (*api.Router, error) {
-		return api.New(api.Config{Auth: verifier{s.control.authority}, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
+		return api.New(api.Config{Auth: verifier{s.control.authority}, Sessions: sessions, Audience: s.where.url, Log: s.cfg.Log, Now: s.cfg.Clock,
 			Limits: limits}, table)
 	}
 	all, err := router(table)
@@ -219,8 +244,34 @@ func (v verifier) Authenticate(ctx context.Context, token, _ string) (*access.Pr
 	return v.authority.Verify(ctx, token)
 }
 
+// here reports whether a request comes from this machine.
+func here(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err == nil && own(host)
+}
+
+// newPortal makes what browsers see.
+func newPortal(s *Server) (*portal.Portal, error) {
+	c := s.control
+	broken := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "vedette_portal_policy_reports_total", Help: "Reports of browsers that a page of the portal broke its content security policy.",
+	})
+	s.metrics.MustRegister(broken)
+	return portal.New(portal.Config{Version: s.cfg.Version, Files: web.Files(), Health: s.health, Directory: c.directory, Sessions: c.sessions,
+		Preferences: c.preferences, Trusted: here, Reported: broken.Inc, Log: s.cfg.Log, Clock: s.cfg.Clock,
+		Attempted: func(ctx context.Context, a portal.Attempt) {
+			e := audit.Entry{Tenant: a.Tenant, Actor: a.Actor, Verb: a.Verb, Object: a.Actor.ID, Detail: a.From, Outcome: audit.Done}
+			if a.Error != "" {
+				e.Detail, e.Outcome = a.From+": "+a.Error, audit.Denied
+			}
+			if err := c.audit.Record(ctx, e); err != nil {
+				s.cfg.Log.Error("audit record", "verb", e.Verb, "err", err)
+			}
+		}})
+}
+
 // publicHandler serves everything that is not an agent's.
-func publicHandler(s *Server, router http.Handler) http.Handler {
+func publicHandler(s *Server, router, pages http.Handler) http.Handler {
 	c := s.control
 	tokens := oauth.New(oauth.Config{Directory: c.directory, Authority: c.authority, Clock: s.cfg.Clock,
 		Attempted: func(ctx context.Context, a oauth.Attempt) {
@@ -232,11 +283,6 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 				s.cfg.Log.Error("audit record", "verb", e.Verb, "err", err)
 			}
 		}})
-	here := func(r *http.Request) bool {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		return err == nil && own(host)
-	}
-	page := portal.Handler(portal.Config{Version: s.cfg.Version, Health: s.health, Trusted: here})
 	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
@@ -256,7 +302,7 @@ func publicHandler(s *Server, router http.Handler) http.Handler {
 		case isAPI(path):
 			router.ServeHTTP(w, current(r))
 		default:
-			page.ServeHTTP(w, r)
+			pages.ServeHTTP(w, r)
 		}
 	})
 }

@@ -108,7 +108,7 @@ func newTarget(t testing.TB) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.handler = publicHandler(s, router)
+	f.handler = publicHandler(s, router, http.NotFoundHandler())
 	w := f.send("all", httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
 	f.spec = readSpec(t, w.Body.Bytes())
 	return f

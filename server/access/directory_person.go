@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -200,4 +201,35 @@ func (d *Directory) ChangePassword(ctx context.Context, tenant ident.TenantID, l
 		return errs.Wrap(op, err)
 	}
 	return errs.Wrap(op, d.SetPassword(ctx, tenant, p.ID, password))
+}
+
+// HomeOf returns the tenant that a person signs in to: the named one, that of the domain
+// in a login such as ada@example.org, or the only one there is. When several are left it
+// is errs.Invalid; a name that stands for none is errs.NotFound with code UnknownTenant.
+func (d *Directory) HomeOf(ctx context.Context, name, login string) (*Tenant, error) {
+	const op = "access.HomeOf"
+	if len(name) > maxName {
+		return nil, errs.New(op, errs.NotFound, UnknownTenant, "no such tenant")
+	}
+	if name != "" {
+		t, err := d.FindTenant(ctx, name)
+		if err != nil || t != nil {
+			return t, errs.Wrap(op, err)
+		}
+	}
+	all, err := d.tenants.Tenants(ctx)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	if _, domain, ok := strings.Cut(login, "@"); ok {
+		for _, t := range all {
+			if slices.Contains(t.Domains, strings.ToLower(domain)) {
+				return t, nil
+			}
+		}
+	}
+	return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "there are several tenants: name yours")
 }

@@ -22,6 +22,7 @@ type Principal struct {
 	Rights []Right        // of the person, whose delegated permissions act within them
 	Scope  Scope          // devices it may see; Authenticate decides it at each request
 	In     []ident.RoleID // portal roles of the person, those of its user groups included
+	Portal bool           // acts in a session of the portal
 }
 
 // Can reports whether p holds one of the permissions: as an application, or delegated by

@@ -57,3 +57,11 @@ type Authenticator interface {
 	// router's Config.Audience). A token that is wrong in any way is errs.Unauthenticated.
 	Authenticate(ctx context.Context, token, audience string) (*access.Principal, error)
 }
+
+// Sessions authenticates requests of the portal's pages.
+type Sessions interface {
+	// Resume returns who acts in the session that the request belongs to, nil without an
+	// error when it carries none. A session that is over is errs.Unauthenticated; a request
+	// that may be forged by another site is errs.Denied.
+	Resume(r *http.Request) (*access.Principal, error)
+}

@@ -83,7 +83,13 @@ func (l *limiter) take(r *Route, p *access.Principal) error {
 		return nil
 	}
 	limit := l.effective(r)
+	if p.Portal {
+		limit.PerMinute, limit.PerHour = generous(limit.PerMinute), generous(limit.PerHour)
+	}
 	key := windowKey{tenant: string(p.Tenant), caller: string(p.Kind) + "/" + p.ID, route: cmp.Or(limit.Pool, r.Method+" "+r.Pattern)}
+	if p.Portal {
+		key.caller = "portal/" + p.ID
+	}
 	whose := "of this caller"
 	if limit.Tenant {
 		key.caller, whose = "", "of all callers of the tenant"
@@ -114,6 +120,17 @@ func (l *limiter) take(r *Route, p *access.Principal) error {
 	w.minute.runs++
 	w.hour.runs++
 	return nil
+}
+
+// portalFactor is how many times more calls a session of the portal may make than the same
+// person's scripts: a page asks in a minute what a script asks in an hour, and counts apart.
+const portalFactor = 10
+
+func generous(n int) int {
+	if n < 0 {
+		return n
+	}
+	return n * portalFactor
 }
 
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -24,6 +24,14 @@ type Request struct {
 // Var returns a variable of the route's pattern, unescaped and unquoted.
 func (r *Request) Var(name string) string { return r.vars[name] }
 
+// Source is the published requestSource of what is asked for by this request.
+func (r *Request) Source() string {
+	if r.Caller != nil && r.Caller.Portal {
+		return "Portal"
+	}
+	return "PublicApi"
+}
+
 // BaseURL returns scheme and host for absolute links, without a slash at the end.
 func (r *Request) BaseURL() string {
 	if r.base != "" {

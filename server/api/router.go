@@ -23,6 +23,7 @@ const DefaultMaxBody = 4 << 20
 // Config is what a Router needs.
 type Config struct {
 	Auth     Authenticator    // required
+	Sessions Sessions         // who comes with a cookie of the portal; nil for nobody
 	Audience string           // what tokens must have been issued for; passed to Auth as it is
 	Log      *slog.Logger     // one line a request; nil for none
 	Now      func() time.Time // nil for time.Now
@@ -159,11 +160,7 @@ func (t *Router) serve(w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	if route.Open == "" {
-		token, err := bearer(r.Request)
-		if err != nil {
-			return err
-		}
-		if r.Caller, err = t.cfg.Auth.Authenticate(r.Context(), token, t.cfg.Audience); err != nil {
+		if r.Caller, err = t.caller(r.Request); err != nil {
 			return err
 		}
 		if err := r.Caller.Require(op, route.need(r.Caller)...); err != nil {
@@ -171,6 +168,9 @@ func (t *Router) serve(w http.ResponseWriter, r *Request) error {
 		}
 		if err := t.limits.take(&route.Route, r.Caller); err != nil {
 			return err
+		}
+		if r.Caller.Portal {
+			w.Header().Set("Cache-Control", "no-store") // the browser may be somebody else's next
 		}
 		r.Request = r.WithContext(access.WithPrincipal(r.Context(), r.Caller))
 	}
@@ -213,6 +213,21 @@ func matchAll(pattern []segment, segs []string, vars map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// caller establishes who sent the request: by its bearer token, or without one by the
+// session of the portal.
+func (t *Router) caller(r *http.Request) (*access.Principal, error) {
+	if t.cfg.Sessions != nil && r.Header.Get("Authorization") == "" {
+		if p, err := t.cfg.Sessions.Resume(r); p != nil || err != nil {
+			return p, err
+		}
+	}
+	token, err := bearer(r)
+	if err != nil {
+		return nil, err
+	}
+	return t.cfg.Auth.Authenticate(r.Context(), token, t.cfg.Audience)
 }
 
 func bearer(r *http.Request) (string, error) {

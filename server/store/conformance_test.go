@@ -3,12 +3,15 @@ package store_test
 import (
 	"testing"
 
+	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/history"
+	"github.com/vedette-edr/vedette/server/live"
 	"github.com/vedette-edr/vedette/server/notify"
+	"github.com/vedette-edr/vedette/server/preference"
 	"github.com/vedette-edr/vedette/server/store/storetest"
 )
 
@@ -40,9 +43,21 @@ func TestAccess(t *testing.T) {
 	storetest.Access(t, func(t testing.TB) storetest.AccessStore { return open(t, t.TempDir()).Access() })
 }
 
+func TestLive(t *testing.T) {
+	storetest.Live(t, func(t testing.TB) live.Store { return open(t, t.TempDir()).Live() })
+}
+
 func scopeStores(t testing.TB) storetest.ScopeStores {
 	s := open(t, t.TempDir())
 	return storetest.ScopeStores{Devices: s.Devices(), Groups: s.Groups(), Alerts: s.Alerts(), Actions: s.Actions(), Indicators: s.Threats()}
+}
+
+func TestSessions(t *testing.T) {
+	storetest.Sessions(t, func(t testing.TB) access.SessionStore { return open(t, t.TempDir()).Access() })
+}
+
+func TestPreferences(t *testing.T) {
+	storetest.Preferences(t, func(t testing.TB) preference.Store { return open(t, t.TempDir()).Preferences() })
 }
 
 func TestScope(t *testing.T) { storetest.Scope(t, scopeStores) }

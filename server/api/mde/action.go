@@ -2,6 +2,7 @@ package mde
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -29,7 +30,7 @@ type Actions interface {
 	Redeem(ctx context.Context, granted ident.Actor, id ident.ActionID, index int, goesOn bool) (action.Artifact, *os.File, error)
 }
 
-// publicAPI is the published requestSource of what comes through this API.
+// publicAPI is the published createdBySource of what comes through this API.
 const publicAPI = "PublicApi"
 
 func (a *API) actionRoutes() []api.Route {
@@ -78,7 +79,7 @@ func (a *API) request(w http.ResponseWriter, r *api.Request, body *api.Object, q
 	if q.External, err = body.String("ExternalId"); err != nil {
 		return err
 	}
-	q.Device, q.Source = d.ID, publicAPI
+	q.Device, q.Source = d.ID, r.Source()
 	if q.Kind == action.StopAndQuarantineFile {
 		a.known(r, &q)
 	}
@@ -215,6 +216,9 @@ func truth(act *action.Action) string {
 	var parts []string
 	if act.State != "" {
 		parts = append(parts, string(act.State))
+	}
+	if p := act.Progress; p != nil && p.Percent >= 0 && act.State.Open() {
+		parts[len(parts)-1] += fmt.Sprintf(" (%d%%)", p.Percent)
 	}
 	if n := len(act.Steps); n > 0 && act.Steps[n-1].Detail != "" {
 		parts = append(parts, act.Steps[n-1].Detail)

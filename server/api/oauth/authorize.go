@@ -197,7 +197,7 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request, s submission) {
 
 // throttled runs an attempt, which counts against its address when it fails.
 func (h *Handler) throttled(q *request, attempt func() error) error {
-	give, wait := h.limit.take(q.from)
+	give, wait := h.limit.Take(q.from)
 	if give == nil {
 		return failThrottled(wait)
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -55,7 +56,7 @@ type Handler struct {
 	clientIP  func(*http.Request) string
 	now       func() time.Time
 	rand      io.Reader
-	limit     *limiter
+	limit     *api.Attempts
 }
 
 // New returns the handler.
@@ -73,7 +74,7 @@ func New(c Config) *Handler {
 	if h.rand == nil {
 		h.rand = rand.Reader
 	}
-	h.limit = newLimiter(h.now)
+	h.limit = api.NewAttempts(h.now)
 	return h
 }
 

@@ -110,7 +110,7 @@ func (h *Handler) grant(r *http.Request, q *request, tenant string, v access.Ver
 	} else if err != nil {
 		return "", err
 	}
-	give, wait := h.limit.take(q.from)
+	give, wait := h.limit.Take(q.from)
 	if give == nil {
 		return "", failThrottled(wait)
 	}
@@ -203,7 +203,7 @@ func (h *Handler) signIn(ctx context.Context, q *request) error {
 		}
 	}
 	q.login = q.form["username"]
-	give, wait := h.limit.take("person/" + string(q.app.Tenant) + "/" + strings.ToLower(q.login))
+	give, wait := h.limit.Take("person/" + string(q.app.Tenant) + "/" + strings.ToLower(q.login))
 	if give == nil {
 		return failThrottled(wait)
 	}

@@ -1,62 +1,192 @@
-// Package portal serves what a browser sees of the server. Until the portal proper exists
-// that is one page: the server's state and where its APIs are.
+// Package portal serves the portal to browsers: its files, the sessions of people who
+// signed in, what they keep there, and the page of the server's state.
 //
-// The page has no script and loads nothing; its policy forbids both.
+// The portal works on the public API, whose routes take its session as they take a token
+// (Portal is an api.Sessions); nothing here reads a noun of the product. What is below
+// /portal/ is for the portal's own pages and no published interface.
+//
+// What keeps a session its person's: the cookie is for this host alone, out of reach of
+// scripts and not sent by other sites; every request that changes something carries a
+// proof that only a page of the session knows; no page can be framed, and no script runs
+// that the server did not bring (policy.go). Start at Portal.ServeHTTP.
 package portal
 
 import (
-	"bytes"
-	_ "embed"
-	"html/template"
+	"context"
+	"crypto/rand"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
 	"net/http"
+	"path"
+	"strings"
+	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/health"
+	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/preference"
 )
 
-//go:embed status.html
-var statusHTML string
-
-var page = template.Must(template.New("status").Parse(statusHTML))
-
-// Config says what the page shows.
+// Config is what the portal is made of.
 type Config struct {
-	Version string
-	Health  *health.Registry
+	Version     string
+	Files       fs.FS // as package web has them
+	Health      *health.Registry
+	Directory   *access.Directory
+	Sessions    *access.Sessions
+	Preferences *preference.Service
 	// Trusted reports whether a request may see what is behind a part's state.
 	Trusted func(*http.Request) bool
+	// Attempted is told how each attempt to sign in ended, for the audit record; nil for
+	// nobody.
+	Attempted func(ctx context.Context, a Attempt)
+	// Reported is told of each report of a browser that a page broke its policy; nil for
+	// nobody.
+	Reported func()
+	Log      *slog.Logger     // nil for none
+	Clock    func() time.Time // nil for time.Now
+	Rand     io.Reader        // nil for crypto/rand
 }
 
-// Handler serves the status page at / and 404 elsewhere.
-func Handler(c Config) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		if r.URL.Path != "/" {
-			http.Error(w, "There is nothing at this address. The server's own page is /.", http.StatusNotFound)
-			return
+// Attempt is one try to sign in, or the end of a session.
+type Attempt struct {
+	Tenant ident.TenantID
+	Actor  ident.Actor // as claimed; proven only when Error is ""
+	Verb   string      // session.open or session.end
+	From   string      // address
+	Error  string      // why it was refused; "" for success
+}
+
+// Portal is the http.Handler of everything that is neither an API nor an agent's. It is
+// safe for concurrent use.
+type Portal struct {
+	Config
+	assets   *assets
+	attempts *api.Attempts
+	reports  *reports
+	origin   *http.CrossOriginProtection
+}
+
+var _ api.Sessions = (*Portal)(nil)
+
+// New returns the portal. It fails when the files of the build are damaged.
+func New(c Config) (*Portal, error) {
+	p := &Portal{Config: c, origin: http.NewCrossOriginProtection()}
+	if p.Clock == nil {
+		p.Clock = time.Now
+	}
+	if p.Rand == nil {
+		p.Rand = rand.Reader
+	}
+	if p.Log == nil {
+		p.Log = slog.New(slog.DiscardHandler)
+	}
+	if p.Attempted == nil {
+		p.Attempted = func(context.Context, Attempt) {}
+	}
+	if p.Reported == nil {
+		p.Reported = func() {}
+	}
+	p.attempts, p.reports = api.NewAttempts(p.Clock), newReports()
+	var err error
+	p.assets, err = load(c.Files)
+	return p, err
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	switch at := r.URL.Path; {
+	case at == "/status", at == "/" && !p.assets.built():
+		p.status(w, r)
+	case strings.HasPrefix(at, "/portal/"):
+		p.call(w, r)
+	case p.assets.serve(w, r):
+	case p.assets.built() && isPage(r):
+		p.page(w, r)
+	default:
+		http.Error(w, "There is nothing at this address.", http.StatusNotFound)
+	}
+}
+
+// isPage reports whether a request may be for a page of the portal, of which the portal in
+// the browser knows those that exist. What looks like a file is one to whoever asks for no
+// page; a browser that goes to an address does, and addresses hold those of hosts.
+func isPage(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && len(r.URL.Path) < 2048 &&
+		(path.Ext(r.URL.Path) == "" || strings.Contains(r.Header.Get("Accept"), "text/html"))
+}
+
+// handler serves a call of the portal's own API. who is nil on those that need no session.
+type handler func(w http.ResponseWriter, r *api.Request) error
+
+// maxBody bounds what a call carries, in bytes: a preference and a little.
+const maxBody = preference.MaxSize + 4096
+
+// call serves what is below /portal/.
+func (p *Portal) call(w http.ResponseWriter, hr *http.Request) {
+	r := &api.Request{Request: hr, Correlation: uuid.NewString()}
+	w.Header().Set("Cache-Control", "no-store")
+	hr.Body = http.MaxBytesReader(w, hr.Body, maxBody)
+	if err := p.dispatch(w, r); err != nil {
+		if !errs.Is(err, errs.Unauthenticated) && !errs.Is(err, errs.Denied) && !errs.Is(err, errs.Invalid) {
+			p.Log.Error("portal", "path", hr.URL.Path, "correlation", r.Correlation, "err", err)
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD")
-			http.Error(w, "This page can only be read.", http.StatusMethodNotAllowed)
-			return
+		api.WriteError(w, r, err)
+	}
+}
+
+func (p *Portal) dispatch(w http.ResponseWriter, r *api.Request) error {
+	const op = "portal.dispatch"
+	rest := strings.TrimPrefix(r.URL.Path, "/portal/")
+	noun, name, _ := strings.Cut(rest, "/")
+	switch r.Method + " " + noun {
+	case "POST report":
+		return p.report(w, r)
+	case "GET session":
+		return p.whoami(w, r)
+	case "POST session":
+		return p.signIn(w, r)
+	case "DELETE session":
+		return p.person(p.signOut)(w, r)
+	case "POST password":
+		return p.person(p.changePassword)(w, r)
+	case "GET preferences":
+		return p.person(p.preferences)(w, r)
+	case "PUT preferences":
+		return p.person(func(w http.ResponseWriter, r *api.Request) error { return p.putPreference(w, r, name) })(w, r)
+	case "DELETE preferences":
+		return p.person(func(w http.ResponseWriter, r *api.Request) error { return p.deletePreference(w, r, name) })(w, r)
+	}
+	return errs.New(op, errs.NotFound, errs.NotFoundCode, "there is no %s %s", r.Method, r.URL.Path)
+}
+
+// person lets only somebody who signed in reach h.
+func (p *Portal) person(h handler) handler {
+	return func(w http.ResponseWriter, r *api.Request) error {
+		who, err := p.Resume(r.Request)
+		if err != nil {
+			return err
 		}
-		h.Set("Cache-Control", "no-store")
-		summary := c.Health.Ask(r.Context())
-		if !c.Trusted(r) {
-			summary = summary.Brief()
+		if who == nil {
+			return errs.New("portal.person", errs.Unauthenticated, access.SessionOver, "nobody is signed in")
 		}
-		// Whole or not at all: half a page could hide the part that is in trouble.
-		var body bytes.Buffer
-		if err := page.Execute(&body, struct {
-			Config
-			Summary health.Summary
-		}{c, summary}); err != nil {
-			http.Error(w, "The page could not be made.", http.StatusInternalServerError)
-			return
-		}
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(body.Bytes())
-	})
+		r.Caller = who
+		r.Request = r.WithContext(access.WithPrincipal(r.Context(), who))
+		return h(w, r)
+	}
+}
+
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }

@@ -73,7 +73,7 @@ func (a *API) aboutFile(w http.ResponseWriter, r *api.Request, k action.Kind) er
 	if err != nil {
 		return err
 	}
-	q := action.Request{Kind: k, Source: source, File: digest}
+	q := action.Request{Kind: k, Source: r.Source(), File: digest}
 	countOnly, err := body.Bool("CountOnly")
 	if err != nil {
 		return err

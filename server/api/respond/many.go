@@ -14,9 +14,6 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
-// source is the requestSource of what comes through this API.
-const source = "PublicApi"
-
 func (a *API) undo(w http.ResponseWriter, r *api.Request) error {
 	id, _, comment, err := reason(r)
 	if err != nil {
@@ -29,7 +26,7 @@ func (a *API) undo(w http.ResponseWriter, r *api.Request) error {
 	if err := r.Caller.Require("respond.undo", inverse.Need()); err != nil {
 		return err
 	}
-	act, err := a.Actions.Undo(r.Context(), r.Caller, id, comment, source)
+	act, err := a.Actions.Undo(r.Context(), r.Caller, id, comment, r.Source())
 	if err != nil {
 		return named(err, id)
 	}
@@ -79,7 +76,7 @@ func (a *API) ask(w http.ResponseWriter, r *api.Request, k action.Kind) error {
 	if err != nil {
 		return err
 	}
-	q, countOnly, err := readBulk(body, k)
+	q, countOnly, err := readBulk(body, k, r.Source())
 	if err != nil {
 		return err
 	}
@@ -118,7 +115,7 @@ func bulkOf(out []action.Outcome, countOnly bool) bulkEntity {
 	return answer
 }
 
-func readBulk(body *api.Object, k action.Kind) (action.Request, bool, error) {
+func readBulk(body *api.Object, k action.Kind, source string) (action.Request, bool, error) {
 	q := action.Request{Kind: k, Source: source}
 	var err error
 	if q.Comment, err = body.RequireString("Comment"); err != nil {

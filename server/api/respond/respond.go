@@ -123,7 +123,7 @@ func (a *API) Routes() []api.Route {
 		route(del, "/approvalpolicies/{id}", administer, a.deletePolicy, api.Doc{Summary: "Delete an approval policy", Status: http.StatusNoContent, Errors: one}),
 	}
 	for _, k := range action.Kinds() {
-		if k != action.LiveResponse { // a session is with one device
+		if k != action.LiveResponse && k != action.NotifyUser { // what is said is said to one device
 			routes = append(routes, route(post, "/machineactions/bulk/"+string(k), []access.Permission{k.Need()}, a.bulk(k),
 				api.Doc{Summary: "Ask many devices for " + string(k) + ", or count what would become of it", Body: bulkBody{}, Answer: bulkEntity{}, Errors: ask}))
 		}

@@ -1,0 +1,85 @@
+// What every journey shares: a browser that fails on whatever a page should never do.
+//
+// The environment says where the server is and who signs in: VEDETTE_URL, VEDETTE_USER, VEDETTE_PASSWORD; CHROMIUM
+// where the browser is, SHOTS where pictures go.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+export const url = (process.env.VEDETTE_URL ?? 'https://localhost:8443').replace(/\/$/, '');
+const shots = process.env.SHOTS ?? 'journeys/out';
+
+const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+export async function launch() {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: flags });
+}
+
+/** A page that remembers what went wrong: errors on the console or in scripts, breaches of the policy, requests to
+ *  outside. `allow` are patterns of console errors that a journey provokes. `verdict` throws when there is any. */
+export async function open(browser, { width = 1440, height = 900, scheme = 'light', allow = [], zone = 'UTC' } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, ignoreHTTPSErrors: true, timezoneId: zone, locale: 'en-GB' });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const wrong = [];
+  page.on('console', (m) => { if (m.type() === 'error' && !allow.some((a) => a.test(m.text()))) wrong.push(`console: ${m.text()} (${m.location().url})`); });
+  page.on('pageerror', (e) => wrong.push(`script: ${e.stack ?? e.message}`));
+  page.on('request', (r) => { if (!r.url().startsWith(url) && !/^(data|blob):/.test(r.url()) && !r.url().startsWith(url.replace('http', 'ws'))) wrong.push(`outside: ${r.url()}`); });
+  await page.exposeFunction('__breach', (text) => wrong.push(`policy: ${text}`));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (e) => window.__breach(`${e.effectiveDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
+  });
+  let wire = 0;
+  const cdp = await context.newCDPSession(page);
+  await cdp.send('Network.enable');
+  cdp.on('Network.loadingFinished', (e) => { wire += e.encodedDataLength; });
+  return {
+    page, context, cdp, wrong,
+    wire: () => wire,
+    resetWire: () => { wire = 0; },
+    shot: async (name) => {
+      mkdirSync(shots, { recursive: true });
+      await page.screenshot({ path: join(shots, `${name}.png`) });
+    },
+    verdict: () => {
+      if (wrong.length > 0) throw new Error(`the page misbehaved:\n  ${wrong.join('\n  ')}`);
+    },
+  };
+}
+
+/** Signs in as the environment, or the arguments, say. */
+export async function signIn(page, user = process.env.VEDETTE_USER ?? 'admin', password = process.env.VEDETTE_PASSWORD ?? '') {
+  await page.goto(`${url}/`);
+  await page.getByLabel('User name').fill(user);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('navigation', { name: 'Main' }).waitFor();
+}
+
+/** Fails on findings of axe that are serious or critical. The style library's focus guards are no content. */
+export async function accessible(page, what) {
+  const { AxeBuilder } = await import('@axe-core/playwright');
+  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).exclude('[data-tabster-dummy]').analyze();
+  const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
+  if (bad.length > 0) {
+    throw new Error(`${what} is not accessible:\n${bad.map((v) => `  ${v.id} (${v.impact}): ${v.help}\n${v.nodes.slice(0, 4).map((n) => `    ${n.target.join(' ')}: ${n.failureSummary?.split('\n').slice(1).join(' ').trim()}`).join('\n')}`).join('\n')}`);
+  }
+}
+
+/** Runs a journey and says what became of it; the process fails with it. */
+export async function run(journey, options) {
+  const browser = await launch();
+  const view = await open(browser, options);
+  try {
+    await journey(view);
+    view.verdict();
+    console.log('the journey is done');
+  } catch (e) {
+    await view.shot('failed').catch(() => undefined);
+    console.error(e);
+    for (const w of view.wrong) console.error(w);
+    process.exitCode = 1;
+  } finally {
+    await browser.close();
+  }
+}

@@ -1,0 +1,92 @@
+// Who works here, and what they chose.
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useCallback } from 'react';
+import { call, del, get, post, put, setProof } from './client';
+
+export interface User {
+  id: string;
+  login: string;
+  name: string;
+  mail: string;
+  tenantId: string;
+  roles: string[];
+}
+
+/** A session as the server describes it; without a person when nobody is signed in. */
+export interface Session {
+  signedIn: boolean;
+  version: string;
+  time: string;
+  user: User | null;
+  proof: string;
+  expires: string | null;
+  idleSeconds: number;
+  /** What the person may do, as the published API names it. */
+  permissions: string[];
+  allDevices: boolean;
+}
+
+function take(s: Session): Session {
+  setProof(s.proof);
+  return s;
+}
+
+/** The session of this page. */
+export function useSession() {
+  return useQuery({ queryKey: ['session'], queryFn: async () => take(await get<Session>('/portal/session')), staleTime: 10 * 60_000, refetchOnWindowFocus: false });
+}
+
+/** The person who is signed in; only below the shell, where there is one. */
+export function useUser(): User {
+  const { data } = useSession();
+  if (!data?.user) throw new Error('nobody is signed in');
+  return data.user;
+}
+
+/** Tells whether the person may do one of these things, by the published names of permissions. */
+export function useMay(): (...any: string[]) => boolean {
+  const { data } = useSession();
+  return useCallback((...any: string[]) => any.length === 0 || any.some((p) => data?.permissions.includes(p)), [data]);
+}
+
+export function useSignIn() {
+  const cache = useQueryClient();
+  return useMutation({
+    mutationFn: (c: { login: string; password: string; tenant?: string }) => post<Session>('/portal/session', c),
+    onSuccess: (s) => {
+      // What somebody else may have read goes; the session itself stays, because the page watches it.
+      cache.removeQueries({ predicate: (q) => q.queryKey[0] !== 'session' });
+      cache.setQueryData(['session'], take(s));
+    },
+  });
+}
+
+export function useSignOut() {
+  const cache = useQueryClient();
+  return useMutation({
+    mutationFn: () => call<void>('DELETE', '/portal/session'),
+    // Also when the server did not answer: what the page knows must go.
+    onSettled: () => {
+      cache.clear();
+      window.location.assign('/');
+    },
+  });
+}
+
+type Preferences = Record<string, unknown>;
+const preferencesKey = ['preferences'];
+
+/** One thing that the person chose, kept at the server for every browser. */
+export function usePreference<T>(name: string, otherwise: T): [T, (value: T) => void] {
+  const cache = useQueryClient();
+  const { data } = useQuery({
+    queryKey: preferencesKey, staleTime: Infinity, refetchOnWindowFocus: false,
+    queryFn: async () => (await get<{ value: Preferences }>('/portal/preferences')).value,
+  });
+  const set = useCallback((value: T) => {
+    cache.setQueryData<Preferences>(preferencesKey, (old) => ({ ...old, [name]: value }));
+    // What cannot be kept stays for this page; the next choice tries again.
+    void (value === undefined ? del(`/portal/preferences/${name}`) : put(`/portal/preferences/${name}`, value)).catch(() => undefined);
+  }, [cache, name]);
+  return [data && name in data ? (data[name] as T) : otherwise, set];
+}

@@ -1,0 +1,29 @@
+// The entities of the public API, as its OpenAPI document describes them (npm run generate).
+import type { components } from './schema';
+
+type S = components['schemas'];
+
+export type Alert = S['alert'];
+export type Evidence = S['evidence'];
+export type Machine = S['machine'];
+export type MachineAction = S['action'];
+/** An action as the action center has it: with its steps, approval and what would undo it. */
+export type Action = S['respond.action'];
+export type Incident = S['incident'];
+export type IncidentAlert = S['incidentAlert'];
+export type Investigation = S['investigation'];
+export type Indicator = S['indicator'];
+export type ProcessTree = S['tree'];
+export type ProcessNode = S['node'];
+export type HistoryEntry = S['entry'];
+export type DeviceGroup = S['deviceGroup'];
+export type HuntAnswer = S['huntAnswer'];
+export type LogonUser = S['user'];
+export type DeviceHealth = S['deviceHealth'];
+export type Availability = S['availability'];
+export type Software = S['software'];
+export type Vulnerability = S['vulnerability'];
+export type Recommendation = S['recommendation'];
+
+export const severities = ['High', 'Medium', 'Low', 'Informational'] as const;
+export type Severity = (typeof severities)[number];

@@ -1,0 +1,31 @@
+// What an area of the portal tells the shell of itself: the entries of its navigation and its pages. An area is a
+// directory below pages/ whose area.tsx exports one Area; areas.ts lists them all.
+import type { FluentIcon } from '@fluentui/react-icons';
+import type { ComponentType } from 'react';
+
+/** The groups of the navigation, in their order. */
+export const groups = ['', 'Investigation & response', 'Hunting', 'Assets', 'Threat intelligence', 'Automation', 'System'] as const;
+export type Group = (typeof groups)[number];
+
+/** An entry of the navigation. */
+export interface Place {
+  path: string;
+  title: string;
+  icon: FluentIcon;
+  group: Group;
+  /** Shown to who has one of these permissions; to everybody when there are none. */
+  need?: string[];
+  /** Its order in the group, low first; 50 when it is not said. */
+  order?: number;
+}
+
+/** A page: its address, as the router has it (/incidents/$id), and what loads it. */
+export interface Page {
+  path: string;
+  load: () => Promise<{ default: ComponentType }>;
+}
+
+export interface Area {
+  places: Place[];
+  pages: Page[];
+}

@@ -1,0 +1,30 @@
+import { createDOMRenderer, RendererProvider } from '@fluentui/react-components';
+import { QueryClientProvider } from '@tanstack/react-query';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { App } from './app/App';
+import { queries } from './api/query';
+import './app.css';
+
+// The page's policy lets only style elements with this page's nonce in. The style library takes it as an option;
+// the editor and the terminal make their own elements, which are stamped as they are made.
+const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content;
+if (nonce) {
+  const create = document.createElement.bind(document);
+  document.createElement = function stamped(this: Document, tag: string, options?: ElementCreationOptions) {
+    const element = create(tag, options);
+    if (element instanceof HTMLStyleElement) element.nonce = nonce;
+    return element;
+  } as typeof document.createElement;
+}
+const renderer = createDOMRenderer(document, nonce ? { styleElementAttributes: { nonce } } : undefined);
+
+createRoot(document.getElementById('root')!).render(
+  <StrictMode>
+    <RendererProvider renderer={renderer} targetDocument={document}>
+      <QueryClientProvider client={queries}>
+        <App />
+      </QueryClientProvider>
+    </RendererProvider>
+  </StrictMode>,
+);

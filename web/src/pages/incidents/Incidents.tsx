@@ -1,0 +1,70 @@
+import { useState } from 'react';
+import { useMay } from '../../api/session';
+import type { Incident } from '../../api/types';
+import { at, Go } from '../../app/links';
+import { Time } from '../../app/time';
+import { Severity, Status, Tags, words } from '../../ui/badges';
+import { containing, options, since, type Filter } from '../../ui/list/filters';
+import { ListView } from '../../ui/list/ListView';
+import type { Column } from '../../ui/list/Table';
+import { Facts, Page } from '../../ui/Page';
+import { SidePanel } from '../../ui/SidePanel';
+import { devicesOf, usersOf } from './assets';
+import { ManageIncident } from './manage';
+
+const columns: Column<Incident>[] = [
+  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 250, grow: true },
+  { id: 'incidentId', title: 'ID', value: (i) => i.incidentId, width: 60 },
+  { id: 'severity', title: 'Severity', value: (i) => i.severity, cell: (i) => <Severity value={i.severity} />, width: 105 },
+  { id: 'status', title: 'Status', value: (i) => i.status, cell: (i) => <Status value={i.status} />, width: 105 },
+  { id: 'active', title: 'Active', value: (i) => i.alerts.filter((a) => a.status !== 'Resolved').length, cell: (i) => `${i.alerts.filter((a) => a.status !== 'Resolved').length} of ${i.alerts.length}`, sort: false, width: 85 },
+  { id: 'categories', title: 'Categories', value: (i) => [...new Set(i.alerts.map((a) => words(a.category)).filter(Boolean))].join(', '), sort: false, width: 160 },
+  { id: 'assets', title: 'Impacted assets', value: (i) => [...devicesOf(i).map((d) => d.name), ...usersOf(i)].join(', '), sort: false, width: 170 },
+  { id: 'lastUpdateTime', title: 'Last update', value: (i) => i.lastUpdateTime, cell: (i) => <Time at={i.lastUpdateTime} form="short" />, width: 120 },
+  { id: 'createdTime', title: 'Created', value: (i) => i.createdTime, cell: (i) => <Time at={i.createdTime} />, width: 180, hidden: true },
+  { id: 'assignedTo', title: 'Assigned to', value: (i) => i.assignedTo, width: 140 },
+  { id: 'tags', title: 'Tags', value: (i) => i.tags.join(', '), cell: (i) => <Tags of={i.tags} />, sort: false, width: 160 },
+  { id: 'classification', title: 'Classification', value: (i) => words(i.classification), width: 180, hidden: true },
+];
+
+const filters: Filter[] = [
+  { id: 'status', title: 'Status', field: 'status', options: options('Active', { value: 'InProgress', label: 'In progress' }, 'Resolved'), start: ['Active', 'InProgress'] },
+  { id: 'severity', title: 'Severity', field: 'severity', options: options('High', 'Medium', 'Low', 'Informational') },
+  since('lastUpdateTime', '180d'),
+  { id: 'assigned', title: 'Assigned to', field: 'assignedTo' },
+  { id: 'classification', title: 'Classification', field: 'classification', options: options('TruePositive', 'InformationalExpectedActivity', 'FalsePositive') },
+  { id: 'tag', title: 'Tags', odata: (vs) => vs.map((v) => `tags/any(t:t eq '${v.replaceAll("'", "''")}')`).join(' or ') },
+];
+
+const newest = { id: 'lastUpdateTime', desc: true };
+const search = {
+  hint: 'Search by name or ID',
+  odata: (text: string) => containing('incidentName')([text]) + (/^\d{1,15}$/.test(text) ? ` or incidentId eq ${text}` : ''),
+};
+
+/** The queue of incidents. */
+export default function Incidents() {
+  const [open, setOpen] = useState<Incident>();
+  const may = useMay();
+  return (
+    <Page title="Incidents" fill>
+      <ListView<Incident> name="incidents" label="Incidents" path="/api/incidents" columns={columns} rowKey={(i) => String(i.incidentId)} filters={filters} search={search} start={newest} page={100} every={30_000}
+        onOpen={setOpen} openKey={open ? String(open.incidentId) : undefined}
+        empty={{ title: 'There are no open incidents', text: 'Alerts that belong together are shown here as one incident.' }} />
+      <SidePanel open={open !== undefined} title={open?.incidentName ?? ''} close={() => setOpen(undefined)} actions={open && <div><Go to={at.incident(open.incidentId)}>Open the incident page</Go></div>}>
+        {open && (
+          <>
+            <Facts of={[
+              ['Severity', <Severity value={open.severity} />], ['Status', <Status value={open.status} />],
+              ['Alerts', `${open.alerts.filter((a) => a.status !== 'Resolved').length} active of ${open.alerts.length}`],
+              ['Devices', devicesOf(open).map((d) => <div key={d.id}><Go to={at.device(d.id)}>{d.name}</Go></div>)],
+              ['Users', usersOf(open).map((u) => <div key={u}><Go to={at.user(u)}>{u}</Go></div>)],
+              ['Created', <Time at={open.createdTime} />], ['Last update', <Time at={open.lastUpdateTime} />],
+            ]} />
+            {may('Incident.ReadWrite.All') && <><h3>Manage</h3><ManageIncident key={`${open.incidentId}${open.lastUpdateTime}`} incident={open} /></>}
+          </>
+        )}
+      </SidePanel>
+    </Page>
+  );
+}

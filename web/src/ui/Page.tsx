@@ -1,0 +1,54 @@
+import type { ReactNode } from 'react';
+import { useEffect } from 'react';
+import { Go } from '../app/links';
+import css from './Page.module.css';
+
+export interface Crumb { title: string; to: string }
+
+/** The frame of a page: where it is, its title, what can be done, and its content. `fill` gives the content the
+ *  rest of the window, for lists that scroll by themselves. */
+export function Page({ title, crumbs = [], aside, actions, fill, children }: {
+  title: string; crumbs?: Crumb[]; aside?: ReactNode; actions?: ReactNode; fill?: boolean; children: ReactNode;
+}) {
+  useEffect(() => { document.title = `${title} · Vedette`; }, [title]);
+  return (
+    <div className={fill ? css.fill : css.page}>
+      {crumbs.length > 0 && (
+        <nav aria-label="Breadcrumb" className={css.crumbs}>
+          {crumbs.map((c) => <span key={c.to}><Go to={c.to}>{c.title}</Go><span aria-hidden="true" className={css.slash}>/</span></span>)}
+        </nav>
+      )}
+      <div className={css.head}>
+        <div className={css.titles}><h1 className={css.title}>{title}</h1>{aside}</div>
+        {actions && <div className={css.actions}>{actions}</div>}
+      </div>
+      {children}
+    </div>
+  );
+}
+
+/** A part of a page with a heading. */
+export function Card({ title, actions, children, className }: { title?: ReactNode; actions?: ReactNode; children: ReactNode; className?: string }) {
+  return (
+    <section className={`${css.card} ${className ?? ''}`}>
+      {title && <div className={css.cardHead}><h2 className={css.cardTitle}>{title}</h2>{actions}</div>}
+      {children}
+    </section>
+  );
+}
+
+/** Names and values, one under the other. Values that are empty show a dash. */
+export function Facts({ of, wide }: { of: [string, ReactNode][]; wide?: boolean }) {
+  return (
+    <dl className={wide ? css.factsWide : css.facts}>
+      {of.map(([name, value]) => (
+        <div key={name} className={css.fact}><dt>{name}</dt><dd>{value === '' || value === null || value === undefined ? <span className="quiet">—</span> : value}</dd></div>
+      ))}
+    </dl>
+  );
+}
+
+/** Cards beside each other, as many as fit. */
+export function Cards({ children }: { children: ReactNode }) {
+  return <div className={css.cards}>{children}</div>;
+}

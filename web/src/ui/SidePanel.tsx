@@ -1,0 +1,20 @@
+import { Button, DrawerBody, DrawerHeader, DrawerHeaderTitle, OverlayDrawer } from '@fluentui/react-components';
+import { DismissRegular } from '@fluentui/react-icons/svg/dismiss';
+import type { ReactNode } from 'react';
+import { Boundary } from './states';
+
+/** A panel at the right, over the page, which stays usable. Escape closes it. */
+export function SidePanel({ open, title, actions, close, children, size = 'medium' }: {
+  open: boolean; title: ReactNode; actions?: ReactNode; close: () => void; children: ReactNode; size?: 'small' | 'medium' | 'large';
+}) {
+  return (
+    <OverlayDrawer modalType="non-modal" position="end" size={size} open={open} onOpenChange={(_, d) => { if (!d.open) close(); }}
+      aria-label={typeof title === 'string' ? title : 'Details'} onKeyDown={(e) => { if (e.key === 'Escape' && !e.defaultPrevented) close(); }}>
+      <DrawerHeader>
+        <DrawerHeaderTitle heading={{ as: 'h2', style: { overflowWrap: 'anywhere' } }} action={<Button appearance="subtle" aria-label="Close" icon={<DismissRegular />} onClick={close} />}>{title}</DrawerHeaderTitle>
+        {actions}
+      </DrawerHeader>
+      <DrawerBody>{open && <Boundary>{children}</Boundary>}</DrawerBody>
+    </OverlayDrawer>
+  );
+}

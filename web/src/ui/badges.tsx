@@ -1,0 +1,51 @@
+// How states are shown, the same everywhere: a mark and a word, never a colour alone.
+import type { ReactNode } from 'react';
+import css from './badges.module.css';
+
+/** A word in pieces as the API writes it (InProgress) as people do (In progress). */
+export function words(s: string | null | undefined): string {
+  if (!s) return '';
+  const parts = s.replace(/([a-z0-9])([A-Z])/g, '$1 $2').replace(/([A-Z]+)([A-Z][a-z])/g, '$1 $2').split(' ');
+  return parts.map((p, i) => (i === 0 ? p.charAt(0).toUpperCase() + p.slice(1) : /^[A-Z]{2,}$/.test(p) ? p : p.toLowerCase())).join(' ');
+}
+
+const severityClass: Record<string, string> = { high: css.high, medium: css.medium, low: css.low, informational: css.info, none: css.none, unspecified: css.info };
+
+/** A severity, a device's risk or exposure. */
+export function Severity({ value }: { value: string | null | undefined }) {
+  if (!value) return <span className="quiet">—</span>;
+  return <span className={css.severity}><span className={`${css.bar} ${severityClass[value.toLowerCase()] ?? css.none}`} aria-hidden="true" />{words(value)}</span>;
+}
+
+export type Tone = 'good' | 'bad' | 'warn' | 'busy' | 'quiet';
+
+/** A state. */
+export function Badge({ tone, children, title }: { tone: Tone; children: ReactNode; title?: string }) {
+  return <span className={`${css.badge} ${css[tone]}`} title={title}>{children}</span>;
+}
+
+const tones: Record<string, Tone> = {
+  New: 'bad', Active: 'bad', InProgress: 'busy', Resolved: 'good', Redirected: 'quiet',
+  Pending: 'busy', Succeeded: 'good', Failed: 'bad', TimeOut: 'warn', Cancelled: 'quiet',
+  Running: 'busy', Queued: 'busy', Benign: 'good', SuccessfullyRemediated: 'good', PartiallyRemediated: 'warn', PendingApproval: 'warn', PendingResource: 'warn',
+  TruePositive: 'bad', FalsePositive: 'quiet', InformationalExpectedActivity: 'quiet',
+};
+
+/** A state by the name that the API gives it. */
+export function Status({ value }: { value: string | null | undefined }) {
+  if (!value) return <span className="quiet">—</span>;
+  return <Badge tone={tones[value] ?? 'quiet'}>{words(value)}</Badge>;
+}
+
+const health: Record<string, Tone> = { Active: 'good', Inactive: 'quiet', ImpairedCommunication: 'warn', NoSensorData: 'warn', NoSensorDataImpairedCommunication: 'bad' };
+
+/** The health of a device's sensor. */
+export function Health({ value }: { value: string }) {
+  return <Badge tone={health[value] ?? 'quiet'}>{words(value)}</Badge>;
+}
+
+/** Tags, as many as there are. */
+export function Tags({ of }: { of: string[] }) {
+  if (of.length === 0) return <span className="quiet">—</span>;
+  return <span className={css.tags}>{of.map((t) => <span key={t} className={css.tag}>{t}</span>)}</span>;
+}

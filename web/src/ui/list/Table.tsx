@@ -1,0 +1,216 @@
+import { Checkbox } from '@fluentui/react-components';
+import { ArrowSortDownFilled } from '@fluentui/react-icons/svg/arrow-sort-down';
+import { ArrowSortUpFilled } from '@fluentui/react-icons/svg/arrow-sort-up';
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react';
+import css from './Table.module.css';
+
+export type Cell = string | number | boolean | null | undefined;
+
+/** A column of a table of T. */
+export interface Column<T> {
+  id: string;
+  title: string;
+  /** What the column sorts by and what is exported. */
+  value: (row: T) => Cell;
+  /** How it is shown; the value as text when it is not said. */
+  cell?: (row: T) => ReactNode;
+  /** Pixels; 160 when it is not said. */
+  width?: number;
+  /** Takes the room that is left. */
+  grow?: boolean;
+  /** Whether it can be sorted by; a text is the name that the server sorts by. */
+  sort?: boolean | string;
+  /** Not shown until somebody asks for it. */
+  hidden?: boolean;
+  align?: 'end';
+}
+
+export interface Sort { id: string; desc: boolean }
+
+/** What somebody chose about columns: kept as a preference. */
+export interface Layout { hidden?: string[]; shown?: string[]; order?: string[]; widths?: Record<string, number> }
+
+/** The columns in the order and choice of a layout. */
+export function arranged<T>(columns: Column<T>[], layout: Layout): Column<T>[] {
+  const order = layout.order ?? [];
+  const place = (c: Column<T>, i: number) => { const n = order.indexOf(c.id); return n < 0 ? order.length + i : n; };
+  return columns.map((c, i) => [c, place(c, i)] as const).sort((a, b) => a[1] - b[1]).map(([c]) => c)
+    .filter((c) => (c.hidden ? layout.shown?.includes(c.id) : !layout.hidden?.includes(c.id)));
+}
+
+/** Compares cells: numbers as numbers, texts as people order them, nothing last. */
+export function compare(a: Cell, b: Cell): number {
+  const none = (v: Cell) => v === null || v === undefined || v === '';
+  if (none(a) || none(b)) return none(a) === none(b) ? 0 : none(a) ? 1 : -1;
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  return collator.compare(String(a), String(b));
+}
+const collator = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
+
+const rowHeight = 36;
+const least = 60;
+
+interface TableProps<T> {
+  /** What the table is of, for those who hear it. */
+  label: string;
+  columns: Column<T>[];
+  rows: T[];
+  rowKey: (row: T) => string;
+  sort?: Sort;
+  onSort?: (s: Sort | undefined) => void;
+  /** The server has sorted the rows already. */
+  sorted?: boolean;
+  layout?: Layout;
+  onLayout?: (l: Layout) => void;
+  /** Rows that are ticked; without it none can be. */
+  selected?: ReadonlySet<string>;
+  onSelect?: (s: Set<string>) => void;
+  /** A row was chosen by click or Enter. */
+  onOpen?: (row: T) => void;
+  /** The row that is open beside the table. */
+  openKey?: string;
+  /** The end is near: more rows can be fetched. */
+  onEnd?: () => void;
+  /** Extra attributes of a row, for tests and colour. */
+  rowClass?: (row: T) => string | undefined;
+  onCellContext?: (row: T, column: Column<T>, at: { x: number; y: number }) => void;
+}
+
+/** A table of any length: only the rows in sight are in the document. It fills its parent. Arrow keys move between
+ *  rows, Enter opens, Space ticks. */
+export function Table<T>(p: TableProps<T>) {
+  const { columns, rowKey, sort, sorted, layout = {}, onLayout, selected, onSelect, onOpen, onEnd } = p;
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  const [active, setActive] = useState(0);
+  const [dragging, setDragging] = useState<{ id: string; width: number }>();
+  const shown = useMemo(() => arranged(columns, layout), [columns, layout]);
+
+  useEffect(() => {
+    const el = box.current!;
+    const seen = new ResizeObserver(() => setWidth(el.clientWidth));
+    seen.observe(el);
+    return () => seen.disconnect();
+  }, []);
+
+  const rows = useMemo(() => {
+    const by = sort && !sorted ? columns.find((c) => c.id === sort.id) : undefined;
+    if (!by) return p.rows;
+    const keyed = p.rows.map((r) => [by.value(r), r] as const);
+    keyed.sort((a, b) => (sort!.desc ? -compare(a[0], b[0]) : compare(a[0], b[0])));
+    return keyed.map(([, r]) => r);
+  }, [p.rows, sort, sorted, columns]);
+
+  const widths = useMemo(() => {
+    const ws = shown.map((c) => (dragging?.id === c.id ? dragging.width : layout.widths?.[c.id] ?? c.width ?? 160));
+    const left = width - ws.reduce((a, b) => a + b, 0) - (selected ? 40 : 0) - 2;
+    const growing = shown.map((c, i) => [c, i] as const).filter(([c]) => c.grow && layout.widths?.[c.id] === undefined && dragging?.id !== c.id);
+    if (left > 0 && growing.length > 0) for (const [, i] of growing) ws[i] += Math.floor(left / growing.length);
+    return ws;
+  }, [shown, layout.widths, width, dragging, selected]);
+  const total = widths.reduce((a, b) => a + b, 0) + (selected ? 40 : 0);
+  const template = `${selected ? '40px ' : ''}${widths.map((w) => `${w}px`).join(' ')}`;
+
+  const v = useVirtualizer({ count: rows.length, getScrollElement: () => box.current, estimateSize: () => rowHeight, overscan: 10, scrollPaddingStart: rowHeight, scrollMargin: 0 });
+  const items = v.getVirtualItems();
+  const last = items.at(-1)?.index ?? 0;
+  useEffect(() => { if (onEnd && rows.length > 0 && last >= rows.length - 20) onEnd(); }, [last, rows.length, onEnd]);
+
+  const tick = useCallback((key: string) => {
+    const next = new Set(selected);
+    if (!next.delete(key)) next.add(key);
+    onSelect?.(next);
+  }, [selected, onSelect]);
+
+  const move = (to: number) => {
+    const n = Math.max(0, Math.min(rows.length - 1, to));
+    setActive(n);
+    v.scrollToIndex(n);
+    requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-index="${n}"]`)?.focus());
+  };
+  const keys = (e: KeyboardEvent) => {
+    const page = Math.max(1, Math.floor((box.current?.clientHeight ?? 0) / rowHeight) - 2);
+    const steps: Record<string, number> = { ArrowDown: active + 1, ArrowUp: active - 1, PageDown: active + page, PageUp: active - page, Home: 0, End: rows.length - 1 };
+    if (!(e.target as HTMLElement).matches('[role=row]')) return;
+    if (e.key in steps) move(steps[e.key]);
+    else if (e.key === 'Enter' && rows[active]) onOpen?.(rows[active]);
+    else if (e.key === ' ' && selected && rows[active]) tick(rowKey(rows[active]));
+    else return;
+    e.preventDefault();
+  };
+
+  const resize = (id: string, from: number) => (e: PointerEvent<HTMLSpanElement>) => {
+    e.preventDefault();
+    e.stopPropagation();
+    const x = e.clientX;
+    const handle = e.currentTarget;
+    handle.setPointerCapture(e.pointerId);
+    const at = (m: globalThis.PointerEvent) => Math.max(least, from + m.clientX - x);
+    const moved = (m: globalThis.PointerEvent) => setDragging({ id, width: at(m) });
+    const up = (m: globalThis.PointerEvent) => {
+      handle.removeEventListener('pointermove', moved);
+      handle.removeEventListener('pointerup', up);
+      setDragging(undefined);
+      onLayout?.({ ...layout, widths: { ...layout.widths, [id]: at(m) } });
+    };
+    handle.addEventListener('pointermove', moved);
+    handle.addEventListener('pointerup', up);
+  };
+
+  const ticked = selected ? rows.reduce((n, r) => n + (selected.has(rowKey(r)) ? 1 : 0), 0) : 0;
+  const activeAt = Math.min(active, rows.length - 1);
+  return (
+    <div ref={box} className={css.box} role="grid" aria-label={p.label} aria-rowcount={rows.length + 1} aria-colcount={shown.length + (selected ? 1 : 0)} aria-multiselectable={selected ? true : undefined} onKeyDown={keys}>
+      <div role="rowgroup" className={css.headGroup} style={{ minWidth: total }}>
+        <div role="row" aria-rowindex={1} className={css.head} style={{ gridTemplateColumns: template }}>
+          {selected && (
+            <div role="columnheader" className={css.tick}>
+              <Checkbox aria-label="Select all rows" checked={ticked === 0 ? false : ticked === rows.length ? true : 'mixed'} onChange={() => onSelect?.(new Set(ticked === rows.length ? [] : rows.map(rowKey)))} />
+            </div>
+          )}
+          {shown.map((c, i) => {
+            const on = sort?.id === c.id;
+            const can = p.onSort && c.sort !== false && (!sorted || c.sort);
+            return (
+              <div key={c.id} role="columnheader" aria-sort={on ? (sort.desc ? 'descending' : 'ascending') : can ? 'none' : undefined} className={c.align ? css.headCellEnd : css.headCell}>
+                {can
+                  ? <button type="button" className={css.sorter} onClick={() => p.onSort!(on && sort.desc ? undefined : { id: c.id, desc: on })}>
+                      <span className="clip">{c.title}</span>{on && (sort.desc ? <ArrowSortDownFilled /> : <ArrowSortUpFilled />)}
+                    </button>
+                  : <span className="clip">{c.title}</span>}
+                {onLayout && <span className={css.resize} onPointerDown={resize(c.id, widths[i])} aria-hidden="true" />}
+              </div>
+            );
+          })}
+        </div>
+      </div>
+      <div role="rowgroup" style={{ height: v.getTotalSize(), minWidth: total, position: 'relative' }}>
+        {items.map((it) => {
+          const row = rows[it.index];
+          const key = rowKey(row);
+          const on = selected?.has(key) ?? false;
+          return (
+            <div key={key} role="row" data-index={it.index} aria-rowindex={it.index + 2} aria-selected={selected || p.openKey !== undefined ? on || p.openKey === key : undefined}
+              tabIndex={it.index === activeAt ? 0 : -1} className={`${css.row} ${on || p.openKey === key ? css.on : ''} ${onOpen ? css.can : ''} ${p.rowClass?.(row) ?? ''}`}
+              style={{ transform: `translateY(${it.start}px)`, gridTemplateColumns: template }}
+              onFocus={(e) => { if (e.target === e.currentTarget) setActive(it.index); }}
+              onClick={(e) => { if (!(e.target as HTMLElement).closest('a,button,input,label')) { setActive(it.index); onOpen?.(row); } }}>
+              {selected && <div role="gridcell" className={css.tick}><Checkbox aria-label={`Select row ${it.index + 1}`} checked={on} onChange={() => tick(key)} /></div>}
+              {shown.map((c) => {
+                const value = c.value(row);
+                const text = value === null || value === undefined ? '' : String(value);
+                return (
+                  <div key={c.id} role="gridcell" className={c.align ? css.cellEnd : css.cell} title={c.cell ? undefined : text}
+                    onContextMenu={p.onCellContext && ((e) => { e.preventDefault(); p.onCellContext!(row, c, { x: e.clientX, y: e.clientY }); })}>
+                    {c.cell ? c.cell(row) : text === '' ? <span className="quiet">—</span> : text}
+                  </div>
+                );
+              })}
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
