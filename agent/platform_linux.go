@@ -25,11 +25,14 @@ import (
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/policy"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
+	"github.com/vedette-edr/vedette/agent/responder/message"
+	"github.com/vedette-edr/vedette/agent/responder/restrict"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/agent/sensor/account"
 	"github.com/vedette-edr/vedette/agent/sensor/audit"
@@ -44,34 +47,36 @@ const auditMark = "/run/vedette-audit"
 
 // platform is what the agent is on Linux: its sensors and what it can do.
 type platform struct {
-	conf      Config
-	inventory *inventory.Collector
-	software  *software.Collector
-	posture   *posture.Collector
-	sensors   []sensor.Sensor
-	kernel    *ebpf.Sensor
-	writers   *writers
-	recent    recent.Ring
-	isolator  *isolate.Isolator
-	server    responder.Server
-	responder *responder.Responder
-	table     *process.Table
-	hashes    *hash.Pool
-	vault     *quarantine.Vault // nil where it cannot be opened
-	addresses *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
-	names     *name.Blocker     // the same of names; nil too until the device's identity is known
-	files     *file.Guard       // the same of files
-	without   enforce.Without
-	resolver  atomic.Pointer[name.Blocker]
-	set       atomic.Pointer[enforce.Set] // nil until the device's identity is known
-	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
+	conf       Config
+	inventory  *inventory.Collector
+	software   *software.Collector
+	posture    *posture.Collector
+	sensors    []sensor.Sensor
+	kernel     *ebpf.Sensor
+	writers    *writers
+	recent     recent.Ring
+	isolator   *isolate.Isolator
+	restrictor *restrict.Restrictor
+	messages   *message.Handler
+	server     *uplink
+	responder  *responder.Responder
+	table      *process.Table
+	hashes     *hash.Pool
+	vault      *quarantine.Vault // nil where it cannot be opened
+	addresses  *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
+	names      *name.Blocker     // the same of names; nil too until the device's identity is known
+	files      *file.Guard       // the same of files
+	without    enforce.Without
+	resolver   atomic.Pointer[name.Blocker]
+	set        atomic.Pointer[enforce.Set] // nil until the device's identity is known
+	sink       atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
 	unread string                     // of the inventory, as it was logged last
 	failed map[string]sensor.Facility // sensors that could not work at all; zero for one that says itself what it lacks
 }
 
-func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
+func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server *uplink) (*platform, error) {
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
 		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}
@@ -86,6 +91,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 		c.Log.Warn("this device is isolated")
 	}
 	p.openVault()
+	p.openRestriction()
 	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
@@ -106,7 +112,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	if p.without.Addresses == nil {
 		p.sensors = append(p.sensors, p.addresses)
 	}
-	if p.files, p.without.Files = p.newGuard(); p.without.Files == nil {
+	if p.files != nil {
 		p.sensors = append(p.sensors, p.files)
 	}
 	return p, nil
@@ -115,7 +121,8 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 // newGuard returns what keeps files from being run. It works without a quarantine, and
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
-	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles})
+	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles,
+		Confine: p.restrictor, Refused: p.warned})
 }
 
 // decide says what indicators want of a file.
@@ -306,17 +313,11 @@ func (p *platform) facilities() []sensor.Facility {
 	if set := p.set.Load(); set != nil {
 		out = append(out, set.Facilities()...)
 	}
-	_, unable := p.isolator.Status()
 	for _, kind := range p.responder.Kinds() {
-		out = append(out, responds(kind, unable))
+		out = append(out, bounded(p.responds("respond:"+kind, kind), kind, &p.conf.floor))
 	}
 	// That selective isolation is known; whether a program can be told apart, a command's probe says.
-	out = append(out, responds("isolate-selective", unable))
-	if err := unable; err != nil {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
-	} else {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Working})
-	}
+	out = append(out, p.responds("respond:isolate-selective", isolate.KindIsolate), p.responds("nftables", isolate.KindIsolate))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(p.failed)) {
@@ -327,15 +328,21 @@ func (p *platform) facilities() []sensor.Facility {
 	return out
 }
 
-// isolationNeeds is the remedy where a device cannot be isolated.
-const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
+// responds is a facility by which the server knows whether the device carries out a kind of
+// command.
+func (p *platform) responds(name, kind string) sensor.Facility {
+	if remedy, why := p.responder.Lacks(kind); why != nil {
+		return sensor.Facility{Name: name, State: sensor.Missing, Detail: why.Error(), Remedy: remedy}
+	}
+	return sensor.Facility{Name: name, State: sensor.Working}
+}
 
-// responds is the facility by which the server knows that the device carries out a kind of
-// command. unable is why isolation cannot be done.
-func responds(kind string, unable error) sensor.Facility {
-	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil && (kind == isolate.KindUnisolate || strings.HasPrefix(kind, isolate.KindIsolate)) {
-		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
+// bounded is a facility of responds under the device's own policy.
+func bounded(f sensor.Facility, kind string, floor *policy.Policy) sensor.Facility {
+	if slices.Contains(floor.Refuses(), kind) {
+		f.State, f.Detail, f.Remedy = sensor.Missing, "this device's own policy refuses it", "who owns the device changes its policy file"
+	} else if n := floor.Thresholds[kind]; n > 0 && f.State == sensor.Working {
+		f.Detail = fmt.Sprintf("this device's own policy asks for the signatures of %d of its approvers", n)
 	}
 	return f
 }
@@ -453,6 +460,8 @@ func (p *platform) close() {
 		closing("the indicators", set.Close())
 	}
 	p.hashes.Close()
+	p.messages.Close()
+	p.restrictor.Close()
 	if err := p.isolator.Close(); err != nil {
 		p.conf.Log.Error("closing isolation", "err", err)
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/link"
-	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/wire"
 )
@@ -20,7 +19,7 @@ var errPlatform = errors.New("the agent runs on Linux only")
 // platform cannot be made on this system; its methods are never called.
 type platform struct{}
 
-func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error), responder.Server) (*platform, error) {
+func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error), *uplink) (*platform, error) {
 	return nil, errPlatform
 }
 
@@ -47,3 +46,6 @@ func Watchdog() error { return errPlatform }
 
 // ScanHelper is never started here.
 func ScanHelper(string, []string) error { return errPlatform }
+
+// Probe is never started here.
+func Probe([]string) int { return 1 }

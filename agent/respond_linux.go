@@ -26,7 +26,8 @@ const rulesDir = "/etc/vedette/yara"
 // respondTo makes the handlers of commands. What cannot be made is a facility that is
 // missing, and not the end of the others: the device can still be cut off.
 func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, error)) error {
-	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}}
+	p.messages = newMessages()
+	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}, p.newRestriction(), p.messages}
 	add := func(h responder.Handler, err error) {
 		if err == nil {
 			handlers = append(handlers, h)
@@ -42,6 +43,11 @@ func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, er
 	remediator, err := p.newRemediator()
 	add(&remediate.Handler{Remediator: remediator}, err)
 	add(p.newAntivirus(remediator), nil)
+	sessions, err := p.newLive(remediator)
+	for _, h := range sessions.Handlers() {
+		add(h, err)
+	}
+	add(p.newLeave(), nil)
 	p.responder, err = responder.New(handlers...)
 	return err
 }
@@ -60,6 +66,7 @@ func (p *platform) newRemediator() (*remediate.Remediator, error) {
 	if self, err := os.Executable(); err == nil {
 		own = append(own, self)
 	}
+	own = append(own, p.conf.floor.Protected()...)
 	return remediate.New(remediate.Config{
 		Dir: filepath.Join(p.conf.StateDir, "remediation"), Vault: p.vault, Pool: p.hashes, Own: own,
 		Owners:      p.software.Owners,

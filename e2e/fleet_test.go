@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/vedette-edr/vedette/e2e/fleetsim"
+	"github.com/vedette-edr/vedette/fleetsim"
 )
 
 // newFleet enrols simulated devices; change may be nil.

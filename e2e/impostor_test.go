@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vedette-edr/vedette/e2e/fleetsim"
+	"github.com/vedette-edr/vedette/fleetsim"
 )
 
 // metric returns the value of one line of /metrics, such as name{label="x"}; 0 when it is

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/vedette-edr/vedette/client"
-	"github.com/vedette-edr/vedette/e2e/fleetsim"
+	"github.com/vedette-edr/vedette/fleetsim"
 )
 
 // weekly is the query of the hunting guide as it was published, with the names of 2019;

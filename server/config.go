@@ -38,10 +38,13 @@ type Config struct {
 	Quota        hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
 	// LibraryQuota is how many bytes the live response library of a tenant may have; 0 for 2 GiB.
 	LibraryQuota int64
-	Version      string
-	Log          *slog.Logger     // nil discards
-	Clock        func() time.Time // nil for time.Now
-	Worker       []string         // command that starts a query worker; nil for this program with "worker"
+	// Simulated says that devices that connect from this machine are simulated ones: none
+	// of them is the machine that the server runs on.
+	Simulated bool
+	Version   string
+	Log       *slog.Logger     // nil discards
+	Clock     func() time.Time // nil for time.Now
+	Worker    []string         // command that starts a query worker; nil for this program with "worker"
 }
 
 // RouteLimit is how often a caller may call one route; 0 for as often as it likes.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ import (
 	"github.com/vedette-edr/vedette/server/api/feed"
 	"github.com/vedette-edr/vedette/server/api/graph"
 	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
+	"github.com/vedette-edr/vedette/server/api/hunting"
+	liveapi "github.com/vedette-edr/vedette/server/api/live"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/openapi"
@@ -120,16 +123,33 @@ func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Releases: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
-	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, Now: s.cfg.Clock})
+	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, History: c.audit, Settings: s.settings(), Health: s.health, Now: s.cfg.Clock})
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
+	sessions := liveapi.New(c.live, c.live)
 	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Sightings: s.stream.hunts, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), acting.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
-		graphdetection.Routes(s.detect.rules),
+	all := slices.Concat(published.Routes(), acting.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
+		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
 	return append(all, doc), err
+}
+
+// settings is what administrators are shown of the configuration.
+func (s *Server) settings() admin.Settings {
+	c := s.cfg
+	out := admin.Settings{Version: c.Version, RetentionDays: c.Retention.Hours() / 24, DiskReserve: c.DiskReserve, HuntHour: max(0, c.Quota.Hour.Seconds()),
+		HuntDay: max(0, c.Quota.Day.Seconds()), RateFactor: max(0, c.RateLimit), Mail: c.Mail.URL != "", URLs: []string{}, ExternalHosts: append([]string{}, c.External.Hosts...)}
+	if s.where != nil {
+		out.URLs = s.where.urls
+	}
+	if s.control.ca != nil {
+		if pem, err := os.ReadFile(s.control.ca.File()); err == nil {
+			out.CA = string(pem)
+		}
+	}
+	return out
 }
 
 // documented adds to the table what is served beside the router.

@@ -63,7 +63,7 @@ func (l *Link) fetch(ctx context.Context, client *Client, run *lanes) error {
 	}
 	l.heard(r.Msg.ServerTime)
 	if len(r.Msg.Commands) > 0 {
-		l.conf.Fault(faultFetched)
+		l.conf.Fault(faultFetched, "")
 	}
 	taken := false
 	for _, e := range r.Msg.Commands {
@@ -81,7 +81,7 @@ func (l *Link) fetch(ctx context.Context, client *Client, run *lanes) error {
 		}
 		if fresh {
 			taken = true
-			l.conf.Fault(faultTaken)
+			l.conf.Fault(faultTaken, c.ID)
 			run.add(ctx, c, opened{envelope: e})
 		}
 	}
@@ -121,20 +121,20 @@ func (l *Link) execute(ctx context.Context, o opened) {
 		l.conclude(c, err)
 		return
 	}
-	l.conf.Fault(faultBegun)
+	l.conf.Fault(faultBegun, c.ID)
 	cctx, cancel := context.WithTimeout(ctx, commandTime(c.Kind))
 	defer cancel()
 	l.progress.begin(c.ID)
 	r := l.conf.Respond(cctx, c)
 	l.progress.end(c.ID)
-	if ctx.Err() != nil && context.Cause(ctx) != responder.ErrStopped {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), responder.ErrStopped) {
 		return // the agent is ending: the ledger has it begun, and it is taken up again
 	}
-	if context.Cause(ctx) == responder.ErrStopped && (r.State == "failed" || r.State == "refused") {
+	if errors.Is(context.Cause(ctx), responder.ErrStopped) && (r.State == "failed" || r.State == "refused") {
 		// Both mean that the device is as it was before.
 		r.State, r.Detail = "cancelled", strings.TrimSuffix("stopped on the way: "+r.Detail, ": ")
 	}
-	l.conf.Fault(faultRan)
+	l.conf.Fault(faultRan, c.ID)
 	l.finish(c, r)
 }
 
@@ -165,9 +165,9 @@ func (l *Link) finish(c *wire.Command, r Result) {
 		l.trouble(fmt.Errorf("link: result of %s: %w", c.ID, err))
 		return
 	}
-	l.conf.Fault(faultKept)
+	l.conf.Fault(faultKept, c.ID)
 	l.handOver()
-	l.conf.Fault(faultDone)
+	l.conf.Fault(faultDone, c.ID)
 }
 
 // handOver brings the results that the ledger holds into the spool, which reports them. One

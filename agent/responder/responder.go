@@ -61,6 +61,14 @@ type Handler interface {
 // again.
 var ErrStopped = errors.New("somebody cancelled the command")
 
+// Limited is a Handler that not every device lets carry out what it is for.
+type Limited interface {
+	Handler
+	// Lacks returns why commands of one of its kinds cannot be carried out on this device now,
+	// nil when they can, and what would mend that.
+	Lacks(kind string) (remedy string, why error)
+}
+
 // Responder finds the handler of a command. It is immutable and safe for concurrent use.
 type Responder struct {
 	handlers map[string]Handler
@@ -88,6 +96,15 @@ func (r *Responder) Kinds() []string {
 	}
 	slices.Sort(kinds)
 	return kinds
+}
+
+// Lacks returns why commands of a kind cannot be carried out on this device now, and what
+// would mend that; nil when they can, as far as is known.
+func (r *Responder) Lacks(kind string) (remedy string, why error) {
+	if l, ok := r.handlers[kind].(Limited); ok {
+		return l.Lacks(kind)
+	}
+	return "", nil
 }
 
 // Do carries out c. It always returns a Result; a kind without a handler is Refused.

@@ -361,9 +361,9 @@ func (s *Scanner) skipped(path string) bool {
 
 // path looks at the file at a path, if there is one.
 func (r *run) path(p string) error {
-	f, err := walk.OpenFile(p)
-	if err != nil {
-		return nil // what an autorun names need not be there
+	f, _ := walk.OpenFile(p)
+	if f == nil {
+		return r.ctx.Err() // what an autorun names need not be there
 	}
 	return r.file(f, p, 0)
 }

@@ -29,6 +29,7 @@ type commands struct {
 	Status    statusCommand    `cmd:"" help:"Show what the agent on this machine does and lacks."`
 	Release   releaseCommand   `cmd:"" help:"End the isolation of this machine by a code of its server, when the server cannot be reached."`
 	Uninstall uninstallCommand `cmd:"" help:"Stop the agent and remove it from this machine."`
+	Probe     probeCommand     `cmd:"" hidden:"" passthrough:"" help:"Started by the agent: runs a program, to learn whether it may."`
 	Watchdog  watchdogCommand  `cmd:"" hidden:"" help:"Started by the agent: ends it if it hangs, so that nothing waits for it."`
 	Helper    helperCommand    `cmd:"" name:"scan-helper" hidden:"" help:"Started by the agent: becomes the program that a scan asks about files, without the agent's rights."`
 	Version   kong.VersionFlag `help:"Print the version."`
@@ -47,6 +48,7 @@ type runCommand struct {
 	StateDir    string   `help:"Directory for identity and spool." default:"/var/lib/vedette-agent" type:"path"`
 	Instance    string   `help:"Name of this agent in the kernel, where several run on one machine." default:"vedette"`
 	ExcludePath []string `help:"Report no file events below this path; PATH=PROGRAM: none of that program's own." placeholder:"PATH[=PROGRAM]"`
+	Policy      string   `help:"File that says what commands may do to this device; without it policy.json of the state directory, or /etc/vedette/agent-policy.json." type:"path"`
 	LogLevel    string   `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	CPUProfile  string   `name:"cpu-profile" help:"Write a profile of the agent's processor time to this file." type:"path" hidden:""`
 }
@@ -83,7 +85,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 	}
 	return agent.Run(ctx, agent.Config{
 		Server: c.Server, CAFile: c.CA, Token: token, StateDir: c.StateDir, Instance: c.Instance,
-		Exclude: c.ExcludePath, Version: version,
+		Exclude: c.ExcludePath, Version: version, Policy: c.Policy,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }
@@ -98,6 +100,15 @@ type helperCommand struct {
 }
 
 func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
+
+type probeCommand struct {
+	Args []string `arg:"" optional:""`
+}
+
+func (c *probeCommand) Run() error {
+	os.Exit(agent.Probe(c.Args))
+	return nil
+}
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`

@@ -179,18 +179,19 @@ func (d *deviceScan) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range b.Outcomes {
-		if o.Action == "" {
-			return fmt.Errorf("%s: %s (%s)", o.Machine, o.Message, o.Code)
-		}
-		a, err := c.Action(s.ctx, o.Action)
-		if err != nil {
-			return err
-		}
-		if a, err = follow(s, c, a, d.Wait); err != nil {
-			return err
-		}
-		return concluded(s, a)
+	if len(b.Outcomes) != 1 {
+		return fmt.Errorf("the server answered about %d devices", len(b.Outcomes))
 	}
-	return nil
+	o := b.Outcomes[0]
+	if o.Action == "" {
+		return fmt.Errorf("%s: %s (%s)", o.Machine, o.Message, o.Code)
+	}
+	a, err := c.Action(s.ctx, o.Action)
+	if err != nil {
+		return err
+	}
+	if a, err = follow(s, c, a, d.Wait); err != nil {
+		return err
+	}
+	return concluded(s, a)
 }

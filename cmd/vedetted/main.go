@@ -28,6 +28,7 @@ var version = "dev"
 
 type commands struct {
 	Serve   serveCommand     `cmd:"" help:"Run the server."`
+	Demo    demoCommand      `cmd:"" help:"Run a server with simulated devices, a week of telemetry and five attacks, to look at."`
 	Worker  workerCommand    `cmd:"" hidden:"" help:"Run queries for the server that started this process."`
 	OpenAPI openapiCommand   `cmd:"" name:"openapi" help:"Print the OpenAPI document of the server's API."`
 	Version kong.VersionFlag `help:"Print the version."`

@@ -123,7 +123,7 @@ func (p *Dispatcher) Keep(ctx context.Context, d *device.Device, id ident.Action
 // Artifact returns what an action yielded at an index; errs.NotFound while it did not.
 func (a *Action) Artifact(index int) (Artifact, error) {
 	for _, f := range a.Artifacts {
-		if f.Index == index && a.State.Status() == Succeeded {
+		if f.Index == index && a.yielded(index) {
 			return f, nil
 		}
 	}

@@ -34,7 +34,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		Isolate, Unisolate, RunAntiVirusScan, RestrictCodeExecution, AllowCodeExecution, CollectPackage, StopAndQuarantineFile,
-		RequestSample, Offboard, LiveResponse, RestoreFile, PauseScan, ResumeScan,
+		RequestSample, Offboard, LiveResponse, NotifyUser, RestoreFile, PauseScan, ResumeScan,
 	}
 }
 
@@ -72,7 +72,7 @@ func (k Kind) Need() access.Permission {
 		return access.MachineIsolate
 	case RunAntiVirusScan, PauseScan, ResumeScan:
 		return access.MachineScan
-	case RestrictCodeExecution, AllowCodeExecution:
+	case RestrictCodeExecution, AllowCodeExecution, NotifyUser:
 		return access.MachineRestrict
 	case CollectPackage:
 		return access.MachineCollect

@@ -61,6 +61,9 @@ type Config struct {
 	Blobs   Blobs            // keeps what actions yield; nil where nothing does
 	Clock   func() time.Time // nil for time.Now
 	Rand    io.Reader        // nil for crypto/rand
+	// Offboarded is told in the transaction that a device has taken its leave; nil tells
+	// nobody.
+	Offboarded func(ctx context.Context, tenant ident.TenantID, device ident.DeviceID, incarnation uint64) error
 	// Fault is called at each step of an action on the server, by the step's name (see
 	// Faults). It is for tests, which end the process there; nil for nothing.
 	Fault func(point string)
@@ -100,6 +103,9 @@ func (c Config) filled() Config {
 	}
 	if c.Waiting == nil {
 		c.Waiting = nobody{}
+	}
+	if c.Offboarded == nil {
+		c.Offboarded = func(context.Context, ident.TenantID, ident.DeviceID, uint64) error { return nil }
 	}
 	if c.Fault == nil {
 		c.Fault = func(string) {}
@@ -158,6 +164,9 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) (*Action, *device.Device, error) {
 	const op = "action.Request"
 	params, err := r.check()
+	if err == nil {
+		err = mayRun(by, &r)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -200,6 +209,9 @@ func (s *Service) refusal(d *device.Device, r *Request, now time.Time) error {
 		if err := RefusalOfSelective(d); err != nil {
 			return err
 		}
+	}
+	if d.Left() {
+		return errs.New("action.Request", errs.Conflict, errs.DisallowedOperation, "the device %s was offboarded and takes no actions", d.Name)
 	}
 	// A device that is away may come back with an agent that can.
 	if err := Refusal(d, r.Kind); err != nil && now.Sub(d.LastReport) < present {

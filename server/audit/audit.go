@@ -62,6 +62,9 @@ type Store interface {
 	// AuditRecords returns up to limit records of the tenant with Seq greater than after,
 	// oldest first.
 	AuditRecords(ctx context.Context, tenant ident.TenantID, after int64, limit int) ([]Record, error)
+	// LatestAudit returns up to limit records of the tenant with Seq less than before,
+	// newest first; 0 stands for behind the newest.
+	LatestAudit(ctx context.Context, tenant ident.TenantID, before int64, limit int) ([]Record, error)
 }
 
 // Log records what is done.
@@ -172,4 +175,11 @@ func (c *Chain) Verify(ctx context.Context, tenant ident.TenantID, noted Head) (
 func (c *Chain) Records(ctx context.Context, tenant ident.TenantID, after int64, limit int) ([]Record, error) {
 	r, err := c.store.AuditRecords(ctx, tenant, after, limit)
 	return r, errs.Wrap("audit.Records", err)
+}
+
+// Latest returns up to limit records of the tenant before the given Seq, newest first; 0
+// begins with the newest.
+func (c *Chain) Latest(ctx context.Context, tenant ident.TenantID, before int64, limit int) ([]Record, error) {
+	r, err := c.store.LatestAudit(ctx, tenant, before, limit)
+	return r, errs.Wrap("audit.Latest", err)
 }

@@ -45,6 +45,17 @@ type TokenRequest struct {
 	Tags  []string
 }
 
+// EnrolmentTokens returns the tokens of a tenant, oldest first, those that have ended too.
+func (s *Service) EnrolmentTokens(ctx context.Context, tenant ident.TenantID) ([]*Token, error) {
+	out, err := s.tokens.Tokens(ctx, tenant)
+	return out, errs.Wrap("device.EnrolmentTokens", err)
+}
+
+// RevokeToken ends a token; what enrolled by it stays. Errors: errs.NotFound.
+func (s *Service) RevokeToken(ctx context.Context, tenant ident.TenantID, hash [32]byte) error {
+	return errs.Wrap("device.RevokeToken", s.tokens.RevokeToken(ctx, tenant, hash))
+}
+
 // NewToken makes an enrolment token and returns its text, which is not kept.
 func (s *Service) NewToken(ctx context.Context, tenant ident.TenantID, r TokenRequest) (string, *Token, error) {
 	const op = "device.NewToken"
@@ -251,6 +262,9 @@ func (s *Service) Authenticate(ctx context.Context, id Identity) (*Device, error
 	}
 	if d.Incarnation != id.Incarnation {
 		return nil, errs.New(op, errs.Unauthenticated, errs.DeviceUnknown, "the device has enrolled again since")
+	}
+	if d.Left() {
+		return nil, errs.New(op, errs.Unauthenticated, errs.DeviceUnknown, "the device was offboarded: enrol it again with a token")
 	}
 	known := func(c Certificate) bool { return c.Serial == id.Serial }
 	if !slices.ContainsFunc(d.Certificates, known) {

@@ -264,19 +264,27 @@ func tooMuch(op string, err error) error {
 
 // compile turns text into a plan, or its errors into one that a person can act on.
 func compile(op, text string, opt kql.Options) (*kql.Query, error) {
-	switch {
-	case strings.TrimSpace(text) == "":
-		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query is empty")
-	case len(text) > maxText:
-		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query has %d bytes, at most %d are allowed", len(text), maxText)
-	case !utf8.ValidString(text):
-		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "the query is not UTF-8")
+	if err := admissible(op, text); err != nil {
+		return nil, err
 	}
 	q, err := kql.Compile(text, Catalog(), opt)
 	if err != nil {
 		return nil, errs.New(op, errs.Invalid, errs.BadRequest, "%s", err)
 	}
 	return q, nil
+}
+
+// admissible refuses what is not worth compiling.
+func admissible(op, text string) error {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return errs.New(op, errs.Invalid, errs.BadRequest, "the query is empty")
+	case len(text) > maxText:
+		return errs.New(op, errs.Invalid, errs.BadRequest, "the query has %d bytes, at most %d are allowed", len(text), maxText)
+	case !utf8.ValidString(text):
+		return errs.New(op, errs.Invalid, errs.BadRequest, "the query is not UTF-8")
+	}
+	return nil
 }
 
 // Limits of one question that a query asks while it is compiled.

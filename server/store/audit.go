@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -51,6 +52,26 @@ func (v Audit) AuditRecords(ctx context.Context, tenant ident.TenantID, after in
 	var out []audit.Record
 	err := v.s.view(ctx, "store.AuditRecords", func(ctx context.Context, q querier) error {
 		rows, err := q.QueryContext(ctx, `SELECT doc FROM audit WHERE tenant = ? AND seq > ? ORDER BY seq LIMIT ?`, string(tenant), after, limit)
+		if err != nil {
+			return err
+		}
+		docs, err := documents[audit.Record](rows)
+		for _, r := range docs {
+			out = append(out, *r)
+		}
+		return err
+	})
+	return out, err
+}
+
+// LatestAudit implements audit.Store.
+func (v Audit) LatestAudit(ctx context.Context, tenant ident.TenantID, before int64, limit int) ([]audit.Record, error) {
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	var out []audit.Record
+	err := v.s.view(ctx, "store.LatestAudit", func(ctx context.Context, q querier) error {
+		rows, err := q.QueryContext(ctx, `SELECT doc FROM audit WHERE tenant = ? AND seq < ? ORDER BY seq DESC LIMIT ?`, string(tenant), before, limit)
 		if err != nil {
 			return err
 		}

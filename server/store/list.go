@@ -151,7 +151,7 @@ func (c *compiler) led(q filter.Query, keys sortKeys, visible string) string {
 		where = all[0]
 	}
 	some, ok := where.(filter.Any)
-	if !ok || visible != "" || q.After != "" || c.of.always != "" || len(keys) != 1 || keys[0] != (sortKey{c.of.key, false}) {
+	if !ok || visible != "" || q.After != "" || len(keys) != 1 || keys[0] != (sortKey{c.of.key, false}) {
 		return ""
 	}
 	r, ok := c.of.lists[some.Field.Name]
@@ -159,9 +159,13 @@ func (c *compiler) led(q filter.Query, keys sortKeys, visible string) string {
 	if !ok || !plain || is.Op != filter.Eq || is.Fn != filter.Plain || is.Value.Null || r.columns[is.Field.Name] == "" {
 		return ""
 	}
-	c.args = []any{string(c.tenant), bind(is.Value), string(c.tenant)}
+	always := ""
+	if c.of.always != "" {
+		always = " AND " + c.of.always // of the inner table alone: its names are found there first
+	}
+	c.args = append([]any{string(c.tenant), bind(is.Value), string(c.tenant)}, c.of.alwaysArgs...)
 	return "SELECT " + r.owner + " AS picked FROM " + r.table + " AS e WHERE e.tenant = ? AND e." + r.columns[is.Field.Name] + " = ? AND EXISTS (SELECT 1 FROM " + c.of.name +
-		" WHERE " + c.of.name + ".tenant = ? AND " + c.of.name + "." + c.of.key + " = e." + r.owner + ") GROUP BY e." + r.owner + " ORDER BY e." + r.owner
+		" WHERE " + c.of.name + ".tenant = ? AND " + c.of.name + "." + c.of.key + " = e." + r.owner + always + ") GROUP BY e." + r.owner + " ORDER BY e." + r.owner
 }
 
 // eachRow calls f with the scan of each row of a query, until it fails.

@@ -238,7 +238,7 @@ func (d *device) setKeys(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	var paths [][2]string
 	for _, h := range d.homes(t, r) {
 		for _, name := range r.Glob(h.dir+"/.ssh/*", rootfs.NoLinks) {

@@ -18,7 +18,7 @@ func (d *device) bpf(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for id := ebpf.ProgramID(0); ; {
 		if id, err = ebpf.ProgramGetNextID(id); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
@@ -68,13 +68,15 @@ func (d *device) bpfLinks(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	it := new(link.Iterator)
 	defer it.Close()
 	for it.Next() {
 		info, err := it.Link.Info()
 		if err != nil {
-			t.Note(err, "link %d", it.ID)
+			if !errors.Is(err, fs.ErrNotExist) {
+				t.Note(err, "link %d", it.ID)
+			}
 			continue
 		}
 		detail := ""
@@ -123,7 +125,7 @@ func (d *device) bpfMaps(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for id := ebpf.MapID(0); ; {
 		if id, err = ebpf.MapGetNextID(id); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {

@@ -33,7 +33,7 @@ func (d *device) containers(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	known := map[string]bool{}
 	row := func(c container) error {
 		known[c.id] = true
@@ -220,7 +220,7 @@ func (d *device) programsInstalled(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, p := range list {
 		at := ""
 		if p.Installed > 0 {
@@ -246,7 +246,7 @@ func (d *device) agentState(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.end()
 	if _, err := f.Write(append(raw, '\n')); err != nil {
 		return err
 	}

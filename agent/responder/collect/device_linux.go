@@ -167,7 +167,7 @@ func copyFile(t *Task, f *os.File, file, name string, st rootfs.Stat, c copying)
 	if err != nil {
 		return err
 	}
-	defer out.Close()
+	defer out.end()
 	skipped := int64(0)
 	if c.tail && st.Size > c.most {
 		if skipped, err = f.Seek(st.Size-c.most, io.SeekStart); err != nil {
@@ -281,7 +281,7 @@ func (d *device) run(t *Task, file string, most int64, argv ...string) error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()
+	defer out.end()
 	cmd := exec.CommandContext(t.ctx, exe, argv[1:]...)
 	cmd.Env = []string{"PATH=" + strings.Join(programs, ":"), "LC_ALL=C.UTF-8", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=", "HOME=/"}
 	cmd.Dir = "/"

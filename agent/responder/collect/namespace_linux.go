@@ -1,7 +1,9 @@
 package collect
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -50,7 +52,9 @@ func (d *device) eachNamespace(t *Task, look func(ns namespace) error) error {
 			if full(err) {
 				return err
 			}
-			t.Note(err, "%s of process %d", name, pid)
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // its last process ended
+				t.Note(err, "%s of process %d", name, pid)
+			}
 		}
 	}
 	return nil

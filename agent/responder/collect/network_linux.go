@@ -28,7 +28,7 @@ func (d *device) resolving(t *Task, r *rootfs.Root) error {
 		"etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d/*", "run/systemd/resolve/*.conf", "etc/resolvconf/**", "etc/dnsmasq.conf", "etc/dnsmasq.d/*", "etc/unbound/*.conf"); err != nil {
 		return err
 	}
-	if _, err := r.Lstat("run/systemd/resolve", rootfs.FollowLinks); err != nil {
+	if len(r.Glob("run/systemd/resolve", rootfs.FollowLinks)) == 0 {
 		return nil
 	}
 	for file, args := range map[string][]string{"DnsCache.txt": {"show-cache"}, "DnsStatistics.txt": {"statistics"}, "DnsStatus.txt": {"status"}} {
@@ -189,7 +189,7 @@ func (d *device) shares(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, m := range r.Mounts() {
 		if m.Remote() && m.Type != "autofs" {
 			if err := tab.Row(m.Type, m.Source, m.Point, string(veiled([]byte(m.Options+","+m.Super)))); err != nil {

@@ -84,6 +84,9 @@ type File struct {
 	t *Task
 }
 
+// end is Close on the way out of a point that failed already, or closed the file.
+func (f *File) end() { _ = f.Close() }
+
 // errPointFull is what ends the files of a point that has brought too much.
 var errPointFull = errors.New("the size limit of the data point is reached")
 
@@ -163,6 +166,10 @@ func (t *Task) Table(name string, columns ...string) (*Table, error) {
 
 // Close ends the table.
 func (t *Table) Close() error { return errors.Join(t.Flush(), t.file.Close()) }
+
+// end is Close on the way out of a point that failed already, or closed the table. What it
+// fails with then is the writer's Err, which ends the package.
+func (t *Table) end() { _ = t.Close() }
 
 // Cut notes that the table is not whole.
 func (t *Table) Cut(format string, args ...any) {

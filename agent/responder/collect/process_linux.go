@@ -110,7 +110,7 @@ func (d *device) processes(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	boot := d.bootTime()
 	for _, pid := range pids {
 		if err := t.ctx.Err(); err != nil {
@@ -221,7 +221,7 @@ func (d *device) environments(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, pid := range pids {
 		if err := t.ctx.Err(); err != nil {
 			return err
@@ -254,7 +254,7 @@ func (d *device) handles(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, pid := range pids {
 		s, ok := d.procStat(pid)
 		if !ok {
@@ -338,7 +338,7 @@ func (d *device) maps(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, pid := range pids {
 		if err := t.ctx.Err(); err != nil {
 			return err
@@ -415,7 +415,7 @@ func (d *device) kernelModules(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	seen := map[string]bool{}
 	row := func(name, size, refs, by, state, address, listed string) error {
 		base := "sys/module/" + name + "/"

@@ -90,12 +90,12 @@ func (d *device) interfaces(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer links.Close()
+	defer links.end()
 	addrs, err := t.Table("IpConfig.csv", "NetworkNamespace", "Interface", "Address", "PrefixLength", "Broadcast", "Scope", "Label")
 	if err != nil {
 		return err
 	}
-	defer addrs.Close()
+	defer addrs.end()
 	err = d.eachNamespace(t, func(ns namespace) error {
 		names := interfaceNames()
 		var failed error
@@ -167,7 +167,7 @@ func (d *device) neighbours(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	states := []string{"incomplete", "reachable", "stale", "delay", "probe", "failed", "noarp", "permanent"}
 	err = d.eachNamespace(t, func(ns namespace) error {
 		names := interfaceNames()
@@ -205,12 +205,12 @@ func (d *device) routes(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	rules, err := t.Table("RoutingRules.csv", "NetworkNamespace", "Family", "Priority", "From", "To", "InInterface", "OutInterface", "Mark", "Table", "Action")
 	if err != nil {
 		return err
 	}
-	defer rules.Close()
+	defer rules.end()
 	err = d.eachNamespace(t, func(ns namespace) error {
 		names := interfaceNames()
 		for family, word := range map[byte]string{unix.AF_INET: "IPv4", unix.AF_INET6: "IPv6"} {

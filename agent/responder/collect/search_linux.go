@@ -65,7 +65,7 @@ func (d *device) temporary(t *Task, r *rootfs.Root, dir, user string) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	err = r.Walk(dir, rootfs.NoLinks, maxDepth, func(f rootfs.Found) error {
 		if err := t.ctx.Err(); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (d *device) recent(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer special.Close()
+	defer special.end()
 	excluded := d.unsearched(r)
 	err = r.Walk("", rootfs.NoLinks, maxDepth, func(f rootfs.Found) error {
 		if searched++; searched%256 == 0 {
@@ -214,7 +214,7 @@ func (d *device) recentTable(t *Task, r *rootfs.Root, list []recentFile, left in
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	if left > 0 {
 		tab.Cut("only the newest %d; %d older ones are left out", maxRecent, left)
 	}
@@ -261,7 +261,7 @@ func (d *device) traces(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, v := range slices.Backward(list) {
 		there := "no"
 		if _, err := os.Lstat(d.path(v.Path)); err == nil {
@@ -302,7 +302,7 @@ func (d *device) prefetch(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, v := range list {
 		if err := tab.Row(d.fileCells(v.path, v.st, "")...); err != nil {
 			return err

@@ -37,7 +37,7 @@ func (d *device) services(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	n := 0
 	row := func(cells ...string) error { n++; return tab.Row(cells...) }
 	enabled := map[string][]string{}
@@ -79,7 +79,7 @@ func (d *device) schedule(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, v := range []struct {
 		pattern string
 		user    string // whose all lines are; "" where each line says it

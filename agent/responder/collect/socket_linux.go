@@ -105,7 +105,7 @@ func (d *device) connections(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	err = d.eachNamespace(t, func(ns namespace) error {
 		list, err := d.sockets(t, ns)
 		if err != nil {
@@ -266,7 +266,7 @@ func (d *device) localSockets(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	self := "proc/self/net/"
 	if d.Root != "/" {
 		self = "proc/1/net/"
@@ -298,7 +298,7 @@ func (d *device) localSockets(t *Task) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for line := range strings.Lines(string(d.read(self+"packet", 4<<20))) {
 		f := strings.Fields(line)
 		if len(f) < 9 || f[0] == "sk" {

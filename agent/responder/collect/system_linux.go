@@ -52,7 +52,7 @@ func (d *device) mounts(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, m := range r.Mounts() {
 		size, free, files, left := "", "", "", ""
 		if !m.Remote() { // asking a server that is gone would hang
@@ -73,7 +73,7 @@ func (d *device) mounts(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer disks.Close()
+	defer disks.end()
 	names, _ := os.ReadDir(d.path("sys/class/block"))
 	for _, n := range names {
 		base := "sys/class/block/" + n.Name() + "/"
@@ -164,7 +164,7 @@ func (d *device) sysctl(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	err = r.Walk("proc/sys", rootfs.NoLinks, 12, func(f rootfs.Found) error {
 		if err := t.ctx.Err(); err != nil {
 			return err

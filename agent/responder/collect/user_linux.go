@@ -26,7 +26,7 @@ func (d *device) users(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer tab.Close()
+	defer tab.end()
 	for _, u := range db.Users {
 		admin := ""
 		if db.Admin(u.Name) {
@@ -44,7 +44,7 @@ func (d *device) users(t *Task, r *rootfs.Root) error {
 	if err != nil {
 		return err
 	}
-	defer groups.Close()
+	defer groups.end()
 	for _, g := range db.Groups {
 		n := 0
 		for _, m := range g.Members {
@@ -164,7 +164,7 @@ func (d *device) logons(t *Task, r *rootfs.Root) error {
 			if err != nil {
 				return err
 			}
-			defer tab.Close()
+			defer tab.end()
 			if st.Size%utmp.Size != 0 {
 				tab.Cut("/%s is not a whole number of records: it is damaged", v[0])
 			}

@@ -42,7 +42,13 @@ type Handler struct {
 	Servers  func(context.Context) ([]netip.AddrPort, error)
 }
 
-var _ responder.Handler = (*Handler)(nil)
+var _ responder.Limited = (*Handler)(nil)
+
+// Lacks implements responder.Limited.
+func (h *Handler) Lacks(string) (string, error) {
+	_, err := h.Isolator.Status()
+	return "isolation needs nftables in the kernel and CAP_NET_ADMIN", err
+}
 
 // Kinds returns isolate and unisolate.
 func (h *Handler) Kinds() []string { return []string{KindIsolate, KindUnisolate} }

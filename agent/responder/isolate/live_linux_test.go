@@ -110,7 +110,9 @@ func TestIsolationOnTheWire(t *testing.T) {
 		t.Errorf("verified without isolation: %+v", r)
 	}
 
+	begun := time.Now()
 	r := a.do(agentRequest{Op: "apply", Servers: servers})
+	t.Logf("isolated within %v", time.Since(begun))
 	// The device's ends: two outward sessions and the accepted one.
 	if r.Ended != 3 {
 		t.Errorf("%d sessions were ended, want 3", r.Ended)

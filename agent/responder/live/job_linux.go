@@ -92,6 +92,7 @@ const kept = 1 << 20
 type output struct {
 	mu    sync.Mutex
 	sink  func([]byte) error // nil while nobody looks
+	shown uint32             // the run that sink is of
 	tail  []byte
 	lost  int64
 	file  *os.File // when it is to become one
@@ -136,14 +137,20 @@ func pieces(p []byte, sink func([]byte) error) error {
 	return nil
 }
 
-// attach lets the output go to sink, what has waited first; nil lets it wait.
-func (o *output) attach(sink func([]byte) error) error {
+// detach lets the output wait, unless another run shows it by now.
+func (o *output) detach(run uint32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sink = sink
-	if sink == nil {
-		return nil
+	if o.shown == run {
+		o.sink = nil
 	}
+}
+
+// attach lets the output go to sink, which is that of a run; what has waited goes first.
+func (o *output) attach(run uint32, sink func([]byte) error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sink, o.shown = sink, run
 	tail, lost := o.tail, o.lost
 	o.tail, o.lost = nil, 0
 	if lost > 0 {

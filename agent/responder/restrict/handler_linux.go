@@ -66,7 +66,18 @@ type Handler struct {
 	Probe func(args ...string) *exec.Cmd
 }
 
-var _ responder.Handler = (*Handler)(nil)
+var _ responder.Limited = (*Handler)(nil)
+
+// Lacks implements responder.Limited.
+func (h *Handler) Lacks(string) (string, error) {
+	if h.Guard == nil {
+		return "run the agent as root (CAP_SYS_ADMIN) on a kernel with fanotify permission events", h.Without
+	}
+	if err := h.Restrictor.Problem(); err != nil {
+		return "see that the database of dpkg or rpm can be read, and restrict the device again", fmt.Errorf("this device is to be restricted, and is not: %w", err)
+	}
+	return "", nil
+}
 
 // Kinds returns both.
 func (h *Handler) Kinds() []string { return []string{KindRestrict, KindUnrestrict} }
@@ -117,6 +128,9 @@ func (h *Handler) restrict(ctx context.Context, p Params) responder.Result {
 	// What must run comes first: a device that runs nothing could never be told otherwise.
 	known := h.try(ctx, "trusted-runs", sayKnown, "/bin/sh", "-c", fmt.Sprintf("exit %d", sayKnown))
 	ev.Probes = append(ev.Probes, known)
+	if err := r.Memory(); err != nil {
+		ev.Probes = append(ev.Probes, Probe{Name: "programs-in-memory", OK: true, Detail: "they are ended after they began: " + err.Error()})
+	}
 	if err := h.Guard.Unmarked(); err != nil {
 		ev.Probes = append(ev.Probes, Probe{Name: "file-systems", OK: true, Detail: "on some, programs are ended after they began: " + err.Error()})
 	}

@@ -18,7 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/enforce/file"
+	"github.com/vedette-edr/vedette/agent/enforce/fileless"
 	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/schema/event"
 )
@@ -91,6 +93,9 @@ type lab struct {
 	refused []*event.Event
 	mu      sync.Mutex
 	stop    func()
+	cgroup  string // in which programs without a file are ended at once
+	inside  string // its directory
+	ended   []fileless.Ended
 }
 
 func newLab(t testing.TB) *lab {
@@ -113,6 +118,24 @@ func newLab(t testing.TB) *lab {
 	t.Cleanup(func() {
 		if err := unix.Unmount(l.root, unix.MNT_DETACH); err != nil {
 			t.Error(err)
+		}
+	})
+	m, err := kernfs.Cgroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	l.cgroup = fmt.Sprintf("/vdtrestrict%d", os.Getpid())
+	l.inside = filepath.Join(strings.Replace(m.Path, "/proc/self/", fmt.Sprintf("/proc/%d/", os.Getpid()), 1), l.cgroup)
+	if err := os.Mkdir(l.inside, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for end := time.Now().Add(20 * time.Second); os.Remove(l.inside) != nil; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Error("the cgroup cannot be removed")
+				return
+			}
 		}
 	})
 	l.state = filepath.Join(l.root, "state")
@@ -205,7 +228,11 @@ func (l *lab) pack(pkg string, names ...string) {
 func (l *lab) start() {
 	l.t.Helper()
 	l.pool = hash.NewPool(hash.Config{})
-	l.r = New(Config{StateDir: l.state, Pool: l.pool, Root: l.root})
+	l.r = New(Config{StateDir: l.state, Pool: l.pool, Root: l.root, Cgroup: l.cgroup, Ended: func(e fileless.Ended) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ended = append(l.ended, e)
+	}})
 	var err error
 	l.guard, err = file.New(file.Config{
 		Pool: l.pool, Confine: l.r, Watchdog: func() *exec.Cmd { return role("watchdog") },
@@ -231,6 +258,7 @@ func (l *lab) start() {
 			if err := <-done; err != nil {
 				l.t.Error(err)
 			}
+			l.r.Close()
 			l.pool.Close()
 		})
 	}

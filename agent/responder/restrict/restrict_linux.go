@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/enforce/file"
+	"github.com/vedette-edr/vedette/agent/enforce/fileless"
 	"github.com/vedette-edr/vedette/agent/enforce/trust"
 	"github.com/vedette-edr/vedette/agent/hash"
 )
@@ -28,6 +29,11 @@ type Config struct {
 	// Root is where the files of the device are, "" for /. What is run elsewhere is not
 	// trusted but for its digest.
 	Root string
+	// Ended is told of each program that was ended because no file system has it; nil tells
+	// nobody.
+	Ended func(fileless.Ended)
+	// Cgroup narrows that to the processes below a cgroup, as fileless.Config has it.
+	Cgroup string
 	// Now is the wall clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -44,6 +50,8 @@ type Restrictor struct {
 
 	mu      sync.Mutex // guards what follows, and changes of grounds
 	problem error      // why what the state file says is not in force
+	stopper *fileless.Stopper
+	memory  error // why programs in memory are ended only once they are reported
 }
 
 var _ file.Confinement = (*Restrictor)(nil)
@@ -80,10 +88,42 @@ func New(cfg Config) *Restrictor {
 	if err == nil && s != nil {
 		if _, err = r.known.Refresh(); err == nil {
 			r.grounds.Store(groundsOf(*s))
+			r.stop()
 		}
 	}
 	r.problem = err
 	return r
+}
+
+// stop begins to end programs that no file system has. Without it they are ended when the
+// sensors report them. r.mu is held, or nobody else has r yet.
+func (r *Restrictor) stop() {
+	if r.stopper == nil {
+		r.stopper, r.memory = fileless.Start(fileless.Config{Cgroup: r.cfg.Cgroup, Ended: r.cfg.Ended})
+	}
+}
+
+func (r *Restrictor) letGo() {
+	if r.stopper != nil {
+		r.stopper.Close()
+		r.stopper = nil
+	}
+	r.memory = nil
+}
+
+// Close ends what is done for the restriction, which stays.
+func (r *Restrictor) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.letGo()
+}
+
+// Memory is why programs that no file system has are ended only after they began; nil when
+// they are before, or when nothing is restricted.
+func (r *Restrictor) Memory() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.memory
 }
 
 // Active implements file.Confinement.
@@ -249,6 +289,7 @@ func (r *Restrictor) restrict(ctx context.Context, p Params) error {
 	}
 	r.grounds.Store(groundsOf(s))
 	r.problem = nil
+	r.stop()
 	return nil
 }
 
@@ -258,6 +299,7 @@ func (r *Restrictor) lift() error {
 	defer r.mu.Unlock()
 	r.grounds.Store(nil)
 	r.problem = nil
+	r.letGo()
 	r.known.Forget()
 	return remove(r.state)
 }

@@ -2,11 +2,14 @@ package restrict
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -188,6 +191,25 @@ func TestProgramsInMemoryAreEnded(t *testing.T) {
 	l := newLab(t)
 	l.start()
 	l.restrict(Params{})
+	if err := l.r.Memory(); err != nil {
+		t.Fatal(err)
+	}
+	// At once where the kernel ends them, which the test lets it do in one cgroup only.
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := exec.Command("sh", "-c", `echo $$ >"$0/cgroup.procs" && exec "$@"`, l.inside, self, filepath.Join(l.root, "usr/bin/sh"), "-c", "echo pwned")
+	inside.Env = append(os.Environ(), "RESTRICT_TEST_ROLE=memfd")
+	if out, err := inside.CombinedOutput(); err == nil || len(out) > 0 {
+		t.Errorf("a program in memory: %v %s", err, out)
+	}
+	await(t, "word of it", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.ended) == 1 && l.ended[0].Name == "memfd:payload"
+	})
+	// Elsewhere when the sensors report them.
 	cmd := role("memfd", filepath.Join(l.root, "usr/bin/sleep"), "60")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -315,4 +337,62 @@ func BenchmarkExec(b *testing.B) {
 	if r := l.do(KindUnrestrict, Params{}); r.State != responder.Verified {
 		b.Fatalf("%+v %s", r, r.Evidence)
 	}
+}
+
+// execBy32 is a 32-bit program that executes a path by int 0x80, past what watches the
+// system calls of 64-bit programs. It exits with 7 when it cannot.
+func execBy32(path string) string {
+	const base, headers = 0x08048000, 84
+	le := binary.LittleEndian
+	code := make([]byte, 0, 64)
+	const size = 5 + 5 + 5 + 2 + 2 + 5 + 5 + 2
+	argv := uint32(base + headers + size)
+	name := argv + 8
+	op := func(b byte, v uint32) { code = le.AppendUint32(append(code, b), v) }
+	op(0xb8, 11) // eax: execve
+	op(0xbb, name)
+	op(0xb9, argv)
+	code = append(code, 0x31, 0xd2, 0xcd, 0x80)
+	op(0xbb, 7)
+	op(0xb8, 1) // exit
+	code = append(code, 0xcd, 0x80)
+	code = le.AppendUint32(code, name)
+	code = le.AppendUint32(code, 0)
+	code = append(append(code, path...), 0)
+	b := []byte("\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	for _, v := range []uint16{2, 3} { // an executable, for the 386
+		b = le.AppendUint16(b, v)
+	}
+	for _, v := range []uint32{1, base + headers, 52, 0, 0} { // version, entry, program headers
+		b = le.AppendUint32(b, v)
+	}
+	for _, v := range []uint16{52, 32, 1, 0, 0, 0} {
+		b = le.AppendUint16(b, v)
+	}
+	n := uint32(headers + len(code))
+	for _, v := range []uint32{1, 0, base, base, n, n, 7, 0x1000} { // load all of it
+		b = le.AppendUint32(b, v)
+	}
+	return string(append(b, code...))
+}
+
+func TestSystemCallsOf32BitProgramsAreNoWayAround(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("of this processor")
+	}
+	l := newLab(t)
+	l.put("tmp/evil.sh", "#!/bin/sh\necho pwned\n")
+	l.put("usr/bin/old", execBy32("/tmp/evil.sh"))
+	l.pack("old", "usr/bin/old")
+	l.start()
+	if out, err := l.run("/bin/old"); err != nil || !strings.Contains(out, "pwned") {
+		t.Skipf("this kernel runs no 32-bit programs: %v %s", err, out)
+	}
+	l.restrict(Params{})
+	out, err := l.run("/bin/old")
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 7 || strings.Contains(out, "pwned") {
+		t.Errorf("%v %s", err, out)
+	}
+	l.unrestrict()
 }

@@ -1,6 +1,7 @@
 // Package admin is what this server's API has beyond the published one, below
 // /api/vedette: API applications with their secrets and permissions, people, roles, user
-// groups, device groups, and what a device says of its own health.
+// groups, device groups, enrolment tokens, the audit record, how the server is configured,
+// and what a device says of its own health.
 //
 // It holds no rules and no state; package access knows applications and people, package
 // group device groups, package device devices. The invariants: a client secret or password
@@ -19,6 +20,7 @@ import (
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
+	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -26,6 +28,15 @@ import (
 type Devices interface {
 	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
 	FindByName(ctx context.Context, tenant ident.TenantID, name string) ([]*device.Device, error)
+	EnrolmentTokens(ctx context.Context, tenant ident.TenantID) ([]*device.Token, error)
+	NewToken(ctx context.Context, tenant ident.TenantID, r device.TokenRequest) (string, *device.Token, error)
+	RevokeToken(ctx context.Context, tenant ident.TenantID, hash [32]byte) error
+}
+
+// History is what this package reads of the audit record; audit.Chain does.
+type History interface {
+	Latest(ctx context.Context, tenant ident.TenantID, before int64, limit int) ([]audit.Record, error)
+	Verify(ctx context.Context, tenant ident.TenantID, noted audit.Head) (audit.Head, error)
 }
 
 // Config is what the API is made of.
@@ -34,6 +45,9 @@ type Config struct {
 	Groups    *group.Service
 	Devices   Devices
 	Audit     audit.Log
+	History   History
+	Settings  Settings
+	Health    *health.Registry
 	Now       func() time.Time // nil for time.Now
 }
 
@@ -43,12 +57,15 @@ type API struct {
 	groups    *group.Service
 	devices   Devices
 	audit     audit.Log
+	history   History
+	settings  Settings
+	state     *health.Registry
 	now       func() time.Time
 }
 
 // New returns the API.
 func New(c Config) *API {
-	a := &API{directory: c.Directory, groups: c.Groups, devices: c.Devices, audit: c.Audit, now: c.Now}
+	a := &API{directory: c.Directory, groups: c.Groups, devices: c.Devices, audit: c.Audit, history: c.History, settings: c.Settings, state: c.Health, now: c.Now}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -58,9 +75,9 @@ func New(c Config) *API {
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
 	examine := []access.Permission{access.MachineRead, access.MachineReadWrite, access.ServerHealthDetail}
-	health := api.Route{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health,
-		Doc: api.Doc{Summary: "Tell how well a device is watched", Answer: health{}}}
-	return slices.Concat(a.applicationRoutes(), a.personRoutes(), a.roleRoutes(), a.groupRoutes(), []api.Route{health})
+	watched := api.Route{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health,
+		Doc: api.Doc{Summary: "Tell how well a device is watched", Answer: deviceHealth{}}}
+	return slices.Concat(a.applicationRoutes(), a.personRoutes(), a.roleRoutes(), a.groupRoutes(), a.enrolmentRoutes(), a.recordRoutes(), []api.Route{watched})
 }
 
 // administer is a route of administrators.

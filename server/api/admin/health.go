@@ -12,8 +12,8 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
-// health is what a device and the server say of the device's health.
-type health struct {
+// deviceHealth is what a device and the server say of the device's health.
+type deviceHealth struct {
 	ID           string            `json:"id"`
 	Name         string            `json:"computerDnsName"`
 	HealthStatus string            `json:"healthStatus"`
@@ -42,7 +42,7 @@ func (a *API) health(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	out := health{
+	out := deviceHealth{
 		ID: string(d.ID), Name: d.Name, HealthStatus: string(d.Health(a.now())), Incarnation: d.Incarnation,
 		LastReport: moment(d.LastReport), LastData: moment(d.LastData),
 		ClockOffset: d.Offset.Seconds(), ClockWrong: d.ClockWrong(),

@@ -2,6 +2,7 @@ package mde
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -215,6 +216,9 @@ func truth(act *action.Action) string {
 	var parts []string
 	if act.State != "" {
 		parts = append(parts, string(act.State))
+	}
+	if p := act.Progress; p != nil && p.Percent >= 0 && act.State.Open() {
+		parts[len(parts)-1] += fmt.Sprintf(" (%d%%)", p.Percent)
 	}
 	if n := len(act.Steps); n > 0 && act.Steps[n-1].Detail != "" {
 		parts = append(parts, act.Steps[n-1].Detail)

@@ -115,10 +115,12 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isPage reports whether a request may be for a page of the portal: pages have no
-// extension, and which of them exist is known to the portal in the browser.
+// isPage reports whether a request may be for a page of the portal, of which the portal in
+// the browser knows those that exist. What looks like a file is one to whoever asks for no
+// page; a browser that goes to an address does, and addresses hold those of hosts.
 func isPage(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && path.Ext(r.URL.Path) == "" && len(r.URL.Path) < 2048
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && len(r.URL.Path) < 2048 &&
+		(path.Ext(r.URL.Path) == "" || strings.Contains(r.Header.Get("Accept"), "text/html"))
 }
 
 // handler serves a call of the portal's own API. who is nil on those that need no session.

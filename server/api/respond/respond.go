@@ -104,7 +104,7 @@ func (a *API) Routes() []api.Route {
 	}
 	get, post, patch, del := http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 	routes := []api.Route{
-		route(get, "/machineactions", read, a.list, api.Doc{Summary: "The action center: actions, pending and past", Params: list, Answer: []actionEntity{}, Errors: []errs.Code{errs.ODataError, errs.InvalidInput}}),
+		route(get, "/machineactions", read, a.list, api.Doc{Summary: "The action center: actions, pending and past", Params: list, Answer: []actionEntity{}, AlsoMedia: "text/csv", Errors: []errs.Code{errs.ODataError, errs.InvalidInput}}),
 		route(get, "/machineactions/{id}", read, a.get, api.Doc{Summary: "One action with every step it took", Answer: actionEntity{}, Errors: one}),
 		route(get, "/machineactions/{id}/envelope", approve, a.envelope, api.Doc{Summary: "The command of an action, for approvers who sign it", Answer: envelopeEntity{}, Errors: append(one, errs.DisallowedOperation)}),
 		route(post, "/machineactions/{id}/approve", approve, a.approve, api.Doc{Summary: "Agree to an action", Body: approveBody{}, Answer: actionEntity{}, Errors: move}),
@@ -123,7 +123,7 @@ func (a *API) Routes() []api.Route {
 		route(del, "/approvalpolicies/{id}", administer, a.deletePolicy, api.Doc{Summary: "Delete an approval policy", Status: http.StatusNoContent, Errors: one}),
 	}
 	for _, k := range action.Kinds() {
-		if k != action.LiveResponse { // a session is with one device
+		if k != action.LiveResponse && k != action.NotifyUser { // what is said is said to one device
 			routes = append(routes, route(post, "/machineactions/bulk/"+string(k), []access.Permission{k.Need()}, a.bulk(k),
 				api.Doc{Summary: "Ask many devices for " + string(k) + ", or count what would become of it", Body: bulkBody{}, Answer: bulkEntity{}, Errors: ask}))
 		}

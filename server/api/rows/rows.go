@@ -63,6 +63,35 @@ func Write(b *bufio.Writer, t hunt.Table) error {
 	return nil
 }
 
+// WriteArrays renders the rows of a table as arrays of their cells, in the order of the
+// columns, with a comma between them, without the brackets around. An error is of reading
+// the rows: what was written lacks some.
+func WriteArrays(b *bufio.Writer, t hunt.Table) error {
+	var line []byte
+	first := true
+	for row, err := range t.Rows.All() {
+		if err != nil {
+			return err
+		}
+		line = line[:0]
+		if !first {
+			line = append(line, ',')
+		}
+		first = false
+		line = append(line, '[')
+		for j, v := range row {
+			if j > 0 {
+				line = append(line, ',')
+			}
+			line = appendCell(line, v, t.Columns[j].JSON)
+		}
+		if _, err := b.Write(append(line, ']')); err != nil {
+			return nil // the client is gone, nobody misses the rest
+		}
+	}
+	return nil
+}
+
 // appendCell renders a value as the published API does: a missing string is "", every
 // other missing value null. asText turns a dynamic value into the text of its JSON.
 func appendCell(b []byte, v types.Value, asText bool) []byte {

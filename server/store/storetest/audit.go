@@ -40,4 +40,11 @@ func Audit(t *testing.T, open func(testing.TB) audit.Store) {
 			t.Errorf("record %d is %+v: appending is not one transaction", i, r)
 		}
 	}
+	latest, err := s.LatestAudit(ctx, tenantA, 0, 7)
+	check(t, err)
+	older, err := s.LatestAudit(ctx, tenantA, 14, 100)
+	check(t, err)
+	if len(latest) != 7 || latest[0].Seq != 20 || latest[6].Seq != 14 || len(older) != 13 || older[0].Seq != 13 || older[0].Tenant != tenantA {
+		t.Errorf("the latest records are %+v, those before %+v", latest, older)
+	}
 }

@@ -68,7 +68,7 @@ func Open(name string) (*Root, error) {
 }
 
 // Close closes the root.
-func (r *Root) Close() error { return unix.Close(r.fd) }
+func (r *Root) Close() { unix.Close(r.fd) }
 
 // Name is the root's own path.
 func (r *Root) Name() string { return r.name }

@@ -1,0 +1,150 @@
+package hunting_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/api/hunting"
+	"github.com/vedette-edr/vedette/server/hunt"
+	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/query"
+	"github.com/vedette-edr/vedette/server/store"
+)
+
+// caller is whom the token names: person/tenant/permissions.
+type caller struct{}
+
+// Authenticate implements api.Authenticator.
+func (caller) Authenticate(_ context.Context, token, _ string) (*access.Principal, error) {
+	part := strings.Split(token, "/")
+	return &access.Principal{Actor: ident.Actor{ID: part[0], Name: part[0], Tenant: ident.TenantID(part[1])}, Roles: strings.Split(part[2], ","), Scope: access.Everything}, nil
+}
+
+const (
+	anna    = "anna/aaaaaaaa-0000-4000-8000-000000000001/AdvancedQuery.Read.All"
+	bilal   = "bilal/aaaaaaaa-0000-4000-8000-000000000001/AdvancedHunting.Read.All"
+	admin   = "root/aaaaaaaa-0000-4000-8000-000000000001/AdvancedQuery.Read.All,Vedette.Admin.All"
+	abroad  = "carl/bbbbbbbb-0000-4000-8000-000000000002/AdvancedQuery.Read.All,Vedette.Admin.All"
+	nobody  = "dora/aaaaaaaa-0000-4000-8000-000000000001/Alert.Read.All"
+	queries = "/api/vedette/queries"
+)
+
+func serve(t *testing.T) func(who, method, path, body string, status int) map[string]any {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	r, err := api.New(api.Config{Auth: caller{}}, hunting.Routes(hunting.Config{Hunter: hunt.New(hunt.Config{}),
+		Queries: query.New(query.Config{Store: db.Queries(), Atomic: db.Atomic})}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(who, method, path, body string, status int) map[string]any {
+		t.Helper()
+		req := httptest.NewRequest(method, path, strings.NewReader(body))
+		req.Header.Set("Authorization", "Bearer "+who)
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, req)
+		if w.Code != status {
+			t.Fatalf("%s %s by %s: %d, want %d\n%s", method, path, who, w.Code, status, w.Body)
+		}
+		var out map[string]any
+		if w.Body.Len() > 0 {
+			if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return out
+	}
+}
+
+func TestAQueryIsSeenByItsOwnerAloneUntilItIsShared(t *testing.T) {
+	call := serve(t)
+	made := call(anna, http.MethodPost, queries, `{"name": " Shells ", "folder": "/Triage/", "query": "DeviceProcessEvents | take 1"}`, http.StatusCreated)
+	at := queries + "/" + made["id"].(string)
+	if made["name"] != "Shells" || made["folder"] != "Triage" || made["isOwn"] != true {
+		t.Errorf("%v", made)
+	}
+	count := func(who string) int { return len(call(who, http.MethodGet, queries, "", 200)["value"].([]any)) }
+	if count(anna) != 1 || count(bilal) != 0 {
+		t.Errorf("%d and %d queries are seen", count(anna), count(bilal))
+	}
+	call(bilal, http.MethodGet, at, "", 404)
+	call(bilal, http.MethodPatch, at, `{"name": "mine"}`, 404)
+	call(bilal, http.MethodDelete, at, "", 404)
+	call(admin, http.MethodDelete, at, "", 404)
+	call(anna, http.MethodPatch, at, `{"isShared": true}`, 200)
+	if got := call(bilal, http.MethodGet, at, "", 200); got["isOwn"] != false || got["query"] != "DeviceProcessEvents | take 1" || got["createdBy"] != "anna" {
+		t.Errorf("%v", got)
+	}
+	call(bilal, http.MethodPatch, at, `{"name": "mine"}`, 403)
+	call(bilal, http.MethodDelete, at, "", 403)
+	call(abroad, http.MethodGet, at, "", 404)
+	call(abroad, http.MethodDelete, at, "", 404)
+	call(nobody, http.MethodGet, at, "", 403)
+	call(admin, http.MethodDelete, at, "", 204)
+	call(anna, http.MethodGet, at, "", 404)
+}
+
+func TestAQueryThatIsWrongIsRefused(t *testing.T) {
+	call := serve(t)
+	for name, body := range map[string]string{
+		"no name": `{"query": "T"}`, "no text": `{"name": "a"}`, "a number": `{"name": 1, "query": "T"}`,
+		"a long name": `{"name": "` + strings.Repeat("é", 257) + `", "query": "T"}`,
+		"a long text": `{"name": "a", "query": "` + strings.Repeat("x", query.MaxText+1) + `"}`,
+	} {
+		if got := call(anna, http.MethodPost, queries, body, 400); got["error"] == nil {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestWhatIsWrongWithATextIsToldWithItsPlace(t *testing.T) {
+	call := serve(t)
+	check := func(text string) map[string]any {
+		raw, err := json.Marshal(map[string]string{"query": text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return call(anna, http.MethodPost, "/api/vedette/hunting/check", string(raw), 200)
+	}
+	text := "DeviceProcessEvents\n| where FileNam == \"é\""
+	p := check(text)["problems"].([]any)[0].(map[string]any)
+	from := int(p["offset"].(float64))
+	if text[from:from+int(p["length"].(float64))] != "FileNam" || p["line"] != 2.0 || p["suggestion"] != "FileName" {
+		t.Errorf("%v", p)
+	}
+	sound := check("DeviceProcessEvents | summarize N = count() by FileName | render piechart with (title=\"t\")")
+	if len(sound["problems"].([]any)) != 0 || len(sound["columns"].([]any)) != 2 || sound["render"].(map[string]any)["kind"] != "piechart" {
+		t.Errorf("%v", sound)
+	}
+	call(anna, http.MethodPost, "/api/vedette/hunting/check", `{"query": " "}`, 400)
+	call(nobody, http.MethodPost, "/api/vedette/hunting/check", `{"query": "T"}`, 403)
+}
+
+func TestTheVocabularyIsWhatTheBinderKnows(t *testing.T) {
+	call := serve(t)
+	v := call(anna, http.MethodGet, "/api/vedette/hunting/schema", "", 200)
+	for _, x := range v["tables"].([]any) {
+		table := x.(map[string]any)
+		var names []string
+		for _, c := range table["columns"].([]any) {
+			names = append(names, "['"+c.(map[string]any)["name"].(string)+"']")
+		}
+		got := call(anna, http.MethodPost, "/api/vedette/hunting/check", `{"query": "`+table["name"].(string)+` | project `+strings.Join(names, ", ")+`"}`, 200)
+		if len(got["problems"].([]any)) != 0 {
+			t.Errorf("%s: %v", table["name"], got["problems"])
+		}
+	}
+	if len(v["tables"].([]any)) < 20 || len(v["functions"].([]any)) < 200 {
+		t.Errorf("%d tables and %d functions", len(v["tables"].([]any)), len(v["functions"].([]any)))
+	}
+}

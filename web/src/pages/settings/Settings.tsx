@@ -1,0 +1,39 @@
+import { useParams } from '@tanstack/react-router';
+import type { ComponentType } from 'react';
+import { useMay } from '../../api/session';
+import { Go } from '../../app/links';
+import { Page } from '../../ui/Page';
+import { Boundary, Empty } from '../../ui/states';
+import { Applications } from './Applications';
+import { Audit } from './Audit';
+import { Explorer } from './Explorer';
+import { DeviceGroups, Enrolment } from './Machines';
+import { Notifications } from './Notifications';
+import { Groups, Roles, Users } from './People';
+import { Server } from './Server';
+import css from './settings.module.css';
+
+const admin = ['Vedette.Admin.All'];
+const sections: Record<string, { title: string; need: string[]; body: ComponentType }> = {
+  users: { title: 'Users', need: admin, body: Users }, roles: { title: 'Roles', need: admin, body: Roles }, groups: { title: 'User groups', need: admin, body: Groups },
+  devicegroups: { title: 'Device groups', need: admin, body: DeviceGroups }, enrolment: { title: 'Enrolment', need: admin, body: Enrolment }, applications: { title: 'API applications', need: admin, body: Applications },
+  notifications: { title: 'Notification rules', need: ['Alert.ReadWrite.All'], body: Notifications }, audit: { title: 'Audit log', need: admin, body: Audit },
+  server: { title: 'Health and configuration', need: admin, body: Server }, api: { title: 'API explorer', need: [], body: Explorer },
+};
+
+/** The settings: one section at a time, each with an address of its own. */
+export default function Settings() {
+  const { section } = useParams({ strict: false }) as { section?: string };
+  const may = useMay();
+  const allowed = Object.entries(sections).filter(([, s]) => may(...s.need));
+  const name = section ?? allowed[0]?.[0];
+  const shown = allowed.find(([k]) => k === name)?.[1];
+  return (
+    <Page title="Settings" fill>
+      <div className={css.all}>
+        <nav aria-label="Settings"><ul className={css.menu}>{allowed.map(([k, s]) => <li key={k} className={k === name ? css.on : undefined} aria-current={k === name ? 'page' : undefined}><Go to={`/settings/${k}`} className=" ">{s.title}</Go></li>)}</ul></nav>
+        <div className={css.body}>{shown ? <Boundary place={name}><shown.body /></Boundary> : <Empty title="There is no such section">Or you have no access to it.</Empty>}</div>
+      </div>
+    </Page>
+  );
+}
