@@ -461,7 +461,7 @@ func (p *platform) close() {
 	}
 	p.hashes.Close()
 	p.messages.Close()
-	p.restrictor.Close()
+	closing("the restriction", p.restrictor.Close())
 	if err := p.isolator.Close(); err != nil {
 		p.conf.Log.Error("closing isolation", "err", err)
 	}

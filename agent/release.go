@@ -112,9 +112,8 @@ func (r *releaser) used() ([]usedRelease, error) {
 		return nil, err
 	}
 	var out []usedRelease
-	if err := json.Unmarshal(raw, &out); err != nil {
-		// Whoever can damage the file can do more than use a code twice.
-		return nil, nil
+	if json.Unmarshal(raw, &out) != nil {
+		out = nil // whoever can damage the file can do more than use a code twice
 	}
 	return out, nil
 }

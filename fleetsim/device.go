@@ -154,6 +154,17 @@ func (d *Device) Server() responder.Server {
 	return d.link
 }
 
+// Live opens the stream of a live response session of a started device.
+func (d *Device) Live(ctx context.Context, session string) (*link.LiveStream, error) {
+	d.mu.Lock()
+	l := d.link
+	d.mu.Unlock()
+	if l == nil {
+		return nil, errors.New("fleetsim: the device is not started")
+	}
+	return l.Live(ctx, session)
+}
+
 // Enrol enrols the device, unless it is.
 func (d *Device) Enrol(ctx context.Context) error {
 	id, err := link.Ensure(ctx, d.config())

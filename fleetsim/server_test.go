@@ -143,6 +143,7 @@ type server struct {
 	ended     chan error
 	heartbeat time.Duration
 	commands  gateway.Commands // nil for the dispatcher of actions
+	sessions  gateway.Sessions // nil for none
 	feed      *feed
 }
 
@@ -203,7 +204,7 @@ func (s *server) up() {
 		commands = s.commands
 	}
 	s.gateway = gateway.New(gateway.Config{CA: s.ca, Devices: s.devices, Ingest: pipeline, Commands: commands,
-		Indicators: s.feed, Transfers: transfers, Metrics: s.registry, Heartbeat: s.heartbeat})
+		Indicators: s.feed, Transfers: transfers, Sessions: s.sessions, Metrics: s.registry, Heartbeat: s.heartbeat})
 	conf, err := s.gateway.TLSConfig([]string{"localhost", "127.0.0.1"}, tls.Certificate{})
 	if err != nil {
 		s.t.Fatal(err)

@@ -124,9 +124,15 @@ type streamCheck struct {
 	errs syntax.Errors
 }
 
+// refuse is note for what ends the check.
 func (w *streamCheck) refuse(at syntax.Span, why string) syntax.Errors {
-	w.errs = append(w.errs, syntax.NewError(w.text, at, CodeStream, "not possible in a continuous rule: %s", why))
+	w.note(at, why)
 	return w.errs
+}
+
+// note keeps an error of the text.
+func (w *streamCheck) note(at syntax.Span, why string) {
+	w.errs = append(w.errs, syntax.NewError(w.text, at, CodeStream, "not possible in a continuous rule: %s", why))
 }
 
 func (w *streamCheck) statements(list []syntax.Statement) {
@@ -148,7 +154,7 @@ func (w *streamCheck) expr(e syntax.Expr) {
 	case *syntax.FuncLit:
 		w.statements(x.Body)
 	case *syntax.ExternalData:
-		_ = w.refuse(x.Pos(), "externaldata cannot be read for each event")
+		w.note(x.Pos(), "externaldata cannot be read for each event")
 	case *syntax.Query:
 		if x.Source != nil {
 			w.expr(x.Source)
@@ -158,7 +164,7 @@ func (w *streamCheck) expr(e syntax.Expr) {
 		}
 		for _, op := range x.Ops {
 			if why := streamReason(op); why != "" {
-				_ = w.refuse(op.Pos(), why)
+				w.note(op.Pos(), why)
 			}
 		}
 	}

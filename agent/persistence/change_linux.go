@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/walk"
 )
 
 // Taker takes a file out of circulation and gives it back: the quarantine.
@@ -67,11 +69,38 @@ func (c *Change) takeFile(ctx context.Context, e Entry, t Taker, keep func(Chang
 		return err
 	}
 	for _, l := range c.Links {
-		if err := os.Remove(l.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.remove(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// remove takes the link away, if it is one still.
+func (l Link) remove() error {
+	dir, err := walk.OpenDir(filepath.Dir(l.Path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(dir.Fd()), filepath.Base(l.Path), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return nil
+	}
+	return unix.Unlinkat(int(dir.Fd()), filepath.Base(l.Path), 0)
+}
+
+// make puts the link back.
+func (l Link) make() error {
+	dir, err := walk.OpenDir(filepath.Dir(l.Path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unix.Symlinkat(l.Target, int(dir.Fd()), filepath.Base(l.Path))
 }
 
 // enabling returns the links by which a unit is wanted: enabled units are links in the
@@ -180,7 +209,7 @@ func Attach(ctx context.Context, c Change, t Taker) error {
 			}
 		}
 		for _, l := range c.Links {
-			if err := os.Symlink(l.Target, l.Path); err != nil && !errors.Is(err, fs.ErrExist) {
+			if err := l.make(); err != nil && !errors.Is(err, fs.ErrExist) {
 				return fmt.Errorf("persistence: %w", err)
 			}
 		}

@@ -3,6 +3,7 @@ package quarantine
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -14,10 +15,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/walk"
 )
 
 // Restore gives an item back at path, "" for where it was, with its owner, permissions,
-// attributes and times. It never overwrites: something at path is fs.ErrExist. Where the
+// attributes and times. It never overwrites: something at path is fs.ErrExist. A path that
+// leads through somebody's link is walk.ErrLink. Where the
 // file system takes an attribute no more, the file is given back without it and the error
 // says so beside the path. The vault keeps its copy until Remove.
 func (v *Vault) Restore(ctx context.Context, id, path string) (restored string, err error) {
@@ -38,12 +42,19 @@ func (v *Vault) Restore(ctx context.Context, id, path string) (restored string, 
 		return "", fmt.Errorf("quarantine: %w", err)
 	}
 	defer src.Close()
-	// Under another name until it is whole, which nobody may open.
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".vedette-restore-")
+	dir, err := walk.OpenDir(filepath.Dir(path))
 	if err != nil {
 		return "", fmt.Errorf("quarantine: %w", err)
 	}
-	defer os.Remove(tmp.Name())
+	defer dir.Close()
+	// Under another name until it is whole, which nobody may open.
+	name := ".vedette-restore-" + rand.Text()
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("quarantine: %w", &os.PathError{Op: "create", Path: filepath.Join(filepath.Dir(path), name), Err: err})
+	}
+	tmp := os.NewFile(uintptr(fd), name)
+	defer func() { _ = unix.Unlinkat(int(dir.Fd()), name, 0) }() // gone already when all went well
 	defer tmp.Close()
 	h := sha256.New()
 	if err := unseal(io.MultiWriter(tmp, h, until{ctx}), bufio.NewReaderSize(src, 1<<20), v.master, id); err != nil {
@@ -56,7 +67,7 @@ func (v *Vault) Restore(ctx context.Context, id, path string) (restored string, 
 	if err := tmp.Sync(); err != nil {
 		return "", fmt.Errorf("quarantine: %w", err)
 	}
-	if err := unix.Renameat2(unix.AT_FDCWD, tmp.Name(), unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err != nil {
+	if err := unix.Renameat2(int(dir.Fd()), name, int(dir.Fd()), filepath.Base(path), unix.RENAME_NOREPLACE); err != nil {
 		return "", fmt.Errorf("quarantine: %w", &os.LinkError{Op: "restore", Old: item.ID, New: path, Err: err})
 	}
 	item.State, item.RestoredAt, item.RestoredTo = Restored, v.cfg.Now().UTC(), path

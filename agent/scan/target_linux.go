@@ -145,6 +145,11 @@ func (r *run) processes() error {
 		if err := r.libraries(pid, base); err != nil {
 			return err
 		}
+		if r.rep.Memory > maxMemorySum {
+			r.rep.problem(fmt.Sprintf("the memory of further processes was not looked at: %d GiB were", maxMemorySum>>30))
+			r.rep.Unread++
+			continue
+		}
 		found, n, err := r.s.memory(r.ctx, r.pace, pid)
 		r.rep.Memory += n
 		r.rep.Processes++

@@ -290,18 +290,16 @@ func (b *binder) unionOf(ins []rel, inner bool, with string, at syntax.Span) rel
 	}
 	var kept []key
 	used := names{}
-	for n, types := range kinds {
-		used[n] = len(types) == 1
-	}
 	for _, k := range keys {
 		if inner && count[k] > 0 && count[k] < len(ins) {
 			continue
 		}
 		name := k.name
 		if len(kinds[k.name]) > 1 {
-			name = used.unique(name + "_" + k.t.String())
+			name += "_" + k.t.String()
 		}
-		c := b.column(name, k.t)
+		// The later of two with one name is numbered, whichever has its type in it.
+		c := b.column(used.unique(name), k.t)
 		c.JSONString = jsonText[k]
 		kept = append(kept, k)
 		u.Cols = append(u.Cols, c)

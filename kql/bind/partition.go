@@ -256,6 +256,12 @@ func (b *binder) find(r rel, x *syntax.FindOp, sc *scope) rel {
 		}
 	}
 	if len(x.Project) == 0 {
+		// What all of the tables have that the predicate is about, and what it names itself.
+		for _, c := range hits[0].cols {
+			if !slices.ContainsFunc(hits, func(h rel) bool { _, ok := h.find(c.Name); return !ok }) {
+				want(c.Name)
+			}
+		}
 		for _, h := range hits {
 			plan.WalkExpr(h.node.(*plan.Filter).Pred, func(e plan.Expr) {
 				if c, ok := e.(*plan.Col); ok && usesName(x.Pred, c.Name) {
@@ -263,6 +269,11 @@ func (b *binder) find(r rel, x *syntax.FindOp, sc *scope) rel {
 				}
 			})
 		}
+	}
+	if len(x.Project) == 0 {
+		pack = slices.ContainsFunc(hits, func(h rel) bool {
+			return slices.ContainsFunc(h.cols, func(c plan.Column) bool { return !wanted[c.Name] })
+		})
 	}
 	var ins []rel
 	for _, h := range hits {

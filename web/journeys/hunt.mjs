@@ -61,11 +61,12 @@ await journey(async (view) => {
   await page.getByRole('option', { name: 'Every hour' }).click();
   await page.getByRole('button', { name: 'Create', exact: true }).click();
   await page.getByText('The rule was made').first().waitFor(slow);
+  const fired = page.getByRole('grid', { name: 'Alerts' }).getByText(title).first();
   for (let i = 0; ; i++) {
     await page.goto(`${url}/alerts?status=*&range=*&q=${encodeURIComponent(title)}`);
-    if (await page.getByRole('grid', { name: 'Alerts' }).getByText(title).first().isVisible({ timeout: 1 }).catch(() => false)) break;
-    assert.ok(i < 60, 'the rule did not fire');
-    await page.waitForTimeout(2000);
+    await page.getByRole('heading', { level: 1, name: 'Alerts' }).waitFor(slow);
+    if (await fired.waitFor({ timeout: 4000 }).then(() => true, () => false)) break;
+    assert.ok(i < 20, 'the rule did not fire');
   }
   await view.shot('fired');
 

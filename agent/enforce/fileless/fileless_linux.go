@@ -65,8 +65,7 @@ func Start(c Config) (*Stopper, error) {
 		s.on, err = link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_process_exec", Program: s.all.Programs[bpfProgEndFileless]})
 	}
 	if err != nil {
-		s.Close()
-		return nil, fmt.Errorf("ending programs in memory: %w", err)
+		return nil, fmt.Errorf("ending programs in memory: %w", errors.Join(err, s.Close()))
 	}
 	s.wg.Go(func() { s.follow(c.Ended) })
 	return s, nil
@@ -108,13 +107,15 @@ func (s *Stopper) follow(told func(Ended)) {
 }
 
 // Close lets programs be again. What was ended before is told of first.
-func (s *Stopper) Close() {
+func (s *Stopper) Close() error {
+	var err error
 	if s.on != nil {
-		s.on.Close()
+		err = s.on.Close()
 	}
 	if s.ring != nil {
-		s.ring.Close()
+		err = errors.Join(err, s.ring.Close())
 	}
 	s.wg.Wait()
 	s.all.Close()
+	return err
 }

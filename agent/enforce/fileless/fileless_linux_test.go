@@ -136,7 +136,9 @@ func TestProgramsWithoutAFileDoNotRun(t *testing.T) {
 	if out, err := exec.Command("sh", "-c", `echo $$ >"$0/cgroup.procs" && exec /bin/echo yes`, dir).CombinedOutput(); err != nil || string(out) != "yes\n" {
 		t.Errorf("a program with a file: %v %s", err, out)
 	}
-	s.Close()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 	if out, err := run("memfd"); err != nil || !strings.Contains(out, "pwned") {
 		t.Errorf("afterwards: %v %s", err, out)
 	}

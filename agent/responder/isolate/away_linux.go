@@ -82,7 +82,6 @@ func (i *Isolator) pursue(gone []link) (told []string, more bool) {
 	if err != nil {
 		return []string{err.Error()}, false
 	}
-	found := map[string]bool{}
 	err = others(func(ino uint64) {
 		if i.away[ino] != nil {
 			return
@@ -103,7 +102,6 @@ func (i *Isolator) pursue(gone []link) (told []string, more bool) {
 			})
 			hardware := i.machine && l.kind == ""
 			if moved || hardware {
-				found[l.name] = true
 				known = true
 			}
 			if moved {
@@ -111,12 +109,13 @@ func (i *Isolator) pursue(gone []link) (told []string, more bool) {
 			}
 		}
 		if !known {
-			s.close()
+			if err := s.close(); err != nil {
+				told = append(told, err.Error())
+			}
 			return
 		}
 		if err := s.install(i.name, i.ruleset(), i.wish); err != nil {
-			told = append(told, fmt.Sprintf("network namespace %d: %v", ino, err))
-			s.close()
+			told = append(told, fmt.Sprintf("network namespace %d: %v", ino, errors.Join(err, s.close())))
 			return
 		}
 		i.away[ino] = s
@@ -138,7 +137,7 @@ func (i *Isolator) returnAway() error {
 		if err := s.nft.uninstall(i.name); err != nil {
 			failed = append(failed, err)
 		}
-		s.close()
+		failed = append(failed, s.close())
 		delete(i.away, ino)
 	}
 	if len(i.awayBefore) == 0 {
@@ -150,8 +149,7 @@ func (i *Isolator) returnAway() error {
 		}
 		s, err := openSite()
 		if err == nil {
-			err = s.nft.uninstall(i.name)
-			s.close()
+			err = errors.Join(s.nft.uninstall(i.name), s.close())
 		}
 		if err != nil {
 			failed = append(failed, err)
@@ -165,7 +163,7 @@ func isGone(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)
 }
 
-// forAway does what f does with every site, home first, and joins what it says.
+// everySite calls f with every site, home first, and joins what it says.
 func (i *Isolator) everySite(f func(*site) string) string {
 	out := []string{}
 	if d := f(i.home); d != "" {

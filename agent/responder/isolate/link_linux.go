@@ -3,6 +3,7 @@ package isolate
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -102,15 +103,13 @@ func openSite() (*site, error) {
 	}
 	r, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
-		c.Close()
-		return nil, err
+		return nil, errors.Join(err, c.Close())
 	}
 	return &site{nft: c, route: r}, nil
 }
 
 func (s *site) close() error {
-	s.route.Close()
-	return s.nft.Close()
+	return errors.Join(s.route.Close(), s.nft.Close())
 }
 
 // attempts is how often install begins again because a device came or went meanwhile.

@@ -69,15 +69,13 @@ func announcements(protocol, group int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "announcements"), nil
 }
 
-// await says that something was announced. What it was does not matter: mend looks itself.
+// await says that something was announced, until the socket is closed at the end of ctx. What
+// it was does not matter: mend looks itself.
 func await(ctx context.Context, f *os.File, changed chan<- struct{}) error {
 	buf := make([]byte, 64<<10)
-	for {
-		_, err := f.Read(buf)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+	for ctx.Err() == nil {
+		// With ENOBUFS announcements were lost, which is one.
+		if _, err := f.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, os.ErrClosed) {
 			return fmt.Errorf("watch: %w", err)
 		}
 		select {
@@ -85,6 +83,7 @@ func await(ctx context.Context, f *os.File, changed chan<- struct{}) error {
 		default:
 		}
 	}
+	return nil
 }
 
 // mend puts the tables back if they should be there and are not as they were made.

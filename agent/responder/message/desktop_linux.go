@@ -152,7 +152,7 @@ func show(ctx context.Context, b bus, p Params) error {
 	if err != nil {
 		return errors.Join(err, raw.Close())
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // the desktop has answered by then, or will not
 	if err := c.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(int(b.uid)))}); err != nil {
 		return err
 	}

@@ -297,3 +297,52 @@ func TestAnAgentThatEndsInTheMiddleLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestAFileIsNotGivenBackThroughALinkOfAUser has a user turn the directory elsewhere.
+func TestAFileIsNotGivenBackThroughALinkOfAUser(t *testing.T) {
+	d := newDevice(t)
+	path, digest := d.program("home/ann/dir/evil", "/bin/true")
+	second := filepath.Join(d.dir, "home/ann/other/evil")
+	if err := os.MkdirAll(filepath.Dir(second), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(path, second); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := d.do(d.handler(), KindQuarantine, Target{SHA1: digest}); r.State != responder.Verified {
+		t.Fatalf("%s: %s", r.State, r.Detail)
+	}
+	precious := filepath.Join(d.dir, "etc/cron.d")
+	if err := os.MkdirAll(precious, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{filepath.Dir(path), filepath.Dir(second)} {
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(precious, dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Lchown(dir, 1000, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, _ := d.do(d.handler(), KindRestore, Wanted{SHA1: digest}); r.State != responder.Failed || !strings.Contains(r.Detail, "link") {
+		t.Errorf("%s: %s", r.State, r.Detail)
+	}
+	if left, _ := os.ReadDir(precious); len(left) != 0 {
+		t.Errorf("it was made in %q", left)
+	}
+	// A link of root's own, in a directory of root's, is a name like any other.
+	if err := os.Remove(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(precious, filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	// The second name leads through the user's link still: it is left, and told.
+	r, e := d.do(d.handler(), KindRestore, Wanted{SHA1: digest})
+	if r.State != responder.Applied || len(e.Files) != 2 || e.Files[0].State != Restored || e.Files[1].State != Left {
+		t.Errorf("%s: %s\n%s", r.State, r.Detail, r.Evidence)
+	}
+}

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -127,7 +129,7 @@ func (r *Remediator) give(ctx context.Context, i quarantine.Item, out *Outcome) 
 
 // same is the probe: it compares the file at its place with what the vault has of it.
 func (r *Remediator) same(ctx context.Context, i quarantine.Item) error {
-	f, err := walk.OpenFile(i.Path)
+	f, err := openPlace(i.Path)
 	if err != nil {
 		return err
 	}
@@ -174,9 +176,7 @@ func (r *Remediator) undo(ctx context.Context, rec *record, given map[string]boo
 		row := File{Path: process.Text(l.Path), Item: l.Item, State: Restored, Detail: "a further name"}
 		item, err := r.cfg.Vault.Item(l.Item)
 		if err == nil {
-			if err = os.Link(item.Path, l.Path); errors.Is(err, fs.ErrExist) && sameFile(item.Path, l.Path) {
-				err = nil
-			}
+			err = again(item.Path, l.Path)
 		}
 		if l.Done = err == nil; err != nil {
 			row.State, row.Detail = Left, process.Text(err.Error())
@@ -210,11 +210,42 @@ func (r *Remediator) undo(ctx context.Context, rec *record, given map[string]boo
 	}
 }
 
-func sameFile(a, b string) bool {
-	x, err := os.Lstat(a)
-	if err != nil {
-		return false
+// openPlace opens the file at a path whose directory may be reached by a link of root's.
+func openPlace(path string) (*os.File, error) {
+	f, err := walk.OpenFile(path)
+	if !errors.Is(err, unix.ELOOP) {
+		return f, err
 	}
-	y, err := os.Lstat(b)
-	return err == nil && os.SameFile(x, y)
+	dir, err := walk.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(dir.Fd())))
+	if err != nil {
+		return nil, err
+	}
+	return walk.OpenFile(filepath.Join(real, filepath.Base(path)))
+}
+
+// again gives the file at one path the further name that it had.
+func again(path, name string) error {
+	f, err := openPlace(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	dir, err := walk.OpenDir(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), int(dir.Fd()), filepath.Base(name), unix.AT_SYMLINK_FOLLOW)
+	if errors.Is(err, fs.ErrExist) {
+		var st, at unix.Stat_t
+		if unix.Fstat(int(f.Fd()), &st) == nil && unix.Fstatat(int(dir.Fd()), filepath.Base(name), &at, unix.AT_SYMLINK_NOFOLLOW) == nil && inodeOf(&st) == inodeOf(&at) {
+			return nil
+		}
+	}
+	return err
 }

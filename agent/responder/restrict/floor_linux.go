@@ -31,7 +31,7 @@ func (r *Restrictor) measure(ctx context.Context) ([]essential, error) {
 		}
 	}
 	if r.cfg.Root == "/" {
-		for _, f := range loaded(1) {
+		for _, f := range firstLoads() {
 			names[f] = true
 		}
 	}
@@ -82,10 +82,10 @@ func (r *Restrictor) essential(ctx context.Context, name string) (e essential, o
 	return essential{Path: path, SHA256: sums.SHA256}, true, nil
 }
 
-// loaded returns the files that a process runs: its program and its libraries.
-func loaded(pid int) []string {
+// firstLoads returns the files that the first process runs: its program and its libraries.
+func firstLoads() []string {
 	raw, err := os.ReadFile("/proc/1/maps")
-	if pid != 1 || err != nil {
+	if err != nil {
 		return nil
 	}
 	var out []string

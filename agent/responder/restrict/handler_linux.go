@@ -205,13 +205,13 @@ func (h *Handler) unknown() (string, error) {
 func (h *Handler) try(ctx context.Context, name string, say int, args ...string) Probe {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	make := h.Probe
-	if make == nil {
-		make = func(args ...string) *exec.Cmd {
+	command := h.Probe
+	if command == nil {
+		command = func(args ...string) *exec.Cmd {
 			return exec.Command("/proc/self/exe", append([]string{"probe"}, args...)...)
 		}
 	}
-	cmd := make(append([]string{h.Restrictor.cfg.Root}, args...)...)
+	cmd := command(append([]string{h.Restrictor.cfg.Root}, args...)...)
 	if err := cmd.Start(); err != nil {
 		return Probe{Name: name, Detail: err.Error()}
 	}

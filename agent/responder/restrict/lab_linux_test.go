@@ -258,7 +258,9 @@ func (l *lab) start() {
 			if err := <-done; err != nil {
 				l.t.Error(err)
 			}
-			l.r.Close()
+			if err := l.r.Close(); err != nil {
+				l.t.Error(err)
+			}
 			l.pool.Close()
 		})
 	}

@@ -103,19 +103,21 @@ func (r *Restrictor) stop() {
 	}
 }
 
-func (r *Restrictor) letGo() {
+func (r *Restrictor) letGo() error {
+	var err error
 	if r.stopper != nil {
-		r.stopper.Close()
+		err = r.stopper.Close()
 		r.stopper = nil
 	}
 	r.memory = nil
+	return err
 }
 
 // Close ends what is done for the restriction, which stays.
-func (r *Restrictor) Close() {
+func (r *Restrictor) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.letGo()
+	return r.letGo()
 }
 
 // Memory is why programs that no file system has are ended only after they began; nil when
@@ -299,7 +301,7 @@ func (r *Restrictor) lift() error {
 	defer r.mu.Unlock()
 	r.grounds.Store(nil)
 	r.problem = nil
-	r.letGo()
+	err := r.letGo()
 	r.known.Forget()
-	return remove(r.state)
+	return errors.Join(err, remove(r.state))
 }

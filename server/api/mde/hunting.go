@@ -128,7 +128,7 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 	}
 	api.ODataHeaders(w, r)
 	w.WriteHeader(http.StatusOK)
-	// Writes fail only when the client is gone; bufio remembers and Flush has nobody to tell.
+	// bufio keeps the first error of a write for Flush, which tells it.
 	b := bufio.NewWriterSize(w, 64<<10)
 	_, _ = b.Write(head[:len(head)-1])
 	_, _ = b.WriteString(`,"Results":[`)
@@ -145,7 +145,9 @@ func writeHunt(w http.ResponseWriter, r *api.Request, h *hunt.Result) error {
 		// say that rows are missing.
 		panic(http.ErrAbortHandler)
 	}
-	_ = b.Flush()
+	if err := b.Flush(); err != nil {
+		panic(http.ErrAbortHandler) // the client is gone
+	}
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
+	"pgregory.net/rapid"
 
 	"github.com/vedette-edr/vedette/kql"
 	"github.com/vedette-edr/vedette/kql/plan"
@@ -150,4 +151,43 @@ func TestPlacesReachTheWorker(t *testing.T) {
 	if _, err := Open(cfg); err == nil {
 		t.Error("a store opened without its database of places")
 	}
+}
+
+// TestNoTextOfExternalDataBecomesSQL puts hostile texts into addresses, properties and names
+// of columns of externaldata, and into the rows that come: whoever fetches is told exactly
+// those, and the rows come back as they were.
+func TestNoTextOfExternalDataBecomesSQL(t *testing.T) {
+	s := openStore(t, testConfig(t.TempDir()))
+	piece := rapid.SampledFrom([]string{"'", "''", `"`, "\\", "--", "/*", "*/", ";", "DROP TABLE x", "%s", "\n", "|", "a", "ö", "{", "}", "[", "'] with (x='", "'); SELECT 1; --", "read_csv('/etc/passwd')", "\u2028", "`", "h@'"})
+	text := rapid.Custom(func(r *rapid.T) string { return strings.Join(rapid.SliceOfN(piece, 0, 5).Draw(r, "text"), "") })
+	rapid.Check(t, func(r *rapid.T) {
+		address, value, cell := "https://x/"+text.Draw(r, "address"), text.Draw(r, "property"), text.Draw(r, "cell")
+		name := "c" + strings.ReplaceAll(text.Draw(r, "name"), "\n", "")
+		query := "externaldata(['" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(name) + "']:string, n:long)[" + types.Quote(address) + ", h" + types.Quote(address+"2") +
+			"] with (format='csv', ingestionMapping=" + types.Quote(value) + ") | where n == 1 | extend same = " + types.Quote(cell) + " == ['" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(name) + "']"
+		q, err := kql.Compile(query, catalog{}, kql.Options{})
+		if err != nil {
+			r.Fatalf("%v\n%q", err, query)
+		}
+		asked := 0
+		rows := func(_ context.Context, x *plan.External, sink telemetry.Sink) error {
+			asked++
+			if len(x.Addresses) != 2 || x.Addresses[0].URI != address || x.Addresses[1].URI != address+"2" || x.Props["ingestionMapping"] != value || x.Props["format"] != "csv" || x.Cols[0].Name != name {
+				r.Errorf("asked for %+v", x)
+			}
+			for n := range int64(2) {
+				if err := sink([]types.Value{types.NewString(cell), types.NewLong(n)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		got, err := telemetry.Collect(t.Context(), s, &telemetry.Query{Tenant: tenantA, Plan: q.Root, External: rows})
+		if err != nil {
+			r.Fatalf("%v\n%q", err, query)
+		}
+		if asked != 1 || len(got.Rows) != 1 || got.Rows[0][0].S != cell || !got.Rows[0][2].True() || q.Columns[0].Name != name {
+			r.Fatalf("asked %d times, rows %v of %q", asked, got.Rows, query)
+		}
+	})
 }

@@ -12,6 +12,7 @@ export interface EditorHandle {
 }
 
 const pause = 350;
+const afterlife = 60_000;
 
 /** The editor of queries. Its marks are those of the server's own compiler, which decides; the language service marks
  *  what it sees at once, until the server has spoken. */
@@ -59,7 +60,8 @@ export default function Editor({ value, onChange, onRun, vocabulary, ref }: {
       asked?.abort();
       changed.dispose();
       e.dispose();
-      model.dispose();
+      // The language service may still be at work on it, and looks for it when it is done.
+      window.setTimeout(() => model.dispose(), afterlife);
       editor.current = undefined;
     };
     // The editor lives as long as its tab; what it is given at first is where it begins.
