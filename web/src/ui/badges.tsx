@@ -5,6 +5,7 @@ import css from './badges.module.css';
 // What taking apart would get wrong, or what people call otherwise.
 const called: Record<string, string> = {
   RunAntiVirusScan: 'Run antivirus scan', Unisolate: 'Release from isolation', RestrictCodeExecution: 'Restrict app execution', UnrestrictCodeExecution: 'Remove app restrictions', PublicApi: 'API',
+  ImpairedCommunication: 'Impaired', NoSensorDataImpairedCommunication: 'No data, impaired',
 };
 
 /** A word in pieces as the API writes it (InProgress) as people do (In progress). */

@@ -10,7 +10,7 @@ export const columns: Column<Machine>[] = [
   { id: 'riskScore', title: 'Risk', value: (m) => m.riskScore, cell: (m) => <Severity value={m.riskScore} />, width: 115 },
   { id: 'exposureLevel', title: 'Exposure', value: (m) => m.exposureLevel, cell: (m) => <Severity value={m.exposureLevel} />, width: 100 },
   { id: 'osPlatform', title: 'Platform', value: (m) => [m.osPlatform, m.version].filter(Boolean).join(' '), width: 100 },
-  { id: 'health', title: 'Sensor', value: (m) => m.healthStatus, cell: (m) => <Health value={m.healthStatus} />, sort: false, width: 120 },
+  { id: 'health', title: 'Sensor', value: (m) => m.healthStatus, cell: (m) => <Health value={m.healthStatus} />, sort: false, width: 135 },
   { id: 'deviceValue', title: 'Value', value: (m) => m.deviceValue, width: 80 },
   { id: 'group', title: 'Device group', value: (m) => m.rbacGroupName, sort: 'rbacGroupId', width: 140 },
   { id: 'tags', title: 'Tags', value: (m) => m.machineTags.join(', '), cell: (m) => <Tags of={m.machineTags} />, sort: false, width: 130 },
