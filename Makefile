@@ -7,10 +7,12 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 DATA ?= run
 PORT ?= 8443
 FUZZTIME ?= 30s
+CHAOS ?= 2500
+SEEDS ?= 1 2 3
 ORACLE ?= ../shared/oracle/kql-emulator-cases.json
 RECORDED ?= 2026-08-02T22:00:00Z
 
-.PHONY: web check-web conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
+.PHONY: chaos web check-web conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
@@ -79,6 +81,10 @@ bin/tools/golangci-lint:
 ## bench: the figures of docs/benchmarks.md (takes minutes, root)
 bench: setup-test build
 	VEDETTE_BIN=$(CURDIR)/bin tools/bench.sh
+
+## chaos: random actions with faults over simulated devices, for CHAOS actions and each of SEEDS
+chaos:
+	for seed in $(SEEDS); do VEDETTE_CHAOS=$(CHAOS) VEDETTE_SEED=$$seed $(GO) test ./fleetsim -count=1 -v -timeout 60m -run 'TestChaos|TestActionsSurviveKills' || exit 1; done
 
 ## fuzz: every fuzz target for FUZZTIME each (`make test` runs their seeds and every input that once failed)
 fuzz:

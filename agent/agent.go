@@ -16,12 +16,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/policy"
 	"github.com/vedette-edr/vedette/agent/spool"
+	"github.com/vedette-edr/vedette/wire"
 )
 
 // Config is how an agent runs. Server and StateDir are required; CA and a token are for
@@ -34,7 +37,14 @@ type Config struct {
 	Instance string   // names what the agent leaves in the kernel; "" for "vedette"
 	Exclude  []string // PATH or PATH=PROGRAM: file events below it that are not reported
 	Version  string
-	Log      *slog.Logger
+	// Policy is the file that says what commands may do to this device; "" looks for one (see
+	// package policy).
+	Policy string
+	Log    *slog.Logger
+
+	floor  policy.Policy // what that file says
+	leaver *leaver       // whether the device was offboarded
+	owed   func() int64  // batches that the server does not have
 }
 
 // Agent is an enrolled agent.
@@ -45,6 +55,10 @@ type Agent struct {
 	spool    *spool.Spool
 	link     *link.Link
 	uplink   uplink
+
+	releaser    *releaser
+	endReleases func()      // nil until release codes are taken
+	telling     atomic.Bool // telemetry is kept: what happens can be told of
 }
 
 var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
@@ -53,14 +67,23 @@ var instanceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 func Run(ctx context.Context, c Config) error {
 	a, err := start(ctx, c)
 	switch {
+	case errors.Is(err, errLeft):
+		return a.conf.leaver.idle(ctx, a.conf)
 	case err == nil:
-		return a.run(ctx)
+		err := a.run(ctx)
+		if err == nil && ctx.Err() == nil && a.conf.leaver.left() {
+			return a.conf.leaver.idle(ctx, a.conf)
+		}
+		return err
 	case ctx.Err() == nil:
 		return advise(err, c)
 	}
 	c.Log.Info("stopped before it was enrolled")
 	return nil
 }
+
+// errLeft says that the device was offboarded.
+var errLeft = errors.New("this device was offboarded")
 
 func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if c.Instance == "" {
@@ -75,7 +98,22 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return nil, err
 	}
-	a := &Agent{conf: c}
+	var from string
+	if c.floor, from, err = policy.Load(c.Policy, c.StateDir); err != nil {
+		return nil, err
+	}
+	if from != "" {
+		c.Log.Info("commands are bounded by the device's own policy", "file", from, "refused", c.floor.Refuses(), "approvers", len(c.floor.Approvers))
+	}
+	if c.leaver, err = openLeaver(c); err != nil {
+		return nil, err
+	}
+	a := &Agent{}
+	c.owed = func() int64 { return int64(a.spool.Stats().Batches) }
+	a.conf = c
+	if c.leaver.left() {
+		return a, errLeft
+	}
 	if a.unlock, err = lock(ctx, filepath.Join(c.StateDir, "lock"), lockPatience); err != nil {
 		return nil, err
 	}
@@ -87,6 +125,10 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	if a.platform, err = newPlatform(ctx, c, a.servers, &a.uplink); err != nil {
 		return nil, err
 	}
+	clock := link.OpenClock(c.StateDir, time.Now)
+	// From here on, and before the server is reached, which may never be.
+	a.releaser = &releaser{dir: c.StateDir, clock: clock.Now, end: a.platform.endIsolation}
+	a.serveReleases(ctx)
 	// Isolation is in force again if it was: the network may come up.
 	if err := notifyReady(); err != nil {
 		c.Log.Warn("the service manager was not told", "err", err)
@@ -98,11 +140,12 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 		}
 	}
 	host := a.platform.host()
-	clock := link.OpenClock(c.StateDir, time.Now)
 	lc := link.Config{
 		ServerClock: clock,
 		Server:      c.Server, StateDir: c.StateDir, CA: ca, Token: c.Token, AgentVersion: c.Version,
 		Name: host.name, Platform: host.platform, Fingerprint: host.fingerprint,
+		Policy:   wire.Policy{Approvers: c.floor.Keys(), Threshold: c.floor.Thresholds, Refused: c.floor.Refuses()},
+		Reported: c.leaver.told, Leaving: c.leaver.leaving,
 		Respond: a.platform.respond, Health: a.platform.health, Sections: a.platform.sections,
 		Trouble: func(err error) {
 			if err == nil {
@@ -140,9 +183,47 @@ func (a *Agent) servers(ctx context.Context) ([]netip.AddrPort, error) {
 	return a.link.Addresses(ctx)
 }
 
+// serveReleases takes release codes until the agent is closed.
+func (a *Agent) serveReleases(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := a.releaser.serve(ctx, a.tellReleases); err != nil {
+			// Long state directories exceed what a socket's name may hold; the code then needs the
+			// agent to be stopped.
+			a.conf.Log.Warn("no release socket", "err", err)
+		}
+	}()
+	a.endReleases = func() {
+		cancel()
+		<-done
+	}
+}
+
+// tellReleases has the server hear of releases by code, once telemetry is kept.
+func (a *Agent) tellReleases() {
+	if !a.telling.Load() {
+		return // told when it is
+	}
+	if err := a.releaser.tell(a.platform.releasedByCode); err != nil {
+		a.conf.Log.Error("telling of a release", "err", err)
+	}
+}
+
 func (a *Agent) run(ctx context.Context) error {
 	defer a.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		select {
+		case <-a.conf.leaver.gone:
+			cancel()
+		case <-ctx.Done():
+		}
+		return nil
+	})
 	g.Go(func() error { return a.platform.run(ctx, a.spool, a.watching) })
 	g.Go(func() error { return a.serveStatus(ctx) })
 	g.Go(func() error {
@@ -165,10 +246,15 @@ func (a *Agent) run(ctx context.Context) error {
 // watching is called when the sensors have found out what they can watch.
 func (a *Agent) watching() {
 	a.spool.Watching()
+	a.telling.Store(true)
+	a.tellReleases()
 	a.link.Report()
 }
 
 func (a *Agent) close() {
+	if a.endReleases != nil {
+		a.endReleases()
+	}
 	if a.spool != nil {
 		if err := a.spool.Close(); err != nil {
 			a.conf.Log.Error("closing the spool", "err", err)

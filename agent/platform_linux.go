@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -26,10 +25,14 @@ import (
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
 	"github.com/vedette-edr/vedette/agent/link"
+	"github.com/vedette-edr/vedette/agent/policy"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
+	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
+	"github.com/vedette-edr/vedette/agent/responder/message"
+	"github.com/vedette-edr/vedette/agent/responder/restrict"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/agent/sensor/account"
 	"github.com/vedette-edr/vedette/agent/sensor/audit"
@@ -44,35 +47,39 @@ const auditMark = "/run/vedette-audit"
 
 // platform is what the agent is on Linux: its sensors and what it can do.
 type platform struct {
-	conf      Config
-	inventory *inventory.Collector
-	software  *software.Collector
-	posture   *posture.Collector
-	sensors   []sensor.Sensor
-	kernel    *ebpf.Sensor
-	writers   *writers
-	isolator  *isolate.Isolator
-	server    responder.Server
-	responder *responder.Responder
-	table     *process.Table
-	hashes    *hash.Pool
-	addresses *address.Blocker // nil where addresses cannot be blocked, for the reason in without
-	names     *name.Blocker    // the same of names; nil too until the device's identity is known
-	files     *file.Guard      // the same of files
-	without   enforce.Without
-	resolver  atomic.Pointer[name.Blocker]
-	set       atomic.Pointer[enforce.Set] // nil until the device's identity is known
-	sink      atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
+	conf       Config
+	inventory  *inventory.Collector
+	software   *software.Collector
+	posture    *posture.Collector
+	sensors    []sensor.Sensor
+	kernel     *ebpf.Sensor
+	writers    *writers
+	recent     recent.Ring
+	isolator   *isolate.Isolator
+	restrictor *restrict.Restrictor
+	messages   *message.Handler
+	server     *uplink
+	responder  *responder.Responder
+	table      *process.Table
+	hashes     *hash.Pool
+	vault      *quarantine.Vault // nil where it cannot be opened
+	addresses  *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
+	names      *name.Blocker     // the same of names; nil too until the device's identity is known
+	files      *file.Guard       // the same of files
+	without    enforce.Without
+	resolver   atomic.Pointer[name.Blocker]
+	set        atomic.Pointer[enforce.Set] // nil until the device's identity is known
+	sink       atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
 	unread string                     // of the inventory, as it was logged last
 	failed map[string]sensor.Facility // sensors that could not work at all; zero for one that says itself what it lacks
 }
 
-func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server responder.Server) (*platform, error) {
+func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([]netip.AddrPort, error), server *uplink) (*platform, error) {
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
-		writers: newWriters(time.Now)}
+		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
 	if err != nil {
@@ -83,7 +90,9 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	} else if was {
 		c.Log.Warn("this device is isolated")
 	}
-	if p.responder, err = responder.New(&isolate.Handler{Isolator: p.isolator, Servers: servers}); err != nil {
+	p.openVault()
+	p.openRestriction()
+	if err := p.respondTo(servers); err != nil {
 		return nil, err
 	}
 	exclude, err := exclusions(c)
@@ -92,7 +101,6 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	}
 	host := p.inventory.Collect().Hostname
 	p.table = process.New(process.Config{})
-	p.hashes = hash.NewPool(hash.Config{})
 	kernel := ebpf.New(ebpf.Config{Table: p.table, Pool: p.hashes, Exclude: exclude, Resolved: p.resolved})
 	p.kernel = kernel
 	p.sensors = []sensor.Sensor{
@@ -104,7 +112,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	if p.without.Addresses == nil {
 		p.sensors = append(p.sensors, p.addresses)
 	}
-	if p.files, p.without.Files = p.newGuard(); p.without.Files == nil {
+	if p.files != nil {
 		p.sensors = append(p.sensors, p.files)
 	}
 	return p, nil
@@ -113,24 +121,22 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 // newGuard returns what keeps files from being run. It works without a quarantine, and
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
-	vault, err := quarantine.Open(quarantine.Config{Dir: filepath.Join(p.conf.StateDir, "quarantine")})
-	if err != nil {
-		p.conf.Log.Error("opening the quarantine", "err", err)
-		vault = nil
+	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles,
+		Confine: p.restrictor, Refused: p.warned})
+}
+
+// decide says what indicators want of a file.
+func (p *platform) decide(s hash.Sums) file.Decision {
+	if set := p.set.Load(); set != nil {
+		return set.File(s)
 	}
-	return file.New(file.Config{
-		Pool: p.hashes, Lookup: p.sender, Vault: vault, Warned: p.warned,
-		Decide: func(s hash.Sums) file.Decision {
-			if set := p.set.Load(); set != nil {
-				return set.File(s)
-			}
-			return file.Decision{}
-		},
-		Active: func() bool {
-			set := p.set.Load()
-			return set != nil && set.HasFiles()
-		},
-	})
+	return file.Decision{}
+}
+
+// hasFiles reports whether there are indicators of files.
+func (p *platform) hasFiles() bool {
+	set := p.set.Load()
+	return set != nil && set.HasFiles()
 }
 
 // warned tells a user of what an indicator warns of, where there is one.
@@ -231,7 +237,7 @@ func (p *platform) writer(path string) *event.Process {
 // run watches until ctx ends. A sensor that cannot work is a facility that is missing and
 // not the end of the others. It calls watching once, when all have begun or failed.
 func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) error {
-	w := watched{Sink: sink, writers: p.writers}
+	w := watched{Sink: sink, writers: p.writers, recent: &p.recent}
 	if p.files != nil {
 		w.observer = p.files
 	}
@@ -307,15 +313,11 @@ func (p *platform) facilities() []sensor.Facility {
 	if set := p.set.Load(); set != nil {
 		out = append(out, set.Facilities()...)
 	}
-	_, unable := p.isolator.Status()
 	for _, kind := range p.responder.Kinds() {
-		out = append(out, responds(kind, unable))
+		out = append(out, bounded(p.responds("respond:"+kind, kind), kind, &p.conf.floor))
 	}
-	if err := unable; err != nil {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Missing, Detail: err.Error(), Remedy: isolationNeeds})
-	} else {
-		out = append(out, sensor.Facility{Name: "nftables", State: sensor.Working})
-	}
+	// That selective isolation is known; whether a program can be told apart, a command's probe says.
+	out = append(out, p.responds("respond:isolate-selective", isolate.KindIsolate), p.responds("nftables", isolate.KindIsolate))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(p.failed)) {
@@ -326,15 +328,21 @@ func (p *platform) facilities() []sensor.Facility {
 	return out
 }
 
-// isolationNeeds is the remedy where a device cannot be isolated.
-const isolationNeeds = "isolation needs nftables in the kernel and CAP_NET_ADMIN"
+// responds is a facility by which the server knows whether the device carries out a kind of
+// command.
+func (p *platform) responds(name, kind string) sensor.Facility {
+	if remedy, why := p.responder.Lacks(kind); why != nil {
+		return sensor.Facility{Name: name, State: sensor.Missing, Detail: why.Error(), Remedy: remedy}
+	}
+	return sensor.Facility{Name: name, State: sensor.Working}
+}
 
-// responds is the facility by which the server knows that the device carries out a kind of
-// command. All of today's kinds are those of isolation: unable is why it cannot be done.
-func responds(kind string, unable error) sensor.Facility {
-	f := sensor.Facility{Name: "respond:" + kind, State: sensor.Working}
-	if unable != nil {
-		f.State, f.Detail, f.Remedy = sensor.Missing, unable.Error(), isolationNeeds
+// bounded is a facility of responds under the device's own policy.
+func bounded(f sensor.Facility, kind string, floor *policy.Policy) sensor.Facility {
+	if slices.Contains(floor.Refuses(), kind) {
+		f.State, f.Detail, f.Remedy = sensor.Missing, "this device's own policy refuses it", "who owns the device changes its policy file"
+	} else if n := floor.Thresholds[kind]; n > 0 && f.State == sensor.Working {
+		f.Detail = fmt.Sprintf("this device's own policy asks for the signatures of %d of its approvers", n)
 	}
 	return f
 }
@@ -359,6 +367,18 @@ func (p *platform) ready() bool {
 		}
 	}
 	return true
+}
+
+// endIsolation ends the isolation of this device at the request of somebody at it.
+func (p *platform) endIsolation(ctx context.Context) Released { return endIsolation(ctx, p.isolator) }
+
+// releasedByCode reports that somebody at the device ended its isolation by a code.
+func (p *platform) releasedByCode(at time.Time) {
+	p.conf.Log.Warn("isolation was ended by a release code", "at", at)
+	if s := p.sink.Load(); s != nil {
+		extra, _ := json.Marshal(map[string]string{"Target": p.conf.Instance, "Status": "Released", "Detail": "by a release code of the server"})
+		(*s).Emit(&event.Event{Table: event.DeviceEvents, Action: "IsolationReleasedByCode", Time: at, Additional: string(extra)})
+	}
 }
 
 func (p *platform) isolated() bool {
@@ -440,6 +460,8 @@ func (p *platform) close() {
 		closing("the indicators", set.Close())
 	}
 	p.hashes.Close()
+	p.messages.Close()
+	p.restrictor.Close()
 	if err := p.isolator.Close(); err != nil {
 		p.conf.Log.Error("closing isolation", "err", err)
 	}

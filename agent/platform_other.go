@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/link"
-	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/wire"
 )
@@ -20,7 +19,7 @@ var errPlatform = errors.New("the agent runs on Linux only")
 // platform cannot be made on this system; its methods are never called.
 type platform struct{}
 
-func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error), responder.Server) (*platform, error) {
+func newPlatform(context.Context, Config, func(context.Context) ([]netip.AddrPort, error), *uplink) (*platform, error) {
 	return nil, errPlatform
 }
 
@@ -33,6 +32,8 @@ func (*platform) respond(context.Context, *wire.Command) link.Result        { re
 func (*platform) health(context.Context) link.Health                        { return link.Health{} }
 func (*platform) sections(context.Context) []link.Section                   { return nil }
 func (*platform) enforce(string, func() time.Time) (link.Indicators, error) { return nil, errPlatform }
+func (*platform) endIsolation(context.Context) Released                     { return Released{} }
+func (*platform) releasedByCode(time.Time)                                  {}
 func (*platform) close()                                                    {}
 
 // lockPatience is not used here.
@@ -42,3 +43,9 @@ func lock(context.Context, string, time.Duration) (func(), error) { return nil, 
 
 // Watchdog is never started here.
 func Watchdog() error { return errPlatform }
+
+// ScanHelper is never started here.
+func ScanHelper(string, []string) error { return errPlatform }
+
+// Probe is never started here.
+func Probe([]string) int { return 1 }

@@ -43,3 +43,12 @@ func (u *uplink) Progress(command string, p responder.Progress) {
 		l.Progress(command, p)
 	}
 }
+
+// Live opens the stream of a live response session.
+func (u *uplink) Live(ctx context.Context, session string) (*link.LiveStream, error) {
+	l := u.link.Load()
+	if l == nil {
+		return nil, errNoLink
+	}
+	return l.Live(ctx, session)
+}

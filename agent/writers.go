@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/sensor"
 	"github.com/vedette-edr/vedette/schema/event"
 )
@@ -72,6 +73,7 @@ func (w *writers) last(path string) *event.Process {
 type watched struct {
 	sensor.Sink
 	writers  *writers
+	recent   *recent.Ring
 	observer observer
 }
 
@@ -88,6 +90,7 @@ func (s watched) Emit(e *event.Event) {
 		}
 	}
 	s.Sink.Emit(e)
+	s.recent.Observe(e)
 	if s.observer != nil {
 		s.observer.Observe(e)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
@@ -16,7 +17,7 @@ func (discard) Lost(event.Gap)    {}
 func TestTheLastWriterOfAFileIsKnownForAWhile(t *testing.T) {
 	now := time.Unix(1000, 0)
 	w := newWriters(func() time.Time { return now })
-	s := watched{Sink: discard{}, writers: w}
+	s := watched{Sink: discard{}, writers: w, recent: &recent.Ring{}}
 	useradd, vi := &event.Process{PID: 1}, &event.Process{PID: 2}
 	write := func(path, before string, by *event.Process) {
 		e := &event.Event{Table: event.FileEvents, File: &event.File{Path: path}, Initiating: by}

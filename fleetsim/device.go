@@ -105,7 +105,7 @@ func (d *Device) config() link.Config {
 		Server: c.Server, StateDir: d.dir, CA: c.CA, Token: c.Token, Name: d.name, Platform: "Linux",
 		AgentVersion: "0.0.0-sim", Fingerprint: sha256.Sum256([]byte(d.name)),
 		MinBackoff: c.Backoff, MaxBackoff: 10 * c.Backoff, Clock: d.Now,
-		Respond: d.respond, Indicators: &d.enforced,
+		Respond: d.respond, Indicators: &d.enforced, Fault: d.fault, Policy: c.Policy,
 		Health: func(context.Context) link.Health {
 			inv := d.inventory()
 			return link.Health{Inventory: inv, Digest: sha256.Sum256(inv), Facilities: []*wirepb.Facility{{Name: "sim", State: "working"}}}
@@ -115,6 +115,12 @@ func (d *Device) config() link.Config {
 		conf.Sections = func(context.Context) []link.Section { return d.host.Sections }
 	}
 	return conf
+}
+
+func (d *Device) fault(point, command string) {
+	if f := d.fleet.conf.Fault; f != nil {
+		f(d, point, command)
+	}
 }
 
 func (d *Device) respond(ctx context.Context, c *wire.Command) link.Result {

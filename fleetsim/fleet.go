@@ -35,6 +35,9 @@ type Config struct {
 	// Answer says what becomes of a command; nil answers every one with verified. Its
 	// context ends when the server wishes the command to stop, or the device ends.
 	Answer func(ctx context.Context, d *Device, c *wire.Command) link.Result
+	// Fault is called at each step of a command on a device (see link.Faults); nil for nothing.
+	Fault  func(d *Device, point, command string)
+	Policy wire.Policy // Approvers, Threshold and Refused of the devices
 	// Clock is the time by which the devices live; nil for time.Now.
 	Clock func() time.Time
 	// Skew is added to the clock of each device.

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if v := os.Getenv(childVar); v != "" {
 		runDevice(v)
 	}
+	if v := os.Getenv(roleVar); v != "" {
+		runRole(v)
+	}
 	os.Exit(m.Run())
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/alert"
+	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/blob"
 	"github.com/vedette-edr/vedette/server/ca"
 	"github.com/vedette-edr/vedette/server/device"
@@ -125,6 +126,10 @@ type server struct {
 	ca        *ca.CA
 	devices   *device.Service
 	actions   *action.Service
+	dispatch  *action.Dispatcher
+	later     *action.Dispatcher              // whose clock is ahead: it gives up early
+	fault     func(string)                    // of the action machine; nil for nothing
+	between   func(http.Handler) http.Handler // agents and the gateway; nil for nothing
 	blobs     *blob.Dir
 	library   *library.Service
 	alerts    *alert.Service
@@ -143,7 +148,17 @@ type server struct {
 
 func start(t testing.TB, change ...func(*ca.Config)) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), heartbeat: time.Second, feed: &feed{}, memory: &memory{kept: map[key]*telemetry.Batch{}, rows: map[string][]telemetry.Row{}}}
+	s := open(t, t.TempDir(), change...)
+	s.address = "127.0.0.1:0"
+	s.up()
+	t.Cleanup(s.down)
+	return s
+}
+
+// open is the server on a directory, which does not listen yet.
+func open(t testing.TB, dir string, change ...func(*ca.Config)) *server {
+	t.Helper()
+	s := &server{t: t, dir: dir, heartbeat: time.Second, feed: &feed{}, memory: &memory{kept: map[key]*telemetry.Batch{}, rows: map[string][]telemetry.Row{}}}
 	var err error
 	if s.store, err = store.Open(t.Context(), store.Config{Dir: s.dir}); err != nil {
 		t.Fatal(err)
@@ -160,9 +175,6 @@ func start(t testing.TB, change ...func(*ca.Config)) *server {
 	if s.token, _, err = s.devices.NewToken(t.Context(), tenant, device.TokenRequest{Name: "test", Life: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
-	s.address = "127.0.0.1:0"
-	s.up()
-	t.Cleanup(s.down)
 	return s
 }
 
@@ -177,14 +189,16 @@ func (s *server) up() {
 		s.t.Fatal(err)
 	}
 	s.library = library.New(library.Config{Store: s.store.Library(), Blobs: s.blobs})
-	dispatch := action.Config{Store: s.store.Actions(), Devices: s.devices, Nudger: nudger{s}, Blobs: s.blobs, Library: s.library}
-	s.actions = action.NewService(dispatch)
-	dispatcher := action.NewDispatcher(dispatch)
-	transfers, err := transfer.New(transfer.Config{Blobs: s.blobs, Owners: []transfer.Owner{dispatcher}})
+	dispatch := action.Config{Store: s.store.Actions(), Devices: s.devices, Nudger: nudger{s}, Policies: s.store.Actions(), Blobs: s.blobs, Library: s.library,
+		Envelopes: gateway.Envelopes{}, Audit: audit.New(s.store.Audit(), s.store.Key().Derive("audit"), nil), Atomic: s.store.Atomic, Fault: s.fault}
+	s.actions, s.dispatch = action.NewService(dispatch), action.NewDispatcher(dispatch)
+	dispatch.Clock = func() time.Time { return time.Now().Add(90 * time.Minute) }
+	s.later = action.NewDispatcher(dispatch)
+	transfers, err := transfer.New(transfer.Config{Blobs: s.blobs, Owners: []transfer.Owner{s.dispatch}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var commands gateway.Commands = dispatcher
+	var commands gateway.Commands = s.dispatch
 	if s.commands != nil {
 		commands = s.commands
 	}
@@ -200,9 +214,13 @@ func (s *server) up() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel, s.ended = cancel, make(chan error, 2)
 	go func() { s.ended <- pipeline.Run(ctx) }()
-	s.http = &http.Server{Handler: s.gateway.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := s.gateway.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "the API")
-	})), TLSConfig: conf, ErrorLog: log.New(io.Discard, "", 0)}
+	}))
+	if s.between != nil {
+		handler = s.between(handler)
+	}
+	s.http = &http.Server{Handler: handler, TLSConfig: conf, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { s.ended <- s.http.ServeTLS(l, "", "") }()
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/investigation"
 	"github.com/vedette-edr/vedette/server/library"
+	"github.com/vedette-edr/vedette/server/live"
 	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/preference"
@@ -65,6 +66,7 @@ type control struct {
 	actions        *action.Service
 	dispatch       *action.Dispatcher
 	transfers      *transfer.Service
+	live           *live.Service
 	indicators     *indicator.Service
 	matcher        *ioc.Matcher
 	nudges         *nudges
@@ -135,10 +137,15 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.investigations = investigation.New(investigation.Config{Store: c.store.Investigations(), Devices: c.devices, Alerts: investigated{c.alerts}, Audit: c.audit,
 		Clock: clock, Atomic: c.store.Atomic})
 	actions := action.Config{Library: c.library, Blobs: c.blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
-		Policies: c.store.Actions(), Waiting: approvals{c.notices}, Envelopes: gateway.Envelopes{},
-		Self: func(d *device.Device) bool { return !c.server.cfg.Simulated && own(d.ExternalIP) }}
+		Policies: c.store.Actions(), Waiting: approvals{c.notices}, Envelopes: gateway.Envelopes{}, Offboarded: c.devices.Offboard,
+		Releases: gateway.Releases{Key: c.ca.CommandKey()},
+		Self:     func(d *device.Device) bool { return !c.server.cfg.Simulated && own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
-	if c.transfers, err = transfer.New(transfer.Config{Blobs: c.blobs, Owners: []transfer.Owner{c.dispatch}, Clock: clock}); err != nil {
+	if c.live, err = c.openLive(ctx); err != nil {
+		c.close()
+		return nil, err
+	}
+	if c.transfers, err = transfer.New(transfer.Config{Blobs: c.blobs, Owners: []transfer.Owner{c.dispatch, c.live}, Clock: clock}); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -385,6 +392,9 @@ func (m membership) DeviceGroup(ctx context.Context, tenant ident.TenantID, id i
 }
 
 func (c *control) close() {
+	if c.live != nil {
+		c.live.Close()
+	}
 	if c.hooks != nil {
 		c.hooks.Close()
 	}

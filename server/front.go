@@ -26,6 +26,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/graph"
 	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
 	"github.com/vedette-edr/vedette/server/api/hunting"
+	liveapi "github.com/vedette-edr/vedette/server/api/live"
 	"github.com/vedette-edr/vedette/server/api/mde"
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/openapi"
@@ -120,14 +121,15 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 // routes is the route table of every API, the document of it included.
 func routes(s *Server) ([]api.Route, error) {
 	c := s.control
-	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Indicators: c.indicators,
+	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Releases: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, History: c.audit, Settings: s.settings(), Health: s.health, Now: s.cfg.Clock})
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
-	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), acting.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
+	sessions := liveapi.New(c.live, c.live)
+	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Sightings: s.stream.hunts, Now: s.cfg.Clock})
+	all := slices.Concat(published.Routes(), acting.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
 		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/vedette-edr/vedette/server/action"
 )
 
 // spec is an OpenAPI document, as far as requests are made and answers judged by it.
@@ -177,6 +179,8 @@ type generator struct {
 	*rand.Rand
 	spec *spec
 	ids  map[string][]string // what may stand for a path variable, by a word of the path
+	// benign makes requests that are meant to succeed: nothing hostile is in them.
+	benign bool
 }
 
 func (g *generator) pick(words []string) string { return words[g.IntN(len(words))] }
@@ -184,12 +188,24 @@ func (g *generator) pick(words []string) string { return words[g.IntN(len(words)
 // often reports true n times of ten.
 func (g *generator) often(n int) bool { return g.IntN(10) < n }
 
+// spite reports true n times of ten, never of benign requests: where it does, the request
+// is made wrong.
+func (g *generator) spite(n int) bool { return !g.benign && g.often(n) }
+
 // known returns an id that fits the path: of the caller's, or of somebody else's.
 func (g *generator) known(path, name string) string {
+	switch {
+	case g.benign && name == "deviceGroupId":
+		return g.pick(g.ids["spare group"]) // the hostile ones would change who sees what
+	case strings.HasSuffix(path, "/getPackageUri") && !g.spite(2):
+		return g.pick(g.ids["yielded "+string(action.CollectPackage)])
+	case strings.Contains(path, "GetLiveResponseResultDownloadLink") && !g.spite(2):
+		return map[string]string{"id": g.pick(g.ids["yielded "+string(action.LiveResponse)]), "index": "0"}[name]
+	}
 	if ids := g.ids[name]; len(ids) > 0 {
 		return g.pick(ids)
 	}
-	if ids := g.ids[collectionOf(path)]; len(ids) > 0 && g.often(8) {
+	if ids := g.ids[collectionOf(path)]; len(ids) > 0 && !g.spite(2) {
 		return g.pick(ids)
 	}
 	for _, word := range []string{"/alerts/{", "/machineactions/", "/indicators/", "/machines/"} {
@@ -214,7 +230,7 @@ func (g *generator) learn(path string, v any) {
 			g.learn(path, e)
 		}
 	case map[string]any:
-		for _, name := range []string{"id", "Id"} {
+		for _, name := range []string{"id", "Id", "incidentId", "keyId"} {
 			if id := fmt.Sprint(v[name]); v[name] != nil && !slices.Contains(g.ids[path], id) && len(g.ids[path]) < 20 {
 				g.ids[path] = append(g.ids[path], id)
 			}
@@ -223,12 +239,24 @@ func (g *generator) learn(path string, v any) {
 	}
 }
 
+// links remembers the signed links that an answer tells.
+func (g *generator) links(text string) {
+	for _, m := range signedLink.FindAllStringSubmatch(text, 4) {
+		path, query, _ := strings.Cut(strings.ReplaceAll(m[0], `\u0026`, "&"), "?")
+		root, last := path[:strings.LastIndex(path, "/")], path[strings.LastIndex(path, "/")+1:]
+		g.ids[root] = []string{last}
+		g.ids["link "+root] = []string{query}
+	}
+}
+
+var signedLink = regexp.MustCompile(`/api/vedette/(?:exports|downloads)/[^"]+`)
+
 var variable = regexp.MustCompile(`\{([^}]+)\}`)
 
 func (g *generator) request(o *operation) *http.Request {
 	path := variable.ReplaceAllStringFunc(o.path, func(v string) string {
 		text := g.known(o.path, strings.Trim(v, "{}"))
-		if g.often(2) {
+		if g.spite(2) {
 			text = g.pick(hostile)
 		}
 		if text == "" { // would be another path
@@ -238,26 +266,35 @@ func (g *generator) request(o *operation) *http.Request {
 	})
 	q := url.Values{}
 	for _, p := range o.Parameters {
-		if p.In != "query" || !p.Required && !g.often(3) {
+		if p.In != "query" || !p.Required && (!g.often(3) || g.benign && strings.HasPrefix(p.Name, "$")) {
 			continue
 		}
 		q.Set(p.Name, g.param(p.Name, p.Example, p.Schema))
 	}
-	if g.often(1) {
+	if g.spite(1) {
 		q.Set(g.pick([]string{"$search", "$apply", "$skiptoken", "$levels", "$format", "$expand", "x"}), g.pick(hostile))
+	}
+	if link := g.ids["link "+collectionOf(o.path)]; len(link) > 0 && !g.spite(5) {
+		if signed, err := url.ParseQuery(link[0]); err == nil {
+			for name := range signed {
+				q.Set(name, signed.Get(name))
+			}
+		}
 	}
 	var body []byte
 	media := ""
-	if o.RequestBody != nil {
+	if text, kind := g.form(o); text != "" && o.RequestBody == nil {
+		body, media = []byte(text), kind
+	} else if o.RequestBody != nil {
 		body, media = g.body(o)
-	} else if g.often(1) {
+	} else if g.spite(1) {
 		body, media = []byte(`{"a":1}`), "application/json"
 	}
 	target := path
 	if len(q) > 0 {
 		target += "?" + q.Encode()
 	}
-	if g.often(1) {
+	if g.spite(1) {
 		target = strings.Replace(target, "/api/", g.pick([]string{"/API/", "/api/v1.0/", "//api//", "/api/V1.0//"}), 1)
 	}
 	r := httptest.NewRequest(o.method, "/", bytes.NewReader(body))
@@ -269,20 +306,23 @@ func (g *generator) request(o *operation) *http.Request {
 	if media != "" {
 		r.Header.Set("Content-Type", media)
 	}
-	if g.often(2) {
+	if g.spite(2) {
 		r.Header.Set("Accept", g.pick([]string{"application/json;odata.metadata=none", "application/json;odata.metadata=full", "text/html", "*/*", "\xff", strings.Repeat("a", 3000)}))
 	}
-	if g.often(1) {
+	if g.spite(1) {
 		r.Header.Set(g.pick([]string{"If-Match", "Range", "Prefer", "OData-MaxVersion", "X-HTTP-Method-Override", "Content-Encoding"}), g.pick([]string{"*", "bytes=0-", "DELETE", "gzip", "4.01"}))
 	}
 	return r
 }
 
 func (g *generator) param(name, example string, s shape) string {
+	if ids := g.ids[name]; g.benign && len(ids) > 0 {
+		return g.pick(ids)
+	}
 	switch {
-	case g.often(2):
+	case g.spite(2):
 		return g.pick(hostile)
-	case name == "$filter" && g.often(7):
+	case name == "$filter" && g.spite(7):
 		text := g.pick(filters)
 		for strings.Contains(text, "%s") {
 			text = strings.Replace(text, "%s", strings.ReplaceAll(g.pick(append(hostile, "x", "3", "2024-01-01T00:00:00Z")), "%s", ""), 1)
@@ -299,6 +339,9 @@ func (g *generator) param(name, example string, s shape) string {
 // body makes a valid body, or one that is wrong in one of many ways.
 func (g *generator) body(o *operation) ([]byte, string) {
 	for media, c := range o.RequestBody.Content {
+		if body, media := g.form(o); body != "" && (g.benign || g.often(3)) {
+			return []byte(body), media
+		}
 		if media != "application/json" {
 			form := url.Values{}
 			for name := range g.spec.resolve(c.Schema).Properties {
@@ -309,15 +352,18 @@ func (g *generator) body(o *operation) ([]byte, string) {
 			return []byte(form.Encode()), media
 		}
 		v := g.value(c.Schema, 0)
-		if text := g.example(o); text != "" && g.often(6) {
+		if text := g.example(o); text != "" && (g.benign || g.often(6)) {
 			_ = json.Unmarshal([]byte(text), &v)
 		}
-		if m, ok := v.(map[string]any); ok && g.often(5) {
+		if m, ok := v.(map[string]any); ok && g.spite(5) {
 			g.spoil(m)
 		}
 		raw, err := json.Marshal(v)
 		if err != nil {
 			raw = []byte("{}")
+		}
+		if g.benign {
+			return raw, media
 		}
 		switch g.IntN(16) {
 		case 0:

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"mime/multipart"
+	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
@@ -36,6 +39,17 @@ var examples = map[string]string{
 	"PATCH /api/vedette/approvalpolicies/{id}":                    `{"name":"q$N"}`,
 	"POST /api/vedette/machineactions/{id}/approve":               `{"Comment":"c$N"}`,
 	"POST /api/vedette/incidents/{id}/merge":                      `{"into":1}`,
+	"POST /api/machines/{id}/isolate":                             `{"Comment":"c","IsolationType":"Full"}`,
+	"POST /api/machines/{id}/runAntiVirusScan":                    `{"Comment":"c","ScanType":"Quick"}`,
+	"POST /api/machines/{id}/StopAndQuarantineFile":               `{"Comment":"c","Sha1":"$SHA"}`,
+	"POST /api/machines/{id}/requestSample":                       `{"Comment":"c","Sha1":"$SHA"}`,
+	"POST /api/machines/{id}/runliveresponse":                     `{"Comment":"c","Commands":[{"type":"RunScript","params":[{"key":"ScriptName","value":"plain.sh"}]}]}`,
+	"POST /api/tiindicators":                                      `{"indicator":"t$N.example","indicatorType":"DomainName","action":"Audit","title":"t","description":"d"}`,
+	"POST /api/indicators":                                        `{"indicatorValue":"i$N.example","indicatorType":"DomainName","action":"Audit","title":"t","description":"d"}`,
+	"PUT /api/vedette/devicegroups/{deviceGroupId}":               `{"name":"g$N"}`,
+	"POST /api/vedette/recommendations/{id}/exception":            `{"reason":"r"}`,
+	"POST /api/vedette/remediationTasks":                          `{"recommendationId":"va-_-debian-_-plain"}`,
+	"POST /api/vedette/users/{userId}/password":                   `{"password":"correct horse battery $N"}`,
 }
 
 // example makes the body of an operation that is understood, "" where the shape suffices.
@@ -45,6 +59,8 @@ func (g *generator) example(o *operation) string {
 	case "POST /api/vedette/detections":
 		rule, test := ruleFileOf("rule"+n, ident.TenantID(uuid.NewSHA1(uuid.Nil, []byte(n)).String()))
 		return quoted("rule", rule, "test", test)
+	case "POST /api/vedette/applications/{applicationId}/certificates":
+		return quoted("certificate", certificate())
 	case "POST /api/alerts/CreateAlertByReference":
 		return strings.Replace(quoted("machineId", g.ids["/machines/"][0], "severity", "Low", "title", "t", "description", "d", "recommendedAction", "r",
 			"category", "Malware", "eventTime", g.ids["event"][0], "reportId", "1"), `"reportId":"1"`, `"reportId":1`, 1)
@@ -53,7 +69,7 @@ func (g *generator) example(o *operation) string {
 		return strings.Replace(quoted("Comment", "c"+n, "Sha1", strings.Repeat("a", 40)), "}", `,"MachineIds":["`+g.ids["/machines/"][0]+`"]}`, 1)
 	}
 	body := strings.ReplaceAll(examples[o.String()], "$N", n)
-	for word, collection := range map[string]string{"$DEF": "/V1.0/AlertDefinitions", "$IOC": "/indicators/"} {
+	for word, collection := range map[string]string{"$DEF": "/V1.0/AlertDefinitions", "$IOC": "/indicators/", "$SHA": "/api/files"} {
 		if ids := g.ids[collection]; len(ids) > 0 && strings.Contains(body, word) {
 			body = strings.ReplaceAll(body, word, g.pick(ids))
 		}
@@ -69,4 +85,35 @@ func quoted(pairs ...string) string {
 	}
 	raw, _ := json.Marshal(out)
 	return string(raw)
+}
+
+// form makes the body of an operation that takes no JSON, "" where fields suffice.
+func (g *generator) form(o *operation) (body, media string) {
+	switch o.String() {
+	case "POST /api/vedette/feeds":
+		return `{"plain": {"CVE-2099-2": {"releases": {"bookworm": {"status": "open", "urgency": "low"}}}}}`, "application/octet-stream"
+	case "POST /api/libraryfiles":
+		var b bytes.Buffer
+		w := multipart.NewWriter(&b)
+		part, err := w.CreateFormFile("file", fmt.Sprint("script", g.Uint32(), ".sh"))
+		if err == nil {
+			_, err = part.Write([]byte("exit 0"))
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			panic(err) // into memory: cannot fail
+		}
+		return b.String(), w.FormDataContentType()
+	case "POST /{tenant}/oauth2/token", "POST /{tenant}/oauth2/v2.0/token":
+		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {g.pick(g.ids["client_id"])}, "client_secret": {g.pick(g.ids["client_secret"])}}
+		if strings.Contains(o.path, "v2.0") {
+			form.Set("scope", "https://api.securitycenter.microsoft.com/.default")
+		} else {
+			form.Set("resource", "https://api.securitycenter.microsoft.com")
+		}
+		return form.Encode(), "application/x-www-form-urlencoded"
+	}
+	return "", ""
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/investigation"
+	"github.com/vedette-edr/vedette/server/live"
 	"github.com/vedette-edr/vedette/server/vulnerability"
 	vulnfeed "github.com/vedette-edr/vedette/server/vulnerability/feed"
 	"github.com/vedette-edr/vedette/wire"
@@ -91,7 +92,7 @@ const anyBody = `{
 	"name": "x", "displayName": "x", "password": "a long enough password", "permissions": ["AlertsInvestigation"], "roles": [],
 	"disabled": false, "lifeInDays": 1, "certificate": "x", "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
 	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)",
-	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x", "MachineIds": ["ffffffffffffffffffffffffffffffffffffffff"]
+	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x", "Message": "x", "Minutes": 60, "MachineIds": ["ffffffffffffffffffffffffffffffffffffffff"]
 }`
 
 func principal(kind ident.ActorKind, tenant ident.TenantID, permissions ...string) *access.Principal {
@@ -236,7 +237,7 @@ func nowhere(key string) (string, bool) {
 		"tag": "no-such-tag", "prefix": "false", "ticket": "no-such-ticket",
 		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
 		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
-		"approvalpolicies/{id}": digits,
+		"approvalpolicies/{id}": digits, "livesessions/{id}": guid,
 	}[key]
 	return v, ok
 }
@@ -275,6 +276,8 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	for range n {
 		must(c.store.Investigations().CreateInvestigation(ctx, inquiry))
 	}
+	session := &live.Session{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-00000000aaaa", n)), Tenant: tenant, Device: dev, State: live.Ended, Created: now}
+	must(c.store.Live().CreateSession(ctx, session))
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -292,11 +295,11 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "userId": string(person.ID), "roleId": string(role.ID),
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
 			"investigations/{id}": fmt.Sprint(inquiry.ID), "tiindicators/{id}": in.ID.String(),
-			"incidents/{id}": al.Incident.String(),
+			"incidents/{id}": al.Incident.String(), "livesessions/{id}": string(session.ID),
 		},
 		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
 			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true,
-			"software/{id}": true, "recommendations/{id}": true},
+			"software/{id}": true, "recommendations/{id}": true, "livesessions/{id}": true},
 	}
 	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
 	return out

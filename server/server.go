@@ -91,7 +91,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.detect.connect(s.stream)
 	s.gateway = gateway.New(gateway.Config{
 		CA: s.control.ca, Devices: s.control.devices, Ingest: s.stream.pipeline,
-		Commands: s.control.dispatch, Indicators: s.control.indicators, Inventory: s.control.vulnerabilities, Transfers: s.control.transfers, Metrics: s.metrics, Clock: s.cfg.Clock,
+		Commands: commands{s.control.dispatch, s.control.live}, Sessions: s.control.live, Indicators: s.control.indicators, Inventory: s.control.vulnerabilities, Transfers: s.control.transfers, Metrics: s.metrics, Clock: s.cfg.Clock,
 	})
 	s.control.nudges.gateway.Store(s.gateway)
 	s.front, err = newFront(s)

@@ -32,6 +32,11 @@ func (c *control) sweepBlobs(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, t := range tenants {
+		if err := c.live.Sums(ctx, t, now.Add(-cmp.Or(c.server.cfg.Retention, resultLife)), note); err != nil {
+			return err
+		}
+	}
 	// By the clock of the disk, which knows nothing of the server's.
 	removed, err := c.blobs.Sweep(time.Now().Add(-blobGrace), func(sum string) bool { return used[sum] })
 	if removed > 0 {

@@ -13,9 +13,13 @@ run() {
 	"$@"
 }
 run alert-latency "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkAlertLatency$' -benchtime 1x ./e2e
+run action-drop "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkActionToDrop$' -benchtime 1x ./e2e
+run action-fleet "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkIsolateFleet$' -benchtime 1x ./e2e
 run block-latency "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkBlockLatency$' -benchtime 1x ./e2e
 run exec-storm "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkExecStorm$' -benchtime 1x ./e2e
-run api-lists "$go" test -count=1 -timeout 60m -run '^$' -bench '^BenchmarkLists$' -benchtime 1x ./server/api/mde
+run api-lists "$go" test -count=1 -timeout 60m -v -run '^$' -bench '^BenchmarkLists$' -benchtime 1x ./server/api/mde
+run tvm "$go" test -count=1 -timeout 60m -v -run '^$' -bench '^BenchmarkFleet$' -benchtime 1x ./server/api/tvm
+run sightings "$go" test -count=1 -timeout 20m -v -run '^$' -bench '^BenchmarkSightings$' -benchtime 1x ./e2e
 run wire-bytes "$go" test -count=1 -run '^$' -bench '^BenchmarkWireBytes$' ./wire
 run wire-decode "$go" test -count=1 -run '^$' -bench '^BenchmarkDecode$' ./wire
 run ingest-store "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkIngest$' ./server/telemetry/duckdb
@@ -27,4 +31,5 @@ run rules "$go" test -count=1 -run '^$' -bench 'Benchmark(Match|Raise)' ./server
 run enforce-apply "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkApply$' -benchtime 20x ./agent/enforce
 run enforce-connect "$go" test -count=1 -run '^$' -bench '^BenchmarkConnect$' ./agent/enforce/address
 run enforce-exec "$go" test -count=1 -run '^$' -bench '^BenchmarkExec$' -benchtime 1000x ./agent/enforce/file
+run restrict-exec "$go" test -count=1 -run '^$' -bench '^BenchmarkExec$' -benchtime 2000x ./agent/responder/restrict
 run kill-9 env VEDETTE_KILLS=20 "$go" test -count=1 -timeout 30m -v -run 'Kill' ./server/telemetry/duckdb ./e2e

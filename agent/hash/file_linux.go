@@ -23,7 +23,8 @@ func (p *Pool) File(ctx context.Context, f *os.File) (ID, Sums, error) {
 	if err != nil {
 		return ID{}, Sums{}, err
 	}
-	if s, ok := p.Lookup(id); ok {
+	unstamped := Unstamped(f)
+	if s, ok := p.Lookup(id); ok && !unstamped {
 		return id, s, nil
 	}
 	if id.Size > p.cfg.MaxSize {
@@ -35,7 +36,7 @@ func (p *Pool) File(ctx context.Context, f *os.File) (ID, Sums, error) {
 	case err == nil:
 		p.read.Add(1)
 		p.bytes.Add(uint64(id.Size))
-		if p.settled(id) {
+		if !unstamped && p.settled(id) {
 			p.cache.put(id, sums)
 		}
 	case errors.Is(err, ErrChanged):
@@ -44,6 +45,22 @@ func (p *Pool) File(ctx context.Context, f *os.File) (ID, Sums, error) {
 		p.failed.Add(1)
 	}
 	return id, sums, err
+}
+
+// Unstamped reports whether a file is on a file system that does not note the time of a write
+// by way of a shared mapping: there a file's identity says nothing of its content. That is
+// so where files are in memory alone. What cannot be found out is taken for it.
+func Unstamped(f *os.File) bool {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return true
+	}
+	const ramfs = 0x858458f6 // RAMFS_MAGIC (linux/magic.h)
+	switch uint32(st.Type) {
+	case unix.TMPFS_MAGIC, ramfs, unix.HUGETLBFS_MAGIC:
+		return true
+	}
+	return false
 }
 
 // regular returns the identity of a regular file.
@@ -102,4 +119,13 @@ func (p *Pool) Large(ctx context.Context, f *os.File) (ID, Sums, error) {
 	}
 	sums, err = readOpen(ctx, int(f.Fd()), id)
 	return id, sums, err
+}
+
+// LookupFile returns the digests of an open file if they are known.
+func (p *Pool) LookupFile(f *os.File) (Sums, bool) {
+	id, err := regular(int(f.Fd()))
+	if err != nil {
+		return Sums{}, false
+	}
+	return p.Lookup(id)
 }

@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
@@ -19,13 +20,14 @@ import (
 func (l *Link) commandLoop(ctx context.Context) error {
 	run := newLanes(l)
 	defer run.wg.Wait()
-	for _, e := range l.ledger.unfinished() {
-		c, err := l.verify(e)
+	l.handOver()
+	for _, o := range l.ledger.unfinished() {
+		c, err := l.verifyAgain(o)
 		if err != nil {
 			l.conclude(c, err)
 			continue
 		}
-		run.add(ctx, c, e)
+		run.add(ctx, c, o)
 	}
 	b := l.backoff()
 	for {
@@ -34,6 +36,7 @@ func (l *Link) commandLoop(ctx context.Context) error {
 			return ctx.Err()
 		case <-l.poll:
 		}
+		l.handOver()
 		for {
 			id, client := l.current()
 			err := l.fetch(ctx, client, run)
@@ -59,6 +62,9 @@ func (l *Link) fetch(ctx context.Context, client *Client, run *lanes) error {
 		return err
 	}
 	l.heard(r.Msg.ServerTime)
+	if len(r.Msg.Commands) > 0 {
+		l.conf.Fault(faultFetched, "")
+	}
 	taken := false
 	for _, e := range r.Msg.Commands {
 		c, err := l.verify(e)
@@ -75,7 +81,8 @@ func (l *Link) fetch(ctx context.Context, client *Client, run *lanes) error {
 		}
 		if fresh {
 			taken = true
-			run.add(ctx, c, e)
+			l.conf.Fault(faultTaken, c.ID)
+			run.add(ctx, c, opened{envelope: e})
 		}
 	}
 	run.stop(r.Msg.Cancel)
@@ -93,25 +100,41 @@ func (l *Link) verify(e *wirepb.Envelope) (*wire.Command, error) {
 	return wire.Verify(e, p, l.ServerTime())
 }
 
+// verifyAgain judges a command that the ledger has. One that had begun when the agent ended
+// is taken up again even after its lifetime: what it did to the device is done, and calling
+// it refused would be a lie.
+func (l *Link) verifyAgain(o opened) (*wire.Command, error) {
+	c, err := l.verify(o.envelope)
+	if o.begun && errors.Is(err, wire.ErrExpired) {
+		err = nil
+	}
+	return c, err
+}
+
 // execute runs one command that the ledger has, and brings its result to the disk.
-func (l *Link) execute(ctx context.Context, e *wirepb.Envelope) {
-	c, err := l.verify(e) // it may have expired while it waited
+func (l *Link) execute(ctx context.Context, o opened) {
+	c, err := l.verifyAgain(o) // it may have expired while it waited
+	if err == nil {
+		err = l.ledger.begin(c.ID)
+	}
 	if err != nil {
 		l.conclude(c, err)
 		return
 	}
+	l.conf.Fault(faultBegun, c.ID)
 	cctx, cancel := context.WithTimeout(ctx, commandTime(c.Kind))
 	defer cancel()
 	l.progress.begin(c.ID)
 	r := l.conf.Respond(cctx, c)
 	l.progress.end(c.ID)
-	if ctx.Err() != nil && context.Cause(ctx) != errStopped {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), responder.ErrStopped) {
 		return // the agent is ending: the ledger has it begun, and it is taken up again
 	}
-	if context.Cause(ctx) == errStopped && (r.State == "failed" || r.State == "refused") {
+	if errors.Is(context.Cause(ctx), responder.ErrStopped) && (r.State == "failed" || r.State == "refused") {
 		// Both mean that the device is as it was before.
 		r.State, r.Detail = "cancelled", strings.TrimSuffix("stopped on the way: "+r.Detail, ": ")
 	}
+	l.conf.Fault(faultRan, c.ID)
 	l.finish(c, r)
 }
 
@@ -134,15 +157,30 @@ func (l *Link) finish(c *wire.Command, r Result) {
 	m.Detail = text(m.Detail, maxDetail)
 	b, err := proto.Marshal(m)
 	if err == nil {
-		err = l.spool.PutResult(b)
-	}
-	if err == nil {
-		err = l.ledger.done(c, l.ServerTime())
+		err = l.ledger.done(c, b, l.ServerTime())
 	}
 	if err != nil {
 		// It stays unfinished in the ledger and runs again at the next start: its result
 		// must not be lost.
 		l.trouble(fmt.Errorf("link: result of %s: %w", c.ID, err))
+		return
+	}
+	l.conf.Fault(faultKept, c.ID)
+	l.handOver()
+	l.conf.Fault(faultDone, c.ID)
+}
+
+// handOver brings the results that the ledger holds into the spool, which reports them. One
+// that is there already is reported twice, which does no harm.
+func (l *Link) handOver() {
+	l.handing.Lock()
+	defer l.handing.Unlock()
+	for _, o := range l.ledger.owed() {
+		if err := l.spool.PutResult(o.result); err != nil {
+			l.trouble(fmt.Errorf("link: result of %s: %w", o.command, err)) // the next poll tries again
+			return
+		}
+		l.ledger.handed(o.command)
 	}
 }
 

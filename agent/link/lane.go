@@ -2,13 +2,12 @@ package link
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire"
-	"github.com/vedette-edr/vedette/wire/wirepb"
 )
 
 // commandTime bounds one command of a kind, so that one that hangs does not hold its lane
@@ -40,14 +39,11 @@ func lane(kind string) string {
 	return kind
 }
 
-// errStopped is the cause of a command's context when the server asked to stop it.
-var errStopped = errors.New("link: somebody cancelled the command")
-
 // task is a command that the ledger has and that has not ended.
 type task struct {
-	command  *wire.Command
-	envelope *wirepb.Envelope
-	stop     context.CancelCauseFunc // nil while it waits
+	opened
+	command *wire.Command
+	stop    context.CancelCauseFunc // nil while it waits
 }
 
 // lanes runs commands.
@@ -65,12 +61,12 @@ func newLanes(l *Link) *lanes {
 }
 
 // add queues a command that the ledger has.
-func (r *lanes) add(ctx context.Context, c *wire.Command, e *wirepb.Envelope) {
+func (r *lanes) add(ctx context.Context, c *wire.Command, o opened) {
 	name := lane(c.Kind)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	queue, running := r.waiting[name]
-	r.waiting[name] = append(queue, &task{command: c, envelope: e})
+	r.waiting[name] = append(queue, &task{opened: o, command: c})
 	if running {
 		return
 	}
@@ -97,7 +93,7 @@ func (r *lanes) next(ctx context.Context, name string) bool {
 	r.running[t.command.ID] = t
 	r.mu.Unlock()
 
-	r.link.execute(tctx, t.envelope)
+	r.link.execute(tctx, t.opened)
 	cancel(nil)
 	r.mu.Lock()
 	delete(r.running, t.command.ID)
@@ -122,7 +118,7 @@ func (r *lanes) stop(ids []string) {
 	}
 	for _, id := range ids {
 		if t := r.running[id]; t != nil && lane(t.command.Kind) != containment {
-			t.stop(errStopped)
+			t.stop(responder.ErrStopped)
 		}
 	}
 	r.mu.Unlock()

@@ -31,6 +31,14 @@ type entry struct {
 	Expires  time.Time `json:"expires"`
 	Taken    time.Time `json:"taken"`              // for the order after a restart
 	Envelope []byte    `json:"envelope,omitempty"` // while it is not finished
+	Begun    bool      `json:"begun,omitempty"`    // its handler may have been called
+	Result   []byte    `json:"result,omitempty"`   // until the spool has it
+}
+
+// opened is a command that was taken and has no result yet.
+type opened struct {
+	envelope *wirepb.Envelope
+	begun    bool
 }
 
 // maxLedger bounds the ledger; within 30 days a device has no use for more commands.
@@ -104,8 +112,25 @@ func (g *ledger) take(c *wire.Command, e *wirepb.Envelope) (bool, error) {
 	return true, nil
 }
 
-// done notes that a command's result is on disk, and forgets what has expired at now.
-func (g *ledger) done(c *wire.Command, now time.Time) error {
+// begin notes that a command's handler is about to be called.
+func (g *ledger) begin(id string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.entries[id]
+	if e == nil || e.Begun {
+		return nil
+	}
+	e.Begun = true
+	if err := g.save(); err != nil {
+		e.Begun = false
+		return err
+	}
+	return nil
+}
+
+// done notes a command's result, with which it is finished and never runs again, and forgets
+// what has expired at now.
+func (g *ledger) done(c *wire.Command, result []byte, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	e := g.entries[c.ID]
@@ -113,17 +138,53 @@ func (g *ledger) done(c *wire.Command, now time.Time) error {
 		e = &entry{Expires: c.Expires, Taken: time.Now()}
 		g.entries[c.ID] = e
 	}
-	e.Envelope = nil
+	was := *e
+	e.Envelope, e.Begun, e.Result = nil, false, result
 	for id, e := range g.entries {
-		if over := now.Sub(e.Expires); over > 24*time.Hour || over >= 0 && e.Envelope == nil {
+		if over := now.Sub(e.Expires); over > 24*time.Hour || over >= 0 && e.Envelope == nil && e.Result == nil {
 			delete(g.entries, id)
 		}
 	}
-	return g.save()
+	if err := g.save(); err != nil {
+		*e = was
+		return err
+	}
+	return nil
+}
+
+// owedResult is a result that the spool does not have.
+type owedResult struct {
+	command string
+	result  []byte
+	taken   time.Time
+}
+
+// owed returns the results that the spool does not have, in the order of their commands.
+func (g *ledger) owed() []owedResult {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []owedResult
+	for id, e := range g.entries {
+		if e.Result != nil {
+			out = append(out, owedResult{id, e.Result, e.Taken})
+		}
+	}
+	slices.SortFunc(out, func(a, b owedResult) int { return a.taken.Compare(b.taken) })
+	return out
+}
+
+// handed forgets a result that the spool has. It is written with the next change: what is
+// handed over twice is reported twice.
+func (g *ledger) handed(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if e := g.entries[id]; e != nil {
+		e.Result = nil
+	}
 }
 
 // unfinished returns the commands that were taken and have no result yet, in order.
-func (g *ledger) unfinished() []*wirepb.Envelope {
+func (g *ledger) unfinished() []opened {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var open []*entry
@@ -133,11 +194,11 @@ func (g *ledger) unfinished() []*wirepb.Envelope {
 		}
 	}
 	slices.SortFunc(open, func(a, b *entry) int { return a.Taken.Compare(b.Taken) })
-	var out []*wirepb.Envelope
+	var out []opened
 	for _, e := range open {
 		m := &wirepb.Envelope{}
 		if proto.Unmarshal(e.Envelope, m) == nil {
-			out = append(out, m)
+			out = append(out, opened{m, e.Begun})
 		}
 	}
 	return out

@@ -79,6 +79,18 @@ type Config struct {
 	// ServerClock learns the server's time; nil for one that is not kept.
 	ServerClock *Clock
 
+	// Reported is called when the server has the result of a command, or will never take it,
+	// with "" when the server shows that it has the device's last word; nil for nothing.
+	Reported func(command string)
+	// Leaving reports whether a command's result is the device's last word: that the server
+	// does not know the device any more says that it has it then. With "" it reports whether
+	// the device is leaving at all. nil for never.
+	Leaving func(command string) bool
+	// Fault is called at each step of a command on this device, by the step's name (see
+	// Faults) and the command's id. It is for tests, which end the process there; nil for
+	// nothing.
+	Fault func(point, command string)
+
 	// Trouble is told what keeps the device from its server when that changes, and nil
 	// when they are in touch again. It returns quickly; nil tells nobody.
 	Trouble func(error)
@@ -96,6 +108,15 @@ func (c Config) orDefault() Config {
 	}
 	if c.ServerClock == nil {
 		c.ServerClock = OpenClock("", c.Clock)
+	}
+	if c.Reported == nil {
+		c.Reported = func(string) {}
+	}
+	if c.Leaving == nil {
+		c.Leaving = func(string) bool { return false }
+	}
+	if c.Fault == nil {
+		c.Fault = func(string, string) {}
 	}
 	if c.Trouble == nil {
 		c.Trouble = func(error) {}
@@ -134,6 +155,7 @@ type Link struct {
 	refresh  chan struct{} // fetch indicators
 	beat     chan struct{} // send a heartbeat now
 	enrol    sync.Mutex    // one enrolment at a time
+	handing  sync.Mutex    // one handOver at a time
 	progress *progress
 
 	mu       sync.Mutex
@@ -268,6 +290,11 @@ func (l *Link) refused(ctx context.Context, with *Identity, err error, b *backof
 	}
 	l.trouble(err)
 	f := FaultOf(err)
+	if f.Code == codeUnknown && l.conf.Leaving("") {
+		l.conf.Reported("") // it has the last word
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
 	if !f.EnrolAgain() && l.ServerTime().Before(with.notAfter()) {
 		return b.next(f.Retry), nil
 	}

@@ -136,7 +136,7 @@ func TestTheLedgerRemembersUntilALifetimeIsOver(t *testing.T) {
 	if fresh, _ := g.take(a, e); fresh {
 		t.Error("a command was taken twice")
 	}
-	if err := g.done(a, now); err != nil {
+	if err := g.done(a, []byte("done"), now); err != nil {
 		t.Fatal(err)
 	}
 	g, err = openLedger(dir) // as after kill -9
@@ -146,8 +146,24 @@ func TestTheLedgerRemembersUntilALifetimeIsOver(t *testing.T) {
 	if fresh, _ := g.take(a, e); fresh {
 		t.Error("a finished command was taken again after a restart")
 	}
-	if open := g.unfinished(); len(open) != 1 || string(open[0].Body) != "body" {
+	if open := g.unfinished(); len(open) != 1 || string(open[0].envelope.Body) != "body" || open[0].begun {
 		t.Errorf("%d commands are unfinished", len(open))
+	}
+	if owed := g.owed(); len(owed) != 1 || owed[0].command != "a" || string(owed[0].result) != "done" {
+		t.Errorf("owed: %v", owed)
+	}
+	g.handed("a")
+	if err := g.begin("b"); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = openLedger(dir); err != nil {
+		t.Fatal(err)
+	}
+	if open := g.unfinished(); len(open) != 1 || !open[0].begun {
+		t.Error("a command that had begun is not known to have")
+	}
+	if len(g.owed()) != 0 {
+		t.Error("a result that was handed over is still owed")
 	}
 	if diff := cmp.Diff([]string{"a", "b"}, g.ids(now)); diff != "" {
 		t.Error(diff)
@@ -155,7 +171,7 @@ func TestTheLedgerRemembersUntilALifetimeIsOver(t *testing.T) {
 	if diff := cmp.Diff([]string{"b"}, g.ids(now.Add(time.Hour))); diff != "" {
 		t.Error(diff)
 	}
-	if err := g.done(b, now.Add(90*time.Minute)); err != nil {
+	if err := g.done(b, []byte("done"), now.Add(90*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if g.has("a") || !g.has("b") {

@@ -84,11 +84,15 @@ func (l *Link) resultLoop(ctx context.Context) error {
 			if err == nil {
 				b.reset()
 				l.heard(0)
+				l.conf.Fault(faultReported, m.Command)
 				break
 			}
 			if final(err) {
 				l.trouble(err)
 				break
+			}
+			if FaultOf(err).Code == codeUnknown && l.conf.Leaving(m.Command) {
+				break // it heard it before, and its answer was lost
 			}
 			pause, err := l.refused(ctx, id, err, b)
 			if err == nil {
@@ -99,6 +103,8 @@ func (l *Link) resultLoop(ctx context.Context) error {
 			}
 		}
 		l.spool.AckResult(r)
+		l.conf.Fault(faultSettled, m.Command)
+		l.conf.Reported(m.Command)
 	}
 }
 

@@ -31,14 +31,16 @@ var ErrCompound = errors.New("the line is part of a longer command")
 
 func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// Detach takes away what e says, and returns how to undo it.
-func Detach(ctx context.Context, e Entry, t Taker) (Change, error) {
-	c := Change{Kind: e.Kind, Path: e.Path, Names: e.Names, Home: e.home}
+// Detach takes away what e says, and returns how to undo it. keep is told of the change
+// before it is made, so that it can be undone even if nothing else is heard of it; its error
+// keeps everything as it is.
+func Detach(ctx context.Context, e Entry, t Taker, keep func(Change) error) (Change, error) {
+	c := Change{Kind: e.Kind, Path: e.Path, Names: e.Names, Home: e.home, Whole: e.whole}
 	var err error
 	if e.whole {
-		err = c.takeFile(ctx, e, t)
+		err = c.takeFile(ctx, e, t, keep)
 	} else {
-		err = c.takeLines(e)
+		err = c.takeLines(e, keep)
 	}
 	if err != nil {
 		return c, fmt.Errorf("persistence: %s: %w", e.Path, err)
@@ -47,40 +49,50 @@ func Detach(ctx context.Context, e Entry, t Taker) (Change, error) {
 }
 
 // takeFile takes the whole file, and the links by which it is enabled.
-func (c *Change) takeFile(ctx context.Context, e Entry, t Taker) error {
+func (c *Change) takeFile(ctx context.Context, e Entry, t Taker, keep func(Change) error) error {
 	f, err := openSource(e.Path, e.home)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if e.Kind == Systemd {
+		if c.Links, err = enabling(e.Path); err != nil {
+			return err
+		}
+	}
+	if err := keep(*c); err != nil {
+		return err
+	}
 	if c.Item, err = t.Take(ctx, f, e.Path); err != nil {
 		return err
 	}
-	if e.Kind != Systemd {
-		return nil
-	}
-	// Enabled units are links in the directories of what wants them.
-	for _, dir := range []string{"wants", "requires", "upholds"} {
-		links, err := filepath.Glob(filepath.Join(globEscape(filepath.Dir(e.Path)), "*."+dir, globEscape(filepath.Base(e.Path))))
-		if err != nil {
+	for _, l := range c.Links {
+		if err := os.Remove(l.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
-		}
-		for _, l := range links {
-			target, err := os.Readlink(l)
-			if err != nil {
-				continue // not a link: nothing of ours
-			}
-			if err := os.Remove(l); err != nil {
-				return err
-			}
-			c.Links = append(c.Links, Link{Path: l, Target: target})
 		}
 	}
 	return nil
 }
 
+// enabling returns the links by which a unit is wanted: enabled units are links in the
+// directories of what wants them.
+func enabling(unit string) (out []Link, err error) {
+	for _, dir := range []string{"wants", "requires", "upholds"} {
+		links, err := filepath.Glob(filepath.Join(globEscape(filepath.Dir(unit)), "*."+dir, globEscape(filepath.Base(unit))))
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range links {
+			if target, err := os.Readlink(l); err == nil { // what is no link is nothing of ours
+				out = append(out, Link{Path: l, Target: target})
+			}
+		}
+	}
+	return out, nil
+}
+
 // takeLines takes lines out of a file that stays.
-func (c *Change) takeLines(e Entry) error {
+func (c *Change) takeLines(e Entry, keep func(Change) error) error {
 	text, err := readSource(e.Path, e.home)
 	if err != nil {
 		return err
@@ -107,6 +119,9 @@ func (c *Change) takeLines(e Entry) error {
 		c.Lines = append(c.Lines, taken)
 	}
 	c.After = sum(out)
+	if err := keep(*c); err != nil {
+		return err
+	}
 	return replace(e.Path, e.home, text, out)
 }
 
@@ -158,9 +173,11 @@ func compound(lines [][]byte, i int) bool {
 // Attach undoes c. What was changed by others since is kept: lines come back at about
 // their place, and the error, ErrTouched, says so beside the success.
 func Attach(ctx context.Context, c Change, t Taker) error {
-	if c.Item != "" {
-		if err := t.Give(ctx, c.Item); err != nil {
-			return fmt.Errorf("persistence: %s: %w", c.Path, err)
+	if c.Whole {
+		if c.Item != "" {
+			if err := t.Give(ctx, c.Item); err != nil {
+				return fmt.Errorf("persistence: %s: %w", c.Path, err)
+			}
 		}
 		for _, l := range c.Links {
 			if err := os.Symlink(l.Target, l.Path); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -252,7 +269,7 @@ func replace(path, home string, was, now []byte) error {
 	}
 	out := os.NewFile(uintptr(fd), tmp)
 	defer out.Close()
-	defer unix.Unlinkat(dir, tmp, 0) // gone already when all went well
+	defer func() { _ = unix.Unlinkat(dir, tmp, 0) }() // gone already when all went well
 	if _, err := out.Write(now); err != nil {
 		return err
 	}

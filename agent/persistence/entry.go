@@ -54,7 +54,8 @@ type Change struct {
 	Lines  []Line `json:"lines,omitempty"`
 	Before string `json:"before,omitempty"` // SHA-256 of the file
 	After  string `json:"after,omitempty"`
-	Item   string `json:"item,omitempty"` // id in the quarantine of a file that was taken whole
+	Whole  bool   `json:"whole,omitempty"` // the file as a whole is taken
+	Item   string `json:"item,omitempty"`  // its id in the quarantine; "" before it is there
 	Links  []Link `json:"links,omitempty"`
 	Undone bool   `json:"undone,omitempty"`
 }

@@ -62,6 +62,7 @@ func (f *Finder) Named(ctx context.Context) ([]string, error) {
 				continue
 			}
 			for _, w := range strings.FieldsFunc(l, func(r rune) bool { return strings.ContainsRune(" \t\"'`;|&()<>={}:,!", r) }) {
+				w = strings.TrimLeft(w, "-@+!") // what systemd lets stand before a program
 				for _, h := range []string{"~/", "$HOME/", "%h/"} {
 					if rest, ok := strings.CutPrefix(w, h); ok && home != "" {
 						w = filepath.Join(home, rest)

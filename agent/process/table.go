@@ -276,6 +276,28 @@ func (t *Table) SetImage(pid uint32, key uint64, img event.File) {
 	}
 }
 
+// Images returns the paths of the programs of the table, each once, those that have ended
+// included.
+func (t *Table) Images() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	seen := map[string]bool{}
+	var out []string
+	add := func(e *entry) {
+		if p := e.proc.Image.Path; strings.HasPrefix(p, "/") && !seen[p] {
+			seen[p] = true
+			out = append(out, p)
+		}
+	}
+	for _, e := range t.live {
+		add(e)
+	}
+	for e := t.ended.first; e != nil; e = e.after {
+		add(e)
+	}
+	return out
+}
+
 // Stats returns what the table did so far.
 func (t *Table) Stats() Stats {
 	t.mu.RLock()

@@ -12,6 +12,7 @@ package responder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -55,6 +56,19 @@ type Handler interface {
 	Handle(ctx context.Context, c Command) Result
 }
 
+// ErrStopped is the cause of a Handler's context when somebody cancelled the command; with
+// any other cause of a context that was cancelled the agent ends, and the command comes
+// again.
+var ErrStopped = errors.New("somebody cancelled the command")
+
+// Limited is a Handler that not every device lets carry out what it is for.
+type Limited interface {
+	Handler
+	// Lacks returns why commands of one of its kinds cannot be carried out on this device now,
+	// nil when they can, and what would mend that.
+	Lacks(kind string) (remedy string, why error)
+}
+
 // Responder finds the handler of a command. It is immutable and safe for concurrent use.
 type Responder struct {
 	handlers map[string]Handler
@@ -82,6 +96,15 @@ func (r *Responder) Kinds() []string {
 	}
 	slices.Sort(kinds)
 	return kinds
+}
+
+// Lacks returns why commands of a kind cannot be carried out on this device now, and what
+// would mend that; nil when they can, as far as is known.
+func (r *Responder) Lacks(kind string) (remedy string, why error) {
+	if l, ok := r.handlers[kind].(Limited); ok {
+		return l.Lacks(kind)
+	}
+	return "", nil
 }
 
 // Do carries out c. It always returns a Result; a kind without a handler is Refused.

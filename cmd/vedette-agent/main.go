@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,8 +27,11 @@ type commands struct {
 	Run       runCommand       `cmd:"" help:"Run the agent in the foreground."`
 	Install   installCommand   `cmd:"" help:"Install the agent as a service of this machine and start it."`
 	Status    statusCommand    `cmd:"" help:"Show what the agent on this machine does and lacks."`
+	Release   releaseCommand   `cmd:"" help:"End the isolation of this machine by a code of its server, when the server cannot be reached."`
 	Uninstall uninstallCommand `cmd:"" help:"Stop the agent and remove it from this machine."`
+	Probe     probeCommand     `cmd:"" hidden:"" passthrough:"" help:"Started by the agent: runs a program, to learn whether it may."`
 	Watchdog  watchdogCommand  `cmd:"" hidden:"" help:"Started by the agent: ends it if it hangs, so that nothing waits for it."`
+	Helper    helperCommand    `cmd:"" name:"scan-helper" hidden:"" help:"Started by the agent: becomes the program that a scan asks about files, without the agent's rights."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 
@@ -44,6 +48,7 @@ type runCommand struct {
 	StateDir    string   `help:"Directory for identity and spool." default:"/var/lib/vedette-agent" type:"path"`
 	Instance    string   `help:"Name of this agent in the kernel, where several run on one machine." default:"vedette"`
 	ExcludePath []string `help:"Report no file events below this path; PATH=PROGRAM: none of that program's own." placeholder:"PATH[=PROGRAM]"`
+	Policy      string   `help:"File that says what commands may do to this device; without it policy.json of the state directory, or /etc/vedette/agent-policy.json." type:"path"`
 	LogLevel    string   `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 	CPUProfile  string   `name:"cpu-profile" help:"Write a profile of the agent's processor time to this file." type:"path" hidden:""`
 }
@@ -80,7 +85,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 	}
 	return agent.Run(ctx, agent.Config{
 		Server: c.Server, CAFile: c.CA, Token: token, StateDir: c.StateDir, Instance: c.Instance,
-		Exclude: c.ExcludePath, Version: version,
+		Exclude: c.ExcludePath, Version: version, Policy: c.Policy,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }
@@ -88,6 +93,22 @@ func (c *runCommand) Run(ctx context.Context) error {
 type watchdogCommand struct{}
 
 func (watchdogCommand) Run() error { return agent.Watchdog() }
+
+type helperCommand struct {
+	Program string   `arg:""`
+	Args    []string `arg:"" optional:"" passthrough:""`
+}
+
+func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
+
+type probeCommand struct {
+	Args []string `arg:"" optional:""`
+}
+
+func (c *probeCommand) Run() error {
+	os.Exit(agent.Probe(c.Args))
+	return nil
+}
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`
@@ -105,6 +126,45 @@ func (c *statusCommand) Run(out io.Writer) error {
 		return enc.Encode(s)
 	}
 	printStatus(out, s)
+	return nil
+}
+
+type releaseCommand struct {
+	Code     string `required:"" help:"The code: vedette device release-code shows it. - reads it from standard input."`
+	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`
+	Instance string `help:"Name of the agent in the kernel, where several run on one machine." default:"vedette"`
+	JSON     bool   `help:"Print JSON."`
+}
+
+func (c *releaseCommand) Run(ctx context.Context, out io.Writer) error {
+	if c.Code == "-" {
+		const most = 4 << 10
+		raw, err := io.ReadAll(io.LimitReader(os.Stdin, most))
+		if err != nil {
+			return err
+		}
+		c.Code = string(raw)
+	}
+	r, err := agent.Release(ctx, c.StateDir, c.Instance, c.Code)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.Problem != "":
+		return errors.New(r.Problem)
+	case c.JSON:
+	case !r.Verified:
+		fmt.Fprintf(out, "The isolation has ended, but not every probe shows it: %s\n", r.Evidence)
+	default:
+		fmt.Fprintln(out, "The isolation of this machine has ended, and probes have shown it.")
+	}
 	return nil
 }
 

@@ -189,28 +189,31 @@ func (a *actionApprove) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := sameCommand(d, a.ID, e.Body); err != nil {
+	cmd, err := sameCommand(d, a.ID, e.Body)
+	if err != nil {
 		return err
 	}
+	fmt.Fprintf(s.errs, "signing: %s of %s (%s), good until %s, parameters %s\n", cmd.Kind, oneLine(d.Machine), cmd.Device, cmd.Expires.Format(time.RFC3339), oneLine(string(cmd.Params)))
 	sig := wire.SignBody(wire.CommandContext, e.Body, key)[0]
 	return a.move(s, "approve", client.ActionSignature{Key: sig.Key, Signature: sig.Signature})
 }
 
-// sameCommand reports why a body is not the command of the action that somebody approves.
-func sameCommand(d *client.ActionDetail, id string, body []byte) error {
+// sameCommand returns the command of a body, or why it is not that of the action that
+// somebody approves.
+func sameCommand(d *client.ActionDetail, id string, body []byte) (*wire.Command, error) {
 	cmd, err := wire.ParseBody(body)
 	if err != nil {
-		return fmt.Errorf("nothing was signed: %w", err)
+		return nil, fmt.Errorf("nothing was signed: %w", err)
 	}
 	switch {
 	case !strings.EqualFold(cmd.ID, id):
-		return fmt.Errorf("nothing was signed: the server serves the command of %s in place of %s", cmd.ID, id)
+		return nil, fmt.Errorf("nothing was signed: the server serves the command of %s in place of %s", cmd.ID, id)
 	case cmd.Device != d.MachineID:
-		return fmt.Errorf("nothing was signed: the command is for the device %s, the action for %s", cmd.Device, d.MachineID)
+		return nil, fmt.Errorf("nothing was signed: the command is for the device %s, the action for %s", cmd.Device, d.MachineID)
 	case cmd.Kind != strings.ToLower(d.Type):
-		return fmt.Errorf("nothing was signed: the command is %s, the action %s", cmd.Kind, d.Type)
+		return nil, fmt.Errorf("nothing was signed: the command is %s, the action %s", cmd.Kind, d.Type)
 	}
-	return nil
+	return cmd, nil
 }
 
 type actionKey struct {

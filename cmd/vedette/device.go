@@ -17,6 +17,8 @@ type deviceCommand struct {
 	Tag         deviceTag         `cmd:"" help:"Add a tag to devices, or remove it."`
 	Isolate     deviceIsolate     `cmd:"" help:"Cut a device off from everything but this server."`
 	Unisolate   deviceRelease     `cmd:"" help:"Release a device from isolation."`
+	ReleaseCode deviceReleaseCode `cmd:"" help:"Get a code that ends the isolation of a device where it stands, for one that cannot reach the server."`
+	Notify      deviceNotify      `cmd:"" help:"Show a message to the users of a device."`
 	Scan        deviceScan        `cmd:"" help:"Scan a device for malware."`
 	Restrict    deviceRestrict    `cmd:"" help:"Let a device run nothing but what is trusted."`
 	Unrestrict  deviceUnrestrict  `cmd:"" help:"Let a device run everything again."`
@@ -119,13 +121,23 @@ type actionFlags struct {
 
 type deviceIsolate struct {
 	actionFlags
-	ForceSelf bool `help:"Isolate the host that runs the server itself. It will be cut off from everybody else."`
+	Selective    bool     `help:"Let some programs and addresses through: those named by the flags below, else mail and meeting programs."`
+	AllowAddress []string `help:"Address or range that stays reachable: 10.0.0.0/8, 10.0.0.5:443/tcp, [2001:db8::1]:53/udp." sep:"none"`
+	AllowProgram []string `help:"Absolute path of a program on the device that may reach everything." sep:"none"`
+	AllowCgroup  []string `help:"Cgroup on the device whose processes may reach everything, such as /system.slice/postfix.service." sep:"none"`
+	ForceSelf    bool     `help:"Isolate the host that runs the server itself. It will be cut off from everybody else."`
 }
 
 func (d *deviceIsolate) Run(s *session) error {
 	body := map[string]any{"Comment": d.Comment, "IsolationType": "Full"}
 	if d.ForceSelf {
 		body["ForceSelf"] = true
+	}
+	if allow := len(d.AllowAddress)+len(d.AllowProgram)+len(d.AllowCgroup) > 0; d.Selective || allow {
+		body["IsolationType"] = "Selective"
+		if allow {
+			body["Allow"] = map[string]any{"Addresses": d.AllowAddress, "Programs": d.AllowProgram, "Cgroups": d.AllowCgroup}
+		}
 	}
 	return d.start(s, "isolate", body)
 }
@@ -138,32 +150,49 @@ func (d *deviceRelease) Run(s *session) error {
 
 // start asks for the action and follows it until it ended or the wait is over.
 func (f *actionFlags) start(s *session, verb string, body map[string]any) error {
+	return f.startAt(s, "/api/machines/", verb, body)
+}
+
+// startAt is start of an action whose route is below base.
+func (f *actionFlags) startAt(s *session, base, verb string, body map[string]any) error {
 	c, err := s.client()
 	if err != nil {
 		return err
 	}
-	a, err := c.Act(s.ctx, f.Device, verb, body)
-	if err != nil {
+	a := &client.Action{}
+	if err := c.Do(s.ctx, http.MethodPost, base+url.PathEscape(f.Device)+"/"+verb, body, a); err != nil {
 		return err
 	}
+	if a, err = follow(s, c, a, f.Wait); err != nil {
+		return err
+	}
+	return concluded(s, a)
+}
+
+// follow waits until the action ended or the wait is over, and returns it as it is then.
+func follow(s *session, c *client.Client, a *client.Action, wait time.Duration) (_ *client.Action, err error) {
 	shown := ""
-	for deadline := time.Now().Add(f.Wait); ; {
+	for deadline := time.Now().Add(wait); ; {
 		if s.out.form == "table" && a.Status != shown {
 			fmt.Fprintf(s.errs, "%s  %s: %s\n", time.Now().Format("15:04:05"), a.Type, a.Status)
 			shown = a.Status
 		}
 		if (a.Status != "Pending" && a.Status != "InProgress") || time.Now().After(deadline) {
-			break
+			return a, nil
 		}
 		select {
 		case <-s.ctx.Done():
-			return s.ctx.Err()
+			return nil, s.ctx.Err()
 		case <-time.After(200 * time.Millisecond):
 		}
 		if a, err = c.Action(s.ctx, a.ID); err != nil {
-			return err
+			return nil, err
 		}
 	}
+}
+
+// concluded prints an action; one that did not succeed is an error.
+func concluded(s *session, a *client.Action) error {
 	if err := printAction(s, a); err != nil {
 		return err
 	}

@@ -55,6 +55,7 @@ type commands struct {
 	Account        accountCommand        `cmd:"" help:"Accounts on devices: where they logged on, and the alerts about them."`
 	Investigation  investigationCommand  `cmd:"" help:"Automated investigations."`
 	Library        libraryCommand        `cmd:"" help:"The live response library."`
+	Live           liveCommand           `cmd:"" help:"Live response: a console on a device, and what sessions left."`
 	Schema         schemaCommand         `cmd:"" help:"The hunting tables and their columns."`
 	App            appCommand            `cmd:"" help:"API applications and their permissions."`
 	API            apiCommand            `cmd:"" name:"api" help:"Send one request to the API and print the answer."`

@@ -20,6 +20,9 @@ type fileCommand struct {
 	thing
 	Get   fileGet    `cmd:"" help:"Show what is known of a file."`
 	Stats thingStats `cmd:"" help:"Show on how many devices it was seen, and when."`
+
+	Quarantine fileQuarantine `cmd:"" help:"Stop the file and put it into quarantine, on devices or on all that saw it."`
+	Restore    fileRestore    `cmd:"" help:"Give the file back that was put into quarantine."`
 }
 
 type netCommand struct {
@@ -166,35 +169,10 @@ func (l *libraryDelete) Run(s *session) error {
 	return remove(s, "/api/libraryfiles/"+url.PathEscape(l.Name))
 }
 
-type deviceScan struct {
-	actionFlags
-	Full bool `help:"Scan everything."`
-}
-
-func (d *deviceScan) Run(s *session) error {
-	kind := "Quick"
-	if d.Full {
-		kind = "Full"
-	}
-	return d.start(s, "runAntiVirusScan", map[string]any{"Comment": d.Comment, "ScanType": kind})
-}
-
-type deviceRestrict struct{ actionFlags }
-
-func (d *deviceRestrict) Run(s *session) error {
-	return d.start(s, "restrictCodeExecution", map[string]any{"Comment": d.Comment})
-}
-
 type deviceUnrestrict struct{ actionFlags }
 
 func (d *deviceUnrestrict) Run(s *session) error {
 	return d.start(s, "unrestrictCodeExecution", map[string]any{"Comment": d.Comment})
-}
-
-type deviceCollect struct{ actionFlags }
-
-func (d *deviceCollect) Run(s *session) error {
-	return d.start(s, "collectInvestigationPackage", map[string]any{"Comment": d.Comment})
 }
 
 type deviceQuarantine struct {

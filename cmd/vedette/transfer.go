@@ -50,7 +50,7 @@ type actionDownload struct {
 	File  string `arg:"" type:"path" help:"File to write; it must not be there yet."`
 }
 
-func (a *actionDownload) Run(s *session) (err error) {
+func (a *actionDownload) Run(s *session) error {
 	c, err := s.client()
 	if err != nil {
 		return err
@@ -59,21 +59,29 @@ func (a *actionDownload) Run(s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	link, err := c.ResultLink(s.ctx, act, a.Index)
+	size, err := save(s, c, act, a.Index, a.File)
 	if err != nil {
-		return err
-	}
-	// What comes from a device may be malware: nobody else reads it, nothing runs it.
-	f, err := os.OpenFile(a.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	size, err := c.Download(s.ctx, link, f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(a.File) // half of it is of no use
 		return err
 	}
 	return s.out.one(map[string]any{"file": a.File, "bytes": size}, [][2]string{{"File", a.File}, {"Size", strconv.FormatInt(size, 10) + " bytes"}})
+}
+
+// save writes what an action yielded at an index into a file that is not there yet.
+func save(s *session, c *client.Client, act *client.Action, index int, file string) (int64, error) {
+	link, err := c.ResultLink(s.ctx, act, index)
+	if err != nil {
+		return 0, err
+	}
+	// What comes from a device may be malware: nobody else reads it, nothing runs it.
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	size, err := c.Download(s.ctx, link, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(file) // half of it is of no use
+	}
+	return size, err
 }
 
 type deviceRun struct {

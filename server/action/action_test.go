@@ -51,7 +51,7 @@ type fixture struct {
 	now      time.Time
 }
 
-func setup(t *testing.T) *fixture {
+func setup(t testing.TB) *fixture {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
 	if err != nil {
@@ -77,7 +77,7 @@ func setup(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) load(t *testing.T) *device.Device {
+func (f *fixture) load(t testing.TB) *device.Device {
 	t.Helper()
 	d, err := f.store.Devices().Get(t.Context(), tenant, host)
 	if err != nil {
@@ -242,8 +242,8 @@ func TestRequestIsChecked(t *testing.T) {
 		t.Errorf("across tenants: %v", err)
 	}
 	records, err := f.log.Records(t.Context(), tenant, 0, 100)
-	if err != nil || len(records) != 3 {
-		t.Errorf("%d audit records, %v: want the refusal and two requests", len(records), err)
+	if err != nil || len(records) != 4 {
+		t.Errorf("%d audit records, %v: want what the device cannot do, the refusal of the own machine and two requests", len(records), err)
 	}
 }
 

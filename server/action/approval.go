@@ -225,6 +225,7 @@ func (s *Service) vote(ctx context.Context, by *access.Principal, id ident.Actio
 		if err != nil {
 			return err
 		}
+		s.cfg.Fault(faultVoting)
 		return record(ctx, audit.Done, string(out.Kind)+" of device "+string(out.Device)+": "+comment)
 	})
 	if errs.Is(err, errs.Denied) {
@@ -235,6 +236,7 @@ func (s *Service) vote(ctx context.Context, by *access.Principal, id ident.Actio
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
+	s.cfg.Fault(faultVoted)
 	s.cfg.Changed.Publish(Changed{out})
 	if out.State == Approved {
 		s.cfg.Nudger.Nudge(out.Device)

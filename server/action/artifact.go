@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/vedette-edr/vedette/server/access"
+	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
@@ -67,7 +69,7 @@ func (p *Dispatcher) Grants(ctx context.Context, d *device.Device, id ident.Acti
 	named := func(c LiveCommand) bool {
 		return slices.Contains(c.Params, Param{"FileName", name}) || slices.Contains(c.Params, Param{"ScriptName", name})
 	}
-	if a.Device != d.ID || a.Incarnation != d.Incarnation || a.State != Delivered || !slices.ContainsFunc(a.Commands, named) {
+	if a.Device != d.ID || a.Incarnation != d.Incarnation || a.State != Delivered || !slices.ContainsFunc(a.Commands, named) && !slices.Contains(a.rules(), name) {
 		return "", errs.New(op, errs.NotFound, errs.ResourceNotFound, "no command %s of the device names that file", id)
 	}
 	sum, err = p.cfg.Library.Digest(ctx, d.Tenant, name)
@@ -121,7 +123,7 @@ func (p *Dispatcher) Keep(ctx context.Context, d *device.Device, id ident.Action
 // Artifact returns what an action yielded at an index; errs.NotFound while it did not.
 func (a *Action) Artifact(index int) (Artifact, error) {
 	for _, f := range a.Artifacts {
-		if f.Index == index && a.State.Status() == Succeeded {
+		if f.Index == index && a.yielded(index) {
 			return f, nil
 		}
 	}
@@ -162,10 +164,49 @@ func (p *Dispatcher) Results(ctx context.Context, tenant ident.TenantID, since t
 	}
 }
 
-// Open returns the content of an artifact, which the caller closes.
-func (s *Service) Open(f Artifact) (*os.File, error) {
-	if s.cfg.Blobs == nil {
-		return nil, errs.New("action.Open", errs.NotFound, errs.ResourceNotFound, "there is no such file")
+// Grant sees that an action yielded something at an index, and records who gets a link to
+// it. What a link leads to is often a secret of the device: who could read it is kept.
+func (s *Service) Grant(ctx context.Context, by *access.Principal, id ident.ActionID, index int) error {
+	const op = "action.Grant"
+	a, err := s.cfg.Store.Action(ctx, by.Tenant, id)
+	if err != nil {
+		return errs.Wrap(op, err)
 	}
-	return s.cfg.Blobs.Open(f.SHA256)
+	f, err := a.Artifact(index)
+	if err != nil {
+		return err
+	}
+	return errs.Wrap(op, s.cfg.Audit.Record(ctx, audit.Entry{
+		At: s.cfg.Clock().UTC(), Tenant: by.Tenant, Actor: by.Actor, Verb: "action.link", Object: string(id),
+		Detail: "a link to " + f.Name + " of device " + string(a.Device), Outcome: audit.Done,
+	}))
+}
+
+// Redeem opens what an action yielded at an index for the bearer of a link that was granted
+// to an actor, and records it unless the bearer only goes on with a download. The caller
+// closes the file.
+func (s *Service) Redeem(ctx context.Context, granted ident.Actor, id ident.ActionID, index int, goesOn bool) (Artifact, *os.File, error) {
+	const op = "action.Redeem"
+	a, err := s.cfg.Store.Action(ctx, granted.Tenant, id)
+	if err != nil {
+		return Artifact{}, nil, errs.Wrap(op, err)
+	}
+	f, err := a.Artifact(index)
+	if err != nil {
+		return f, nil, err
+	}
+	if s.cfg.Blobs == nil {
+		return f, nil, errs.New(op, errs.NotFound, errs.ResourceNotFound, "there is no such file")
+	}
+	if !goesOn {
+		err := s.cfg.Audit.Record(ctx, audit.Entry{
+			At: s.cfg.Clock().UTC(), Tenant: granted.Tenant, Actor: granted, Verb: "action.download", Object: string(id),
+			Detail: f.Name + " of device " + string(a.Device) + ", by the link that was granted to this actor", Outcome: audit.Done,
+		})
+		if err != nil {
+			return f, nil, errs.Wrap(op, err)
+		}
+	}
+	content, err := s.cfg.Blobs.Open(f.SHA256)
+	return f, content, errs.Wrap(op, err)
 }

@@ -35,6 +35,7 @@ func (s *Service) Cancel(ctx context.Context, by *access.Principal, id ident.Act
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
+	s.cfg.Fault(faultCancel)
 	s.cfg.Changed.Publish(Changed{out})
 	if out.State == Delivered {
 		s.cfg.Nudger.Nudge(out.Device)

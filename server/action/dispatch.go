@@ -87,6 +87,9 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 		if !has && !now.Before(a.Due()) {
 			continue
 		}
+		if a.State == Approved {
+			p.cfg.Fault(faultHanding)
+		}
 		if a.State == Approved || has && !a.taken() || !has && a.stopping() && !a.taken() {
 			a, err = p.step(ctx, d.Tenant, a.ID, func(a *Action) (bool, error) { return a.handOut(now, d.Name, has), nil })
 			if err != nil {
@@ -101,6 +104,9 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 		default:
 			out.Commands = append(out.Commands, a.command())
 		}
+	}
+	if len(out.Commands) > 0 {
+		p.cfg.Fault(faultHanded)
 	}
 	return out, nil
 }
@@ -160,7 +166,9 @@ func (p *Dispatcher) Result(ctx context.Context, d *device.Device, r Result) err
 			if a.Device != d.ID || a.Incarnation != d.Incarnation {
 				return errs.New(op, errs.NotFound, errs.ResourceNotFound, "the device has no command %s", r.ID)
 			}
-			moved = a.conclude(to, now, d.Name, r)
+			if moved = a.conclude(to, now, d.Name, r); moved {
+				a.tally(r.Evidence, now)
+			}
 			return nil
 		})
 		if err != nil || !moved {
@@ -174,6 +182,12 @@ func (p *Dispatcher) Result(ctx context.Context, d *device.Device, r Result) err
 			}
 			changed = append(changed, more...)
 		}
+		if a.Kind == Offboard && to == Verified {
+			if err := p.cfg.Offboarded(ctx, a.Tenant, a.Device, a.Incarnation); err != nil {
+				return err
+			}
+		}
+		p.cfg.Fault(faultResult)
 		outcome := audit.Done
 		if to == Failed {
 			outcome = audit.Failed
@@ -186,6 +200,7 @@ func (p *Dispatcher) Result(ctx context.Context, d *device.Device, r Result) err
 	if err != nil {
 		return errs.Wrap(op, err)
 	}
+	p.cfg.Fault(faultConcluded)
 	p.announce(changed)
 	return nil
 }
@@ -314,7 +329,7 @@ func (p *Dispatcher) enrolledAgain(ctx context.Context, a *Action) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	return d.Incarnation != a.Incarnation, nil
+	return d.Incarnation != a.Incarnation || d.Left(), nil
 }
 
 // overdue says how a must end at now, "" when it need not. again says that the device
@@ -323,7 +338,7 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 	switch a.State {
 	case Requested, Approved:
 		if again {
-			return Expired, "the device enrolled again before it took the action"
+			return Expired, "the device enrolled again, or was offboarded, before it took the action"
 		}
 		if a.State == Requested && a.Approval != nil {
 			if !now.Before(a.Approval.Until) {
@@ -336,7 +351,7 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 		}
 	case Delivered:
 		if again {
-			return Unknown, "the device enrolled again and never said what became of the action"
+			return Unknown, "the device enrolled again, or was offboarded, and never said what became of the action"
 		}
 		if a.taken() && now.Sub(a.heard()) >= silence {
 			return Unknown, "the device took the action and never said what became of it"

@@ -23,13 +23,18 @@ const (
 	RequestSample         Kind = "RequestSample" // of before 2019: the file is fetched from the device
 	Offboard              Kind = "Offboard"
 	LiveResponse          Kind = "LiveResponse"
+	NotifyUser            Kind = "NotifyUser" // not published: a message to the users of a device
+	// Not published either: what gives a file back, and what holds a scan.
+	RestoreFile Kind = "RestoreFile"
+	PauseScan   Kind = "PauseAntiVirusScan"
+	ResumeScan  Kind = "ResumeAntiVirusScan"
 )
 
 // Kinds returns every kind, in a fixed order.
 func Kinds() []Kind {
 	return []Kind{
 		Isolate, Unisolate, RunAntiVirusScan, RestrictCodeExecution, AllowCodeExecution, CollectPackage, StopAndQuarantineFile,
-		RequestSample, Offboard, LiveResponse,
+		RequestSample, Offboard, LiveResponse, NotifyUser, RestoreFile, PauseScan, ResumeScan,
 	}
 }
 
@@ -44,6 +49,8 @@ func (k Kind) inverse() (Kind, bool) {
 		return Isolate, true
 	case AllowCodeExecution:
 		return RestrictCodeExecution, true
+	case RestoreFile:
+		return StopAndQuarantineFile, true
 	}
 	return "", false
 }
@@ -63,9 +70,9 @@ func (k Kind) Need() access.Permission {
 	switch k {
 	case Isolate, Unisolate:
 		return access.MachineIsolate
-	case RunAntiVirusScan:
+	case RunAntiVirusScan, PauseScan, ResumeScan:
 		return access.MachineScan
-	case RestrictCodeExecution, AllowCodeExecution:
+	case RestrictCodeExecution, AllowCodeExecution, NotifyUser:
 		return access.MachineRestrict
 	case CollectPackage:
 		return access.MachineCollect
@@ -93,6 +100,22 @@ func Refusal(d *device.Device, k Kind) error {
 			"The agent %s of %s does not carry out %s: %s", d.AgentVersion, d.Name, k, d.Lacks(k.word()))
 	case d.Platform != "" && d.Platform != responding:
 		return errs.New(op, errs.Unsupported, errs.OSPlatformNotSupported, "The agent for %s does not carry out %s", d.Platform, k)
+	}
+	return nil
+}
+
+// selectively is what agents say that they carry out which isolate selectively: older ones
+// would isolate fully when asked to.
+const selectively = "isolate-selective"
+
+// RefusalOfSelective says why the device d cannot be isolated selectively; nil when it can.
+func RefusalOfSelective(d *device.Device) error {
+	if err := Refusal(d, Isolate); err != nil {
+		return err
+	}
+	if works, _ := d.Responds(selectively); !works {
+		return errs.New("action.Request", errs.Unsupported, errs.OSPlatformNotSupported,
+			"selective isolation is not supported by the agent %s of %s; ask for IsolationType Full", d.AgentVersion, d.Name)
 	}
 	return nil
 }

@@ -128,13 +128,6 @@ func (p *Policy) Check() error {
 	return nil
 }
 
-func clip(s string) string {
-	if len(s) > 64 {
-		s = strings.ToValidUTF8(s[:64], "") + "…"
-	}
-	return s
-}
-
 // about reports whether the policy is about an action of a kind that by asks of d.
 func (p *Policy) about(k Kind, by *access.Principal, d *device.Device) bool {
 	return p.Enabled && (len(p.Kinds) == 0 || slices.Contains(p.Kinds, k)) &&

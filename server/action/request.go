@@ -3,7 +3,6 @@ package action
 import (
 	"context"
 	"encoding/json"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -58,69 +57,19 @@ func (r *Request) check() (json.RawMessage, error) {
 		return r.checkIsolation()
 	case RunAntiVirusScan:
 		return r.checkScan()
-	case StopAndQuarantineFile, RequestSample:
+	case StopAndQuarantineFile, RestoreFile, RequestSample:
 		return r.checkFile()
 	case LiveResponse:
 		return r.checkCommands()
-	case Unisolate, RestrictCodeExecution, AllowCodeExecution, CollectPackage, Offboard:
+	case RestrictCodeExecution:
+		return r.checkRestriction()
+	case NotifyUser:
+		return r.checkMessage()
+	case Unisolate, AllowCodeExecution, CollectPackage, Offboard, PauseScan, ResumeScan:
 		r.Scope = ""
 		return nil, nil
 	}
 	return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "actions of type %q are not offered", r.Kind)
-}
-
-// isolateParams are what the device's responder gets.
-type isolateParams struct {
-	IsolationType string `json:"isolationType"`
-	ForceSelf     bool   `json:"forceSelf,omitempty"`
-}
-
-func (r *Request) checkIsolation() (json.RawMessage, error) {
-	const op = "action.Request"
-	switch {
-	case r.Scope == "" || strings.EqualFold(r.Scope, "Full"):
-		r.Scope = "Full"
-	case strings.EqualFold(r.Scope, "Selective"):
-		// Agents cut a device off fully or not at all: granting less than was asked for
-		// while saying otherwise would be a lie.
-		return nil, errs.New(op, errs.Unsupported, errs.OSPlatformNotSupported, "selective isolation is not supported by this device's agent; ask for IsolationType Full")
-	case strings.EqualFold(r.Scope, "UnManagedDevice"):
-		return nil, errs.New(op, errs.Unsupported, errs.InvalidInput, "IsolationType UnManagedDevice is not offered: the device has an agent that isolates it")
-	default:
-		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "IsolationType is not Full")
-	}
-	// The device checks by itself whether it runs the server: it has to be told as well.
-	return json.Marshal(isolateParams{IsolationType: r.Scope, ForceSelf: r.ForceSelf})
-}
-
-func (r *Request) checkScan() (json.RawMessage, error) {
-	switch {
-	case r.Scope == "" || strings.EqualFold(r.Scope, "Quick"):
-		r.Scope = "Quick"
-	case strings.EqualFold(r.Scope, "Full"):
-		r.Scope = "Full"
-	default:
-		return nil, errs.New("action.Request", errs.Invalid, errs.InvalidInput, "ScanType is neither Quick nor Full")
-	}
-	return json.Marshal(struct {
-		ScanType string `json:"scanType"`
-	}{r.Scope})
-}
-
-var sha1Form = regexp.MustCompile(`^[0-9a-f]{40}$`)
-
-func (r *Request) checkFile() (json.RawMessage, error) {
-	const op = "action.Request"
-	r.File, r.Scope = strings.ToLower(strings.TrimSpace(r.File)), ""
-	if r.File == "" {
-		return nil, errs.New(op, errs.Invalid, errs.MissingRequiredParameter, "Required parameter Sha1 is missing")
-	}
-	if !sha1Form.MatchString(r.File) {
-		return nil, errs.New(op, errs.Invalid, errs.InvalidHashValue, "Sha1 %q is not a SHA-1 in hexadecimal", r.File)
-	}
-	return json.Marshal(struct {
-		SHA1 string `json:"sha1"`
-	}{r.File})
 }
 
 // liveParams are the parameters of each command, with whether they are required.

@@ -54,11 +54,19 @@ type Config struct {
 	Waiting  Waiting     // hears of what waits for approval; nil for nobody
 	// Envelopes is needed where devices ask for approvers' own signatures.
 	Envelopes Envelopes
+	// Releases makes release codes; nil for none.
+	Releases ReleaseSigner
 	// Library has the files that live responses name; nil has none.
 	Library Library
 	Blobs   Blobs            // keeps what actions yield; nil where nothing does
 	Clock   func() time.Time // nil for time.Now
 	Rand    io.Reader        // nil for crypto/rand
+	// Offboarded is told in the transaction that a device has taken its leave; nil tells
+	// nobody.
+	Offboarded func(ctx context.Context, tenant ident.TenantID, device ident.DeviceID, incarnation uint64) error
+	// Fault is called at each step of an action on the server, by the step's name (see
+	// Faults). It is for tests, which end the process there; nil for nothing.
+	Fault func(point string)
 	// Atomic runs do in one transaction of Store and Audit, which take part by do's
 	// context; nil runs it as it is.
 	Atomic func(ctx context.Context, do func(context.Context) error) error
@@ -96,6 +104,12 @@ func (c Config) filled() Config {
 	if c.Waiting == nil {
 		c.Waiting = nobody{}
 	}
+	if c.Offboarded == nil {
+		c.Offboarded = func(context.Context, ident.TenantID, ident.DeviceID, uint64) error { return nil }
+	}
+	if c.Fault == nil {
+		c.Fault = func(string) {}
+	}
 	if c.Nudger == nil {
 		c.Nudger = noNudger{}
 	}
@@ -113,15 +127,21 @@ func (noNudger) Nudge(ident.DeviceID) {}
 type Request struct {
 	Device    ident.DeviceID
 	Kind      Kind
-	Scope     string         // for Isolate: Full in any case, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
-	File      string         // for StopAndQuarantineFile and RequestSample: a SHA-1
-	Commands  []LiveCommand  // for LiveResponse: Kind and Params of each
-	Comment   string         // why; required
-	Source    string         // PublicApi, Portal, Rule, …
-	External  string         // the caller's own id; may be ""
-	Life      time.Duration  // how long an absent device is waited for; 0 for three days
-	ForceSelf bool           // isolate the machine that the server runs on all the same
-	Undoes    ident.ActionID // the action whose inverse it is; "" for none
+	Scope     string          // for Isolate: Full or Selective, "" for Full; for RunAntiVirusScan: Quick or Full, "" for Quick
+	File      string          // for StopAndQuarantineFile, RestoreFile and RequestSample: a SHA-1 or SHA-256
+	Paths     []string        // where the file was seen on devices; what is no path is left out
+	Size      int64           // of the file in bytes; 0 when it is not known
+	Scan      *Scan           // of RunAntiVirusScan; nil for the zero value
+	Commands  []LiveCommand   // for LiveResponse: Kind and Params of each
+	Comment   string          // why; required
+	Source    string          // PublicApi, Portal, Rule, …
+	External  string          // the caller's own id; may be ""
+	Life      time.Duration   // how long an absent device is waited for; 0 for three days
+	ForceSelf bool            // isolate the machine that the server runs on all the same
+	Undoes    ident.ActionID  // the action whose inverse it is; "" for none
+	Allow     *IsolationAllow // of a selective isolation; nil for DefaultAllow
+	Trust     *Trust          // of RestrictCodeExecution; nil for packages' files alone
+	Message   *Message        // of NotifyUser
 }
 
 // Request checks r and keeps the action. It is approved at once where no policy asks for
@@ -144,6 +164,9 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) (*Action, *device.Device, error) {
 	const op = "action.Request"
 	params, err := r.check()
+	if err == nil {
+		err = mayRun(by, &r)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,6 +181,9 @@ func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) 
 		}))
 	}
 	if err := s.fetch(ctx, by.Tenant, r.Commands); err != nil {
+		return nil, nil, err
+	}
+	if err := s.fetchRules(ctx, by.Tenant, &r); err != nil {
 		return nil, nil, err
 	}
 	id, err := uuid.NewRandomFromReader(s.cfg.Rand)
@@ -179,6 +205,14 @@ func (s *Service) refusal(d *device.Device, r *Request, now time.Time) error {
 		return errs.New("action.Request", errs.Denied, errs.ForceSelfMissing,
 			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
 	}
+	if r.Kind == Isolate && r.Scope == scopeSelective {
+		if err := RefusalOfSelective(d); err != nil {
+			return err
+		}
+	}
+	if d.Left() {
+		return errs.New("action.Request", errs.Conflict, errs.DisallowedOperation, "the device %s was offboarded and takes no actions", d.Name)
+	}
 	// A device that is away may come back with an agent that can.
 	if err := Refusal(d, r.Kind); err != nil && now.Sub(d.LastReport) < present {
 		return err
@@ -198,6 +232,7 @@ func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Devi
 		if err := s.cfg.Store.CreateAction(ctx, a); err != nil {
 			return err
 		}
+		s.cfg.Fault(faultAsked)
 		if a.State == Requested {
 			if err := s.cfg.Waiting.Waits(ctx, a); err != nil {
 				return err
@@ -212,6 +247,7 @@ func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Devi
 
 // announce tells of an action that was kept, and its device when it may have it.
 func (s *Service) announce(a *Action) {
+	s.cfg.Fault(faultKept)
 	s.cfg.Changed.Publish(Changed{a})
 	if a.State == Approved {
 		s.cfg.Nudger.Nudge(a.Device)

@@ -46,7 +46,11 @@ type Doc struct {
 	// AnswerMedia is the type of the answer; "" for JSON, or plain text when Answer is a
 	// string.
 	AnswerMedia string
-	Status      int // of success; 0 for 200
+	// AlsoMedia is another type that a parameter asks for the answer in, as text; "" for none.
+	AlsoMedia string
+	Status    int // of success; 0 for 200
+	// Redirects says that it may also send a browser elsewhere, with 303 and Location.
+	Redirects bool
 	// Errors is the codes it answers beyond those of every route (401, 403, 429, 500).
 	Errors []errs.Code
 }

@@ -41,6 +41,7 @@ type Device struct {
 	Spool        Spool
 	Offset       time.Duration // server clock minus device clock, smoothed
 	Clone        *Clone        // nil unless copies of this device were seen
+	Offboarded   uint64        // the incarnation that took its leave of this server; 0 for none. A new enrolment has another
 	Indicators   uint64        // revision of enforcing indicators that the device applied
 	Tags         []string      // sorted; Service.Tag changes them
 	Value        Value

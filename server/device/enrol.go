@@ -263,6 +263,9 @@ func (s *Service) Authenticate(ctx context.Context, id Identity) (*Device, error
 	if d.Incarnation != id.Incarnation {
 		return nil, errs.New(op, errs.Unauthenticated, errs.DeviceUnknown, "the device has enrolled again since")
 	}
+	if d.Left() {
+		return nil, errs.New(op, errs.Unauthenticated, errs.DeviceUnknown, "the device was offboarded: enrol it again with a token")
+	}
 	known := func(c Certificate) bool { return c.Serial == id.Serial }
 	if !slices.ContainsFunc(d.Certificates, known) {
 		return nil, errs.New(op, errs.Unauthenticated, errs.DeviceUnknown, "the certificate is not one of the device's")

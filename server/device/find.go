@@ -54,8 +54,35 @@ var Fields = append(common[:len(common):len(common)], healthField)
 // the health, which depends on the time too.
 var Stored = append(common[:len(common):len(common)], stateField)
 
-// Onboarded is the published onboardingStatus of every enrolled device.
-const Onboarded = "Onboarded"
+// The published onboardingStatus of devices that are enrolled, and of those that were
+// offboarded and have not enrolled again.
+const (
+	Onboarded  = "Onboarded"
+	OnceMember = "CanBeOnboarded"
+)
+
+// Left reports whether the device was offboarded and has not enrolled again.
+func (d *Device) Left() bool { return d.Offboarded != 0 && d.Offboarded == d.Incarnation }
+
+// Onboarding is the published onboardingStatus.
+func (d *Device) Onboarding() string {
+	if d.Left() {
+		return OnceMember
+	}
+	return Onboarded
+}
+
+// Offboard notes that an incarnation of a device has taken its leave: it is not
+// authenticated any more. One that enrolled again since stays.
+func (s *Service) Offboard(ctx context.Context, tenant ident.TenantID, id ident.DeviceID, incarnation uint64) error {
+	_, err := s.update(ctx, tenant, id, func(d *Device) error {
+		if d.Incarnation == incarnation {
+			d.Offboarded = incarnation
+		}
+		return nil
+	})
+	return errs.Wrap("device.Offboard", err)
+}
 
 // Find returns a page of those devices of base that match q, which uses Fields.
 func (s *Service) Find(ctx context.Context, tenant ident.TenantID, base Query, q filter.Query) (filter.Page[*Device], error) {

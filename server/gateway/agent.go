@@ -17,14 +17,10 @@ import (
 	"github.com/vedette-edr/vedette/server/vulnerability"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
-	"github.com/vedette-edr/vedette/wire/wirepb/wirepbconnect"
 )
 
 // agent answers the service Agent. The device in the context's peer is authenticated.
-type agent struct {
-	g                                       *Gateway
-	wirepbconnect.UnimplementedAgentHandler // of Live
-}
+type agent struct{ g *Gateway }
 
 // Renew issues a new certificate for the same incarnation.
 func (s *agent) Renew(ctx context.Context, r *connect.Request[wirepb.RenewRequest]) (*connect.Response[wirepb.RenewResponse], error) {

@@ -92,6 +92,7 @@ func (s *agent) ReportResult(ctx context.Context, r *connect.Request[wirepb.Repo
 		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "the evidence is longer than %d bytes", wire.MaxEvidence)
 	}
 	err := s.g.cfg.Commands.Result(ctx, peerOf(ctx).device, action.Result{ID: id, State: m.State, Detail: m.Detail, Evidence: m.Evidence})
+	s.g.known.forget(peerOf(ctx).device.ID) // it may have been its last word
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}

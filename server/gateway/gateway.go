@@ -64,6 +64,7 @@ type Config struct {
 	Indicators Indicators            // nil for none
 	Inventory  Inventory             // nil for none
 	Transfers  Transfers             // nil for none
+	Sessions   Sessions              // nil for none
 	Metrics    prometheus.Registerer // nil for none
 	Clock      func() time.Time      // nil for time.Now
 	Heartbeat  time.Duration         // between two of one device; 0 for a minute
@@ -104,7 +105,7 @@ func New(c Config) *Gateway {
 		}),
 	)
 	mux := http.NewServeMux()
-	path, h := wirepbconnect.NewAgentHandler(&agent{g: g}, options)
+	path, h := wirepbconnect.NewAgentHandler(&agent{g}, options)
 	mux.Handle(path, g.named(wire.AgentName, g.authenticated(g.metered(h))))
 	path, h = wirepbconnect.NewEnrolmentHandler(&enrolment{g}, options)
 	mux.Handle(path, g.named(wire.EnrolName, h))
@@ -124,7 +125,7 @@ func (g *Gateway) Handler(next http.Handler) http.Handler {
 			g.refuse(w, r, err)
 			return
 		}
-		g.services.ServeHTTP(w, r.WithContext(withPeer(r)))
+		g.services.ServeHTTP(w, r.WithContext(withPeer(w, r)))
 	})
 }
 

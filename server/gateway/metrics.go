@@ -14,6 +14,7 @@ type metrics struct {
 	refusals *prometheus.CounterVec
 	enrolled *prometheus.CounterVec
 	watching prometheus.Gauge
+	live     prometheus.Gauge
 	broken   prometheus.Counter
 }
 
@@ -26,13 +27,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts(opts("refusals_total", "Calls refused before their handler, by code.")), []string{"code"}),
 		enrolled: prometheus.NewCounterVec(prometheus.CounterOpts(opts("enrolments_total", "Enrolments, by what became of them.")), []string{"outcome"}),
 		watching: prometheus.NewGauge(prometheus.GaugeOpts(opts("watching", "Devices connected for nudges."))),
+		live:     prometheus.NewGauge(prometheus.GaugeOpts(opts("live_sessions", "Streams of live response sessions that are open."))),
 		broken:   prometheus.NewCounter(prometheus.CounterOpts(opts("broken_answers_total", "Answers that could not be written."))),
 	}
 	for _, o := range []string{"new", "again", "refused", "limited"} {
 		m.enrolled.WithLabelValues(o)
 	}
 	if r != nil {
-		r.MustRegister(m.calls, m.refusals, m.enrolled, m.watching, m.broken)
+		r.MustRegister(m.calls, m.refusals, m.enrolled, m.watching, m.live, m.broken)
 	}
 	return m
 }

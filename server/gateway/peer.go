@@ -23,6 +23,7 @@ type peer struct {
 	address  string // without port; "" when unknown
 	protocol int
 	device   *device.Device // nil on the way to enrolment
+	control  *http.ResponseController
 }
 
 type peerKey struct{}
@@ -36,8 +37,8 @@ func peerOf(ctx context.Context) *peer {
 }
 
 // withPeer returns the request's context with what is known of its sender.
-func withPeer(r *http.Request) context.Context {
-	p := &peer{}
+func withPeer(w http.ResponseWriter, r *http.Request) context.Context {
+	p := &peer{control: http.NewResponseController(w)}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		if a, err := netip.ParseAddr(host); err == nil {
 			p.address = a.Unmap().WithZone("").String()

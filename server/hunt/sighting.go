@@ -32,6 +32,7 @@ type Sighting struct {
 	First, Last time.Time
 	// What follows is of files alone.
 	Names             []string // by which it went, at most maxNames
+	Paths             []string // where it was, at most maxPaths
 	SHA1, SHA256, MD5 string   // "" where no event told it
 	Size              int64    // bytes; -1 where no event told it
 	// Accounts are of users alone.
@@ -40,6 +41,9 @@ type Sighting struct {
 
 // maxNames bounds the names of a file on one device.
 const maxNames = 10
+
+// maxPaths bounds its places there.
+const maxPaths = 32
 
 // maxSightings bounds the devices of one answer; those that saw it last are kept.
 const maxSightings = 100_000
@@ -66,11 +70,11 @@ func legsOf(thing Thing, value string) []leg {
 			column = "SHA256"
 		}
 		for _, t := range fileTables {
-			out = append(out, leg{t, column + " == " + v, "DeviceId, Timestamp, Name = FileName, S1 = SHA1, S256 = SHA256, M = MD5, Size = FileSize"})
+			out = append(out, leg{t, column + " == " + v, "DeviceId, Timestamp, Name = FileName, Path = FolderPath, S1 = SHA1, S256 = SHA256, M = MD5, Size = FileSize"})
 		}
 		const i = "InitiatingProcess"
 		for _, t := range imageTables {
-			out = append(out, leg{t, i + column + " == " + v, "DeviceId, Timestamp, Name = " + i + "FileName, S1 = " + i + "SHA1, S256 = " + i +
+			out = append(out, leg{t, i + column + " == " + v, "DeviceId, Timestamp, Name = " + i + "FileName, Path = " + i + "FolderPath, S1 = " + i + "SHA1, S256 = " + i +
 				"SHA256, M = " + i + "MD5, Size = " + i + "FileSize"})
 		}
 	case Address:
@@ -100,7 +104,7 @@ func (s *Service) Sightings(ctx context.Context, tenant ident.TenantID, thing Th
 	by, more := "DeviceId", ""
 	switch thing {
 	case FileSHA1, FileSHA256:
-		more = fmt.Sprintf(", Names = make_set(Name, %d), S1 = max(S1), S256 = max(S256), M = max(M), Size = max(Size)", maxNames)
+		more = fmt.Sprintf(", Names = make_set(Name, %d), Paths = make_set(Path, %d), S1 = max(S1), S256 = max(S256), M = max(M), Size = max(Size)", maxNames, maxPaths)
 	case User:
 		by, more = "DeviceId, AccountDomain, AccountName", ", Sid = max(AccountSid), Types = array_sort_asc(make_set(LogonType))"
 	}
@@ -113,7 +117,7 @@ func (s *Service) Sightings(ctx context.Context, tenant ident.TenantID, thing Th
 	at := map[ident.DeviceID]int{}
 	for _, r := range rows.rows {
 		g := Sighting{Device: ident.DeviceID(rows.text(r, "DeviceId")), First: rows.time(r, "First"), Last: rows.time(r, "Last"),
-			SHA1: rows.text(r, "S1"), SHA256: rows.text(r, "S256"), MD5: rows.text(r, "M"), Size: -1, Names: rows.texts(r, "Names")}
+			SHA1: rows.text(r, "S1"), SHA256: rows.text(r, "S256"), MD5: rows.text(r, "M"), Size: -1, Names: rows.texts(r, "Names"), Paths: rows.texts(r, "Paths")}
 		if size := rows.cell(r, "Size"); !size.Null {
 			g.Size = size.I
 		}

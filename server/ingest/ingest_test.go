@@ -27,6 +27,7 @@ type journal struct {
 	offsets  []time.Duration
 	contacts []device.Contact
 	cloned   int
+	rows     map[string][]telemetry.Row // by table
 }
 
 func (j *journal) note(s string) {
@@ -51,7 +52,13 @@ func (j *journal) Append(_ context.Context, b *telemetry.Batch) (telemetry.Ack, 
 	return telemetry.Committed, j.keepErr
 }
 
-func (j *journal) AppendRows(context.Context, ident.TenantID, string, []telemetry.Row) error {
+func (j *journal) AppendRows(_ context.Context, _ ident.TenantID, table string, rows []telemetry.Row) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.rows == nil {
+		j.rows = map[string][]telemetry.Row{}
+	}
+	j.rows[table] = append(j.rows[table], rows...)
 	return nil
 }
 

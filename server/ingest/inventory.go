@@ -51,7 +51,7 @@ func (p *Pipeline) info(d *device.Device, now time.Time) telemetry.Row {
 		"ClientVersion": d.AgentVersion, "PublicIP": d.ExternalIP, "OSArchitecture": v.Architecture, "OSPlatform": d.Platform,
 		"OSVersion": v.Version, "OSVersionInfo": v.VersionInfo, "OSDistribution": v.Distribution, "Vendor": v.Vendor, "Model": v.Model,
 		"LoggedOnUsers": text(users), "OnboardingStatus": "Onboarded", "DeviceCategory": "Endpoint",
-		"SensorHealthState": states[d.Health(now)], "DeviceManualTags": text(d.Tags), "AssetValue": string(d.Value),
+		"SensorHealthState": states[d.Health(now)], "DeviceManualTags": text(d.Tags), "AssetValue": string(d.Value), "ExposureLevel": d.Exposure,
 	} {
 		r[name] = event.Str(s)
 	}

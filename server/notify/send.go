@@ -109,7 +109,7 @@ func (x *Sender) channel(ctx context.Context, ms []*Message) error {
 		}
 		err := x.attempt(ctx, m)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was not the receiver's fault: the message stays due
+			return ctx.Err() // it was not the receiver's fault: the message stays due
 		}
 		if err != nil && !final(err) {
 			down = err

@@ -8,6 +8,9 @@ import (
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
+	"github.com/vedette-edr/vedette/server/history"
+	"github.com/vedette-edr/vedette/server/live"
+	"github.com/vedette-edr/vedette/server/notify"
 	"github.com/vedette-edr/vedette/server/preference"
 	"github.com/vedette-edr/vedette/server/store/storetest"
 )
@@ -40,6 +43,10 @@ func TestAccess(t *testing.T) {
 	storetest.Access(t, func(t testing.TB) storetest.AccessStore { return open(t, t.TempDir()).Access() })
 }
 
+func TestLive(t *testing.T) {
+	storetest.Live(t, func(t testing.TB) live.Store { return open(t, t.TempDir()).Live() })
+}
+
 func scopeStores(t testing.TB) storetest.ScopeStores {
 	s := open(t, t.TempDir())
 	return storetest.ScopeStores{Devices: s.Devices(), Groups: s.Groups(), Alerts: s.Alerts(), Actions: s.Actions(), Indicators: s.Threats()}
@@ -58,4 +65,23 @@ func TestScope(t *testing.T) { storetest.Scope(t, scopeStores) }
 func TestGroups(t *testing.T) { storetest.Groups(t, scopeStores) }
 func TestDetections(t *testing.T) {
 	storetest.Detections(t, func(t testing.TB) storetest.DetectionStore { return open(t, t.TempDir()).Detections() })
+}
+
+func TestIncidents(t *testing.T) {
+	storetest.Incidents(t, func(t testing.TB) storetest.IncidentStore { return open(t, t.TempDir()).Incidents() })
+}
+
+func TestHistories(t *testing.T) {
+	storetest.Histories(t, func(t testing.TB) history.Store { return open(t, t.TempDir()).Histories() })
+}
+
+func TestNotifications(t *testing.T) {
+	storetest.Notifications(t, func(t testing.TB) notify.Store { return open(t, t.TempDir()).Notifications() })
+}
+
+func TestVulnerabilities(t *testing.T) {
+	storetest.Vulnerabilities(t, func(t testing.TB) storetest.VulnerabilityStores {
+		s := open(t, t.TempDir())
+		return storetest.VulnerabilityStores{Store: s.Vulnerabilities(), Fleet: s.Devices(), Groups: s.Groups()}
+	})
 }

@@ -37,7 +37,7 @@ var deviceTable = table{
 	clocks: []string{"lastSeen", "firstSeen"}, solid: []string{"id"},
 	columns: columns{
 		"id": "id", "computerDnsName": "name", "version": "version", "deviceValue": "value", "aadDeviceId": "aad",
-		"firstSeen": "first", "lastSeen": "seen", "exposureLevel": "exposure", "onboardingStatus": "lower('onboarded')",
+		"firstSeen": "first", "lastSeen": "seen", "exposureLevel": "exposure", "onboardingStatus": "CASE WHEN offboarded = 1 THEN 'canbeonboarded' ELSE 'onboarded' END",
 		"lastIpAddress": "last_ip", "lastExternalIpAddress": "nullif(external_ip, '')", "osPlatform": "platform", "osBuild": "build",
 		"agentVersion": "agent", "riskScore": "risk", "rbacGroupId": "grp", "state": "state",
 	},
@@ -83,7 +83,7 @@ func oneDevice(ctx context.Context, q querier, where string, args ...any) (*devi
 const deviceForm = 1
 
 const deviceNames = "form, name, label, fingerprint, seen, data, skew, external_ip, state, reported, first, oldest, blind, exposure, " +
-	"value, grp, regrouped, platform, distribution, version, build, agent, aad, last_ip, tags, doc"
+	"value, grp, regrouped, platform, distribution, version, build, agent, aad, last_ip, offboarded, tags, doc"
 
 // deviceColumns are the values of deviceNames.
 func deviceColumns(d *device.Device) ([]any, error) {
@@ -101,7 +101,7 @@ func deviceColumns(d *device.Device) ([]any, error) {
 		deviceForm, text(d.Name), text(label), hex.EncodeToString(d.Fingerprint[:]), stamp(d.LastSeen), stamp(d.LastData),
 		int64(d.Offset), d.ExternalIP, text(string(s.Health())), stamp(s.Report), stamp(s.First), stamp(s.Oldest), flag(s.Blind),
 		text(d.Exposure), text(string(d.Value)), d.Group, int64(d.Regrouped), text(d.Platform), text(v.Distribution), text(v.Version),
-		number(v.Build), text(d.AgentVersion), text(v.AadDeviceID), text(canonicalIP(d.LastIP)), tags, doc,
+		number(v.Build), text(d.AgentVersion), text(v.AadDeviceID), text(canonicalIP(d.LastIP)), flag(d.Left()), tags, doc,
 	}, nil
 }
 

@@ -186,7 +186,10 @@ func (v Groups) Move(ctx context.Context, tenant ident.TenantID, ids []ident.Dev
 			}
 			moved = append(moved, id)
 		}
-		return nil
+		if len(moved) == 0 {
+			return nil
+		}
+		return touchSpread(ctx, q, tenant)
 	})
 	return moved, err
 }

@@ -110,40 +110,77 @@ func page[T any](ctx context.Context, q querier, t *table, tenant ident.TenantID
 		// database is tempted to walk the whole list in that order.
 		picked = ""
 	}
-	// CROSS JOIN keeps the order of the two: the other way round, every row of the tenant
-	// would be compared with the page.
-	//nolint:sqlclosecheck // the deferred Close is there; read borrows Scan alone
-	rows, err := q.QueryContext(ctx, "SELECT "+cells+", "+names+" FROM (SELECT "+t.key+" AS picked FROM "+t.name+" WHERE "+where+picked+
-		" LIMIT ? OFFSET ?) AS page CROSS JOIN "+t.name+" WHERE tenant = ? AND "+t.key+" = picked"+sorted,
-		append(slices.Clip(c.args), top+1, query.Skip, string(tenant))...)
-	if err != nil {
-		return out, err
+	pick := "SELECT " + t.key + " AS picked FROM " + t.name + " WHERE " + where + picked
+	if element := c.led(query, keys, visible); element != "" {
+		pick = element
 	}
-	defer rows.Close()
 	values := make([]any, len(keys))
 	at := make([]any, len(keys))
 	for i := range at {
 		at[i] = &values[i]
 	}
-	for rows.Next() {
-		if len(out.Items) == top {
-			out.More = true
-			break
-		}
-		v, err := read(func(dest ...any) error { return rows.Scan(append(dest, at...)...) })
-		if err != nil {
-			return out, err
-		}
-		out.Items = append(out.Items, v)
-	}
-	if err := rows.Err(); err != nil {
+	// CROSS JOIN keeps the order of the two: the other way round, every row of the tenant
+	// would be compared with the page.
+	err = eachRow(ctx, q, "SELECT "+cells+", "+names+" FROM ("+pick+
+		" LIMIT ? OFFSET ?) AS page CROSS JOIN "+t.name+" WHERE tenant = ? AND "+t.key+" = picked"+sorted,
+		append(slices.Clip(c.args), top+1, query.Skip, string(tenant)), func(scan func(...any) error) error {
+			if len(out.Items) == top {
+				out.More = true // what follows is not scanned: the values stay the last item's
+				return nil
+			}
+			v, err := read(func(dest ...any) error { return scan(append(dest, at...)...) })
+			out.Items = append(out.Items, v)
+			return err
+		})
+	if err != nil {
 		return out, err
 	}
 	if out.More {
-		// The scan that found more did not touch the values, which are the last item's.
 		out.Next, err = keys.mark(values)
 	}
 	return out, err
+}
+
+// led picks the rows of a list that is asked for by one element of a List field alone, in
+// the order of the key: the index over the elements has the owners in that order, so that
+// a page of an element which most rows have is read from its beginning. It sets the
+// arguments; "" says that the list is none of these.
+func (c *compiler) led(q filter.Query, keys sortKeys, visible string) string {
+	where := q.Where
+	if all, ok := where.(filter.And); ok && len(all) == 1 {
+		where = all[0]
+	}
+	some, ok := where.(filter.Any)
+	if !ok || visible != "" || q.After != "" || len(keys) != 1 || keys[0] != (sortKey{c.of.key, false}) {
+		return ""
+	}
+	r, ok := c.of.lists[some.Field.Name]
+	is, plain := some.Where.(filter.Compare)
+	if !ok || !plain || is.Op != filter.Eq || is.Fn != filter.Plain || is.Value.Null || r.columns[is.Field.Name] == "" {
+		return ""
+	}
+	always := ""
+	if c.of.always != "" {
+		always = " AND " + c.of.always // of the inner table alone: its names are found there first
+	}
+	c.args = append([]any{string(c.tenant), bind(is.Value), string(c.tenant)}, c.of.alwaysArgs...)
+	return "SELECT " + r.owner + " AS picked FROM " + r.table + " AS e WHERE e.tenant = ? AND e." + r.columns[is.Field.Name] + " = ? AND EXISTS (SELECT 1 FROM " + c.of.name +
+		" WHERE " + c.of.name + ".tenant = ? AND " + c.of.name + "." + c.of.key + " = e." + r.owner + always + ") GROUP BY e." + r.owner + " ORDER BY e." + r.owner
+}
+
+// eachRow calls f with the scan of each row of a query, until it fails.
+func eachRow(ctx context.Context, q querier, text string, args []any, f func(scan func(...any) error) error) error {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // keyed reports whether e lets at most top rows through because it names their ids.

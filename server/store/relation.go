@@ -15,7 +15,8 @@ import (
 type relation[T any] struct {
 	table
 	// from is a subquery with the columns; @tenant stands for the tenant, @scope for the
-	// predicate that the device of an installation i is one of the caller's.
+	// predicate that the device of an installation i is one of the caller's, @groups for
+	// the one that a row n of spread is of one of the caller's groups.
 	from    string
 	selects string
 	scan    func(scan func(...any) error) (T, error)
@@ -24,22 +25,32 @@ type relation[T any] struct {
 // installed is the scope of rows that come from an installation i.
 const installed = "EXISTS (SELECT 1 FROM device WHERE device.id = i.device AND device.tenant = i.tenant AND device.grp IN " + groups + ")"
 
-// scoped puts the caller's scope and the tenant into a text, and returns its arguments.
-func scoped(ctx context.Context, text string, tenant ident.TenantID) (string, []any) {
-	scope := ""
+// scoped puts the caller's scope and the tenant into a text whose own parameters are args,
+// and returns the parameters of all of it in their order.
+func scoped(ctx context.Context, text string, tenant ident.TenantID, args ...any) (string, []any) {
+	scope, seen := "", ""
 	switch s := access.ScopeOf(ctx); {
 	case s.All:
 	case len(s.Groups) == 0:
-		scope = " AND " + truth(false)
+		scope, seen = " AND "+truth(false), " AND "+truth(false)
 	default:
-		scope = " AND " + strings.ReplaceAll(installed, groups, groupList(s, ""))
+		list := groupList(s, "")
+		scope, seen = " AND "+strings.ReplaceAll(installed, groups, list), " AND n.grp IN "+list
 	}
-	text = strings.ReplaceAll(text, "@scope", scope)
-	var args []any
-	for range strings.Count(text, "@tenant") {
-		args = append(args, string(tenant))
+	text = strings.NewReplacer("@scope", scope, "@groups", seen).Replace(text)
+	var all []any
+	for rest := text; ; {
+		at := strings.IndexAny(rest, "@?")
+		switch {
+		case at < 0:
+			return strings.ReplaceAll(text, "@tenant", "?"), append(all, args...)
+		case rest[at] == '@':
+			all = append(all, string(tenant))
+		case len(args) > 0:
+			all, args = append(all, args[0]), args[1:]
+		}
+		rest = rest[at+1:]
 	}
-	return strings.ReplaceAll(text, "@tenant", "?"), args
 }
 
 // page returns one page of the relation; where narrows it, its arguments following.
@@ -49,8 +60,8 @@ func (r *relation[T]) page(ctx context.Context, s *Store, tenant ident.TenantID,
 		return out, err
 	}
 	from, args := scoped(ctx, r.from, tenant)
-	narrow, narrowArgs := scoped(ctx, where, tenant)
-	c := compiler{columns: r.columns, args: append(args, append(narrowArgs, more...)...)}
+	narrow, narrowArgs := scoped(ctx, where, tenant, more...)
+	c := compiler{columns: r.columns, args: append(args, narrowArgs...)}
 	cond, err := c.where(query.Where)
 	if err != nil {
 		return out, err
@@ -125,8 +136,8 @@ func collect[T any](rows *sql.Rows, scan func(func(...any) error) (T, error)) ([
 func selectAll[T any](ctx context.Context, s *Store, op, text string, tenant ident.TenantID, scan func(func(...any) error) (T, error), args ...any) ([]T, error) {
 	var out []T
 	err := s.view(ctx, op, func(ctx context.Context, q querier) error {
-		text, first := scoped(ctx, text, tenant)
-		rows, err := q.QueryContext(ctx, text, append(first, args...)...)
+		text, all := scoped(ctx, text, tenant, args...)
+		rows, err := q.QueryContext(ctx, text, all...)
 		if err != nil {
 			return err
 		}

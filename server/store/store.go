@@ -43,6 +43,7 @@ type Store struct {
 	now   func() time.Time
 
 	keepDeletions int64 // see keptDeletions
+	counting      *counting
 }
 
 // Open opens the database of c.Dir, creating it with its key file when the directory
@@ -57,7 +58,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := private(path); err != nil {
 		return nil, errs.Wrap(op, err)
 	}
-	s := &Store{key: key, now: c.Clock, keepDeletions: keptDeletions}
+	s := &Store{key: key, now: c.Clock, keepDeletions: keptDeletions, counting: newCounting()}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -102,6 +103,7 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 // Close finishes the writes that are queued and closes the database. Later calls of any
 // method are errs.Unavailable.
 func (s *Store) Close() error {
+	s.counting.close()
 	err := s.write.close()
 	if s.read != nil {
 		if e := s.read.Close(); err == nil {

@@ -28,7 +28,7 @@ import (
 
 const tenant ident.TenantID = "0a0a0a0a-0000-4000-8000-000000000001"
 
-var analyst = &access.Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: "u", Name: "ana@example", Tenant: tenant}, Scope: access.Everything}
+var analyst = &access.Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: "u", Name: "ana@example", Tenant: tenant}, Rights: []access.Right{access.LiveResponseAdvanced}, Scope: access.Everything}
 
 type fixture struct {
 	*transfer.Service

@@ -25,7 +25,7 @@ type question struct {
 
 // maxPending bounds the questions that are looked at at once; beyond it programs run
 // unasked, and are judged afterwards.
-const maxPending = 256
+const maxPending = 1024
 
 // read hands the kernel's questions out until the group is closed. It does nothing itself
 // that could wait: a file system may not answer.
@@ -102,13 +102,25 @@ func (g *Guard) answer(q *question, allow bool) bool {
 // judge answers a question and does what follows from the answer.
 func (g *Guard) judge(q *question) {
 	defer q.file.Close()
+	confined := g.cfg.Confine.Active()
+	if confined && !q.exec && !g.isKnown(q.file) {
+		g.judgeOpen(q)
+		return
+	}
 	id, sums, err := g.sums(q.file)
-	if err != nil || g.isOwn(id) {
+	if g.isOwn(id) || g.ctx.Err() != nil || err != nil && !confined {
 		// Fail open: what runs is looked at again when the sensors report it.
 		g.answer(q, true)
 		return
 	}
-	d := g.cfg.Decide(sums)
+	var d Decision
+	if err == nil {
+		d = g.cfg.Decide(sums)
+	}
+	if confined && q.exec && !d.Action.blocks() && d.Action != Allow && !g.trusts(q.file, id, sums, q.pid) {
+		g.refuse(q, &finding{id: id, sums: sums, file: q.file, path: pathOf(q.file), by: q.pid}, useExec)
+		return
+	}
 	if !q.exec && !d.Action.blocks() {
 		g.answer(q, true)
 		g.release(id, q.file)
@@ -139,7 +151,7 @@ func (g *Guard) sums(f *os.File) (hash.ID, hash.Sums, error) {
 	if err != nil {
 		return id, hash.Sums{}, err
 	}
-	if s, ok := g.cfg.Pool.Lookup(id); ok {
+	if s, ok := g.cfg.Pool.Lookup(id); ok && !hash.Unstamped(f) {
 		return id, s, nil
 	}
 	slots := g.reading

@@ -25,6 +25,10 @@ type Config struct {
 	// Active reports whether there is anything to decide about: while there is not, nothing
 	// is marked.
 	Active func() bool
+	// Confine narrows what may run; nil for not at all.
+	Confine Confinement
+	// Refused is told of what the confinement kept from running; nil tells nobody.
+	Refused func(*event.Event)
 	// Lookup describes a process, which may have begun a moment ago, and may wait for the
 	// sensors to have told of it. nil leaves it out.
 	Lookup func(pid uint32) *event.Process
@@ -48,6 +52,7 @@ type Guard struct {
 	group        *os.File
 	fd           int               // the group's; used under marks only
 	changed      chan struct{}     // of capacity 1: the rules changed
+	apply        chan chan error   // who waits until the marks are as wanted
 	seen         chan *event.Event // that Observe has to look at
 	reading      chan struct{}     // one token for each small file that may be read at once
 	readingLarge chan struct{}     // the same of large ones
@@ -63,11 +68,11 @@ type Guard struct {
 	noVault error // why a file could not be put into quarantine
 	closed  bool
 
-	marks    sync.Mutex // guards what follows; taken before mu
-	marked   map[device]bool
-	known    map[hash.ID]bool // blocked files that nobody may open
-	failure  error            // why nothing is marked; nil when it is, or need not be
-	unmarked error            // why some file system is not
+	marks    sync.Mutex        // guards what follows; taken before mu
+	marked   map[device]uint64 // what is asked about, by file system
+	known    map[hash.ID]bool  // blocked files that nobody may open
+	failure  error             // why nothing is marked; nil when it is, or need not be
+	unmarked error             // why some file system is not
 
 	asked, denied, late, killed, quarantined atomic.Uint64
 }
@@ -86,6 +91,9 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.Accept == nil {
 		cfg.Accept = func(Mount) bool { return true }
 	}
+	if cfg.Confine == nil {
+		cfg.Confine = nobody{}
+	}
 	if cfg.Watchdog == nil {
 		cfg.Watchdog = func() *exec.Cmd { return exec.Command("/proc/self/exe", "watchdog") }
 	}
@@ -95,8 +103,8 @@ func New(cfg Config) (*Guard, error) {
 		return nil, fmt.Errorf("file: %w", os.NewSyscallError("fanotify_init", err))
 	}
 	g := &Guard{
-		cfg: cfg, fd: fd, group: os.NewFile(uintptr(fd), "fanotify"), changed: make(chan struct{}, 1), seen: make(chan *event.Event, 4096),
-		reading: make(chan struct{}, 4), readingLarge: make(chan struct{}, 2), pending: map[*question]struct{}{}, marked: map[device]bool{}, known: map[hash.ID]bool{},
+		cfg: cfg, fd: fd, group: os.NewFile(uintptr(fd), "fanotify"), changed: make(chan struct{}, 1), apply: make(chan chan error), seen: make(chan *event.Event, 4096),
+		reading: make(chan struct{}, 4), readingLarge: make(chan struct{}, 2), pending: map[*question]struct{}{}, marked: map[device]uint64{}, known: map[hash.ID]bool{},
 	}
 	g.told.now = cfg.Now
 	g.ctx, g.stop = context.WithCancel(context.Background())
@@ -134,6 +142,37 @@ func (g *Guard) Changed() {
 	default:
 	}
 }
+
+// Apply brings what is asked of the kernel to what is wanted now, and returns when that is
+// done, with the reason why it cannot be. Run has to run.
+func (g *Guard) Apply(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case g.apply <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.ctx.Done():
+		return errClosed
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.ctx.Done():
+		return errClosed
+	}
+}
+
+// Unmarked is why some file system is not asked about: programs there are ended after they
+// began. nil when there is none.
+func (g *Guard) Unmarked() error {
+	g.marks.Lock()
+	defer g.marks.Unlock()
+	return g.unmarked
+}
+
+var errClosed = errors.New("file: the agent is stopping")
 
 // Stats returns the figures so far.
 func (g *Guard) Stats() Stats {
@@ -210,6 +249,11 @@ func (g *Guard) Run(ctx context.Context, sink sensor.Sink) error {
 			}
 		case <-mounts:
 			g.mark()
+		case done := <-g.apply:
+			g.mark()
+			g.marks.Lock()
+			done <- g.failure
+			g.marks.Unlock()
 		case <-t.C:
 			g.mark()
 		}

@@ -110,9 +110,14 @@ func unescape(s string) string {
 // mark brings the marks to what is mounted while there are rules, and takes all away while
 // there are none. Only Run calls it.
 func (g *Guard) mark() {
-	if !g.cfg.Active() {
+	confined := g.cfg.Confine.Active()
+	if !confined && !g.cfg.Active() {
 		g.unmark()
 		return
+	}
+	wanted := uint64(unix.FAN_OPEN_EXEC_PERM)
+	if confined {
+		wanted = permission
 	}
 	// Who would let everything go if this process hung comes first.
 	err := g.exempt()
@@ -138,11 +143,17 @@ func (g *Guard) mark() {
 			continue
 		}
 		there[m.Device] = true
-		if g.marked[m.Device] {
+		was := g.marked[m.Device]
+		if was == wanted {
 			continue
 		}
-		if err := g.markFS(m); err == nil {
-			g.marked[m.Device] = true
+		if err := g.markFS(m, unix.FAN_MARK_ADD, wanted); err == nil {
+			if more := was &^ wanted; more != 0 {
+				// Asking about opens costs every reader time: it ends with the confinement.
+				err = g.markFS(m, unix.FAN_MARK_REMOVE, more)
+				failed = errors.Join(failed, err)
+			}
+			g.marked[m.Device] = wanted
 		} else if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, errOther) {
 			failed = errors.Join(failed, fmt.Errorf("%s (%s): %w", m.Path, m.Type, err))
 		}
@@ -193,7 +204,7 @@ func (g *Guard) exempt() error {
 		return nil
 	}
 	err := unix.FanotifyMark(g.fd, unix.FAN_MARK_ADD|unix.FAN_MARK_IGNORED_MASK|unix.FAN_MARK_IGNORED_SURV_MODIFY,
-		unix.FAN_OPEN_EXEC_PERM, unix.AT_FDCWD, "/proc/self/exe")
+		permission, unix.AT_FDCWD, "/proc/self/exe")
 	if err != nil {
 		return fmt.Errorf("leaving out the agent itself: %w", err)
 	}
@@ -229,7 +240,7 @@ func (g *Guard) watched() error {
 
 var errOther = errors.New("another file system is mounted over it")
 
-func (g *Guard) markFS(m Mount) error {
+func (g *Guard) markFS(m Mount, how uint, mask uint64) error {
 	fd, err := unix.Open(m.At, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -243,7 +254,7 @@ func (g *Guard) markFS(m Mount) error {
 	if got := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)); got != string(m.Device) && m.Type != "btrfs" {
 		return errOther
 	}
-	return unix.FanotifyMark(g.fd, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, unix.FAN_OPEN_EXEC_PERM,
+	return unix.FanotifyMark(g.fd, how|unix.FAN_MARK_FILESYSTEM, mask,
 		unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd))
 }
 
@@ -260,6 +271,14 @@ func (g *Guard) forbid(id hash.ID, f *os.File) {
 	if unix.FanotifyMark(g.fd, unix.FAN_MARK_ADD, permission, unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd()))) == nil {
 		g.known[hash.ID{Dev: id.Dev, Ino: id.Ino}] = true
 	}
+}
+
+// isKnown reports whether nobody may open a file because it is blocked.
+func (g *Guard) isKnown(f *os.File) bool {
+	id, err := statFile(f)
+	g.marks.Lock()
+	defer g.marks.Unlock()
+	return err == nil && g.known[hash.ID{Dev: id.Dev, Ino: id.Ino}]
 }
 
 // release takes back what forbid did: the file is another by now, or allowed.

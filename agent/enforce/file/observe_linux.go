@@ -20,12 +20,16 @@ import (
 // Observe looks at an event of the sensors: a process that runs what the kernel did not ask
 // about is judged after the fact. It returns at once.
 func (g *Guard) Observe(e *event.Event) {
-	if e.Table != event.ProcessEvents || e.Action != "ProcessCreated" || e.Process == nil || !g.cfg.Active() {
+	if e.Table != event.ProcessEvents || e.Action != "ProcessCreated" || e.Process == nil {
+		return
+	}
+	confined := g.cfg.Confine.Active()
+	if !confined && !g.cfg.Active() {
 		return
 	}
 	p := e.Process
 	d := g.cfg.Decide(hash.Sums{SHA1: p.Image.SHA1, SHA256: p.Image.SHA256, MD5: p.Image.MD5})
-	if !d.Action.blocks() && !interprets(p.Image.Name) {
+	if !confined && !d.Action.blocks() && !interprets(p.Image.Name) {
 		return
 	}
 	select {
@@ -61,11 +65,19 @@ func (g *Guard) image(pid uint32, least Action) {
 	}
 	defer f.Close()
 	id, sums, err := g.sums(f)
-	if err != nil || g.isOwn(id) {
+	if g.isOwn(id) || g.ctx.Err() != nil {
 		return
 	}
-	d := g.cfg.Decide(sums)
+	var d Decision
+	if err == nil {
+		d = g.cfg.Decide(sums)
+	}
 	if d.Action < least {
+		// What the kernel did not ask about: a file system that is not marked, or not yet, or
+		// that no mark reaches, as memory is.
+		if least == Block && d.Action != Allow && g.cfg.Confine.Active() && !g.trusts(f, id, sums, pid) {
+			g.report(&finding{id: id, sums: sums, file: f, path: strings.TrimSuffix(pathOf(f), " (deleted)"), by: pid, running: true}, useExec)
+		}
 		return
 	}
 	v := viewOf(pid)
@@ -81,12 +93,24 @@ func (g *Guard) script(pid uint32, s script) {
 		return
 	}
 	d := g.cfg.Decide(sums)
+	if d.Action == None && g.cfg.Confine.Active() && isOperand(pid, exeName(pid), s.id) && !g.trusts(s.file, s.id, sums, pid) {
+		g.report(&finding{id: s.id, sums: sums, file: s.file, path: s.path, by: pid, running: true}, useScript)
+		return
+	}
 	if d.Action <= Allow {
 		return
 	}
 	v := viewOf(pid)
 	defer v.close()
 	g.settle(&finding{decision: d, id: id, sums: sums, file: s.file, path: s.path, by: pid, view: v, running: d.Action.blocks()})
+}
+
+func exeName(pid uint32) string {
+	exe, err := os.Readlink("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/exe")
+	if err != nil {
+		return ""
+	}
+	return filepath.Base(exe)
 }
 
 // review looks through what runs for files that are to be remediated: first those whose

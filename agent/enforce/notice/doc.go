@@ -1,4 +1,5 @@
-// Package notice tells the user of a terminal what an indicator warns of.
+// Package notice tells the user of a terminal what an indicator warns of, and what the
+// restriction of execution kept from running.
 //
 // It cannot ask: programs on a server have nobody to ask, and what is warned of goes on in
 // any case. The invariants: a terminal whose user does not want messages (mesg n) gets

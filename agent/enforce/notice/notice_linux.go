@@ -12,7 +12,7 @@ import (
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
-// Tell writes what e warns of to the controlling terminal of the process that caused it,
+// Tell writes what e warns of, or what was blocked, to the controlling terminal of the process that caused it,
 // if it has one. It reports whether it did.
 func Tell(e *event.Event) bool {
 	if e.Initiating == nil {
@@ -45,6 +45,9 @@ func text(e *event.Event) string {
 		what = e.Network.RemoteURL
 	case e.Network != nil:
 		what = e.Network.RemoteIP
+	}
+	if strings.HasPrefix(e.Action, "AppControl") {
+		return fmt.Sprintf("\r\n[vedette] Your organisation lets only trusted programs run on this device at present. %s was kept from running %s, and it was reported.\r\n", plain(e.Initiating.Image.Name), plain(what))
 	}
 	return fmt.Sprintf("\r\n[vedette] Your organisation warns of %s, which %s uses. It was not stopped, and it was reported.\r\n", plain(what), plain(e.Initiating.Image.Name))
 }

@@ -48,8 +48,11 @@ func (c *Collector) Owners(ctx context.Context, paths []string) (map[string]Owne
 		}
 	}
 	var all []error
-	for _, read := range []func(context.Context, *owners) error{c.dpkgOwners, c.rpmOwners, c.apkOwners, c.pacmanOwners} {
-		if err := read(ctx, &o); err != nil {
+	for _, read := range []func(*owners) error{c.dpkgOwners, c.rpmOwners, c.apkOwners, c.pacmanOwners} {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := read(&o); err != nil {
 			all = append(all, err)
 		}
 	}
@@ -102,15 +105,12 @@ func lines(name string, each func(string)) error {
 	return sc.Err()
 }
 
-func (c *Collector) dpkgOwners(ctx context.Context, o *owners) error {
+func (c *Collector) dpkgOwners(o *owners) error {
 	lists, err := filepath.Glob(c.path(dpkgInfo) + "/*.list")
 	if err != nil {
 		return err
 	}
 	for _, l := range lists {
-		if ctx.Err() != nil {
-			return nil
-		}
 		base := strings.TrimSuffix(l, ".list")
 		pkg, _, _ := strings.Cut(filepath.Base(base), ":")
 		owned := false
@@ -135,7 +135,7 @@ func (c *Collector) dpkgOwners(ctx context.Context, o *owners) error {
 	return nil
 }
 
-func (c *Collector) rpmOwners(_ context.Context, o *owners) error {
+func (c *Collector) rpmOwners(o *owners) error {
 	for _, name := range rpmFiles {
 		st, err := os.Stat(c.path(name))
 		if err != nil || st.Size() == 0 {
@@ -168,7 +168,7 @@ func (c *Collector) rpmOwners(_ context.Context, o *owners) error {
 
 // apkOwners reads the installed database of apk: P: is a package, F: a directory, R: a file
 // in it.
-func (c *Collector) apkOwners(_ context.Context, o *owners) error {
+func (c *Collector) apkOwners(o *owners) error {
 	for _, name := range []string{apkFiles, apkMoved} {
 		var pkg, dir string
 		err := lines(c.path(name), func(l string) {
@@ -190,15 +190,12 @@ func (c *Collector) apkOwners(_ context.Context, o *owners) error {
 }
 
 // pacmanOwners reads the files list of each package of pacman.
-func (c *Collector) pacmanOwners(ctx context.Context, o *owners) error {
+func (c *Collector) pacmanOwners(o *owners) error {
 	lists, err := filepath.Glob(c.path(pacmanDir) + "/*/files")
 	if err != nil {
 		return err
 	}
 	for _, l := range lists {
-		if ctx.Err() != nil {
-			return nil
-		}
 		pkg := filepath.Base(filepath.Dir(l))
 		if err := lines(l, func(file string) { o.owns(Owner{Package: pkg}, "/"+file) }); err != nil && !absent(err) {
 			return fmt.Errorf("pacman: %w", err)

@@ -20,6 +20,10 @@ const (
 type Params struct {
 	// ForceSelf isolates a device that runs the server itself.
 	ForceSelf bool `json:"forceSelf,omitempty"`
+	// IsolationType is Full or Selective, "" for Full.
+	IsolationType string `json:"isolationType,omitempty"`
+	// Allow is what a selectively isolated device may do beside speaking to its server.
+	Allow *Allow `json:"allow,omitempty"`
 }
 
 // Evidence is the evidence of both kinds.
@@ -27,6 +31,7 @@ type Evidence struct {
 	Report
 	Ended    int      `json:"endedSessions,omitempty"`
 	Servers  []string `json:"servers,omitempty"` // what stays reachable
+	Allowed  *Allow   `json:"allowed,omitempty"` // of a selective isolation
 	Released bool     `json:"released,omitempty"`
 }
 
@@ -37,7 +42,13 @@ type Handler struct {
 	Servers  func(context.Context) ([]netip.AddrPort, error)
 }
 
-var _ responder.Handler = (*Handler)(nil)
+var _ responder.Limited = (*Handler)(nil)
+
+// Lacks implements responder.Limited.
+func (h *Handler) Lacks(string) (string, error) {
+	_, err := h.Isolator.Status()
+	return "isolation needs nftables in the kernel and CAP_NET_ADMIN", err
+}
 
 // Kinds returns isolate and unisolate.
 func (h *Handler) Kinds() []string { return []string{KindIsolate, KindUnisolate} }
@@ -61,7 +72,18 @@ func (h *Handler) isolate(ctx context.Context, params Params) responder.Result {
 	if err != nil {
 		return refuse("the server's addresses are not known: %v", err)
 	}
-	p, err := Policy{Servers: servers}.normal()
+	policy := Policy{Servers: servers}
+	switch params.IsolationType {
+	case "", "Full":
+		if params.Allow != nil {
+			return refuse("a full isolation allows nothing beside the server")
+		}
+	case "Selective":
+		policy.Allow = params.Allow
+	default:
+		return refuse("isolation type %q is neither Full nor Selective", params.IsolationType)
+	}
+	p, err := policy.normal()
 	if err != nil {
 		return refuse("%v", err)
 	}
@@ -84,7 +106,7 @@ func (h *Handler) isolate(ctx context.Context, params Params) responder.Result {
 		return responder.Result{State: responder.Failed, Detail: err.Error()}
 	}
 	sessions := err
-	ev := Evidence{Report: h.Isolator.Verify(ctx, p), Ended: ended}
+	ev := Evidence{Report: h.Isolator.Verify(ctx, p), Ended: ended, Allowed: p.Allow}
 	for _, s := range p.Servers {
 		ev.Servers = append(ev.Servers, s.String())
 	}

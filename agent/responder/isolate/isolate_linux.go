@@ -2,15 +2,16 @@ package isolate
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/responder/isolate/mark"
 	"github.com/vedette-edr/vedette/agent/session"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Timeout time.Duration
 	// Now is the wall clock; nil means time.Now.
 	Now func() time.Time
+	// Rand makes the mark of allowed sockets; nil means of crypto/rand.
+	Rand func() uint32
 }
 
 // Isolator isolates the network namespace that the process is in. It is safe for
@@ -36,12 +39,16 @@ type Isolator struct {
 	name  string // of the table
 	state string // path of the state file
 
-	mu    sync.Mutex
-	wish  uint32   // table flags to ask for
-	conn  *conn    // the owner's socket
-	saved *saved   // nil when not isolated
-	made  *content // what install left; nil when not known
-	flags uint32   // of the table install left
+	machine bool // this is the machine's own network namespace
+
+	mu         sync.Mutex
+	wish       uint32           // table flags to ask for
+	home       *site            // the namespace that the process is in
+	away       map[uint64]*site // others, to which devices were moved, by their inode
+	awayBefore []uint64         // the same of an agent before this one, for a release
+	saved      *saved           // nil when not isolated
+	speakers   *mark.Marker     // marks the sockets of allowed programs; nil when there are none
+	broken     error            // why it does not
 }
 
 // Status is how things stand.
@@ -52,6 +59,9 @@ type Status struct {
 	Owned    bool      `json:"owned"`    // nobody else can change the table
 	Dropped4 uint64    `json:"dropped4"` // packets dropped since the table was made
 	Dropped6 uint64    `json:"dropped6"`
+	// Frames counts frames that were dropped where they left a device: what no address
+	// table sees.
+	Frames uint64 `json:"droppedFrames,omitempty"`
 }
 
 var instanceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
@@ -67,19 +77,59 @@ func New(cfg Config) (*Isolator, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c, err := dial()
+	if cfg.Rand == nil {
+		cfg.Rand = randomMark
+	}
+	home, err := openSite()
 	if err != nil {
 		return nil, err
 	}
-	return &Isolator{
+	i := &Isolator{
 		cfg: cfg, name: "vedette_isolate_" + cfg.Instance,
-		state: filepath.Join(cfg.StateDir, "isolate.json"), conn: c,
+		state: filepath.Join(cfg.StateDir, "isolate.json"), home: home, away: map[uint64]*site{},
 		wish: flagOwner | flagPersist,
-	}, nil
+	}
+	own, err := namespaceOf("/proc/thread-self/ns/net")
+	first, err1 := namespaceOf("/proc/1/ns/net")
+	i.machine = err == nil && err1 == nil && own == first
+	return i, nil
 }
 
-// Close gives up the ownership of the table, which stays, and every socket.
-func (i *Isolator) Close() error { return i.conn.Close() }
+// Close gives up the ownership of the tables, which stay, and every socket. Allowed programs
+// can begin nothing new from then on.
+func (i *Isolator) Close() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.silence()
+	err := i.home.close()
+	for _, s := range i.away {
+		err = errors.Join(err, s.close())
+	}
+	return err
+}
+
+// ruleset is what is to be in force. i.mu is held, and i.saved is not nil.
+func (i *Isolator) ruleset() ruleset { return ruleset{Policy: i.saved.Policy, mark: i.saved.Mark} }
+
+// silence ends the marking of sockets.
+func (i *Isolator) silence() {
+	if i.speakers != nil {
+		i.speakers.Close()
+		i.speakers = nil
+	}
+	i.broken = nil
+}
+
+// speak has the sockets of the policy's programs marked from now on.
+func (i *Isolator) speak() error {
+	i.silence()
+	p := i.saved.Policy
+	if !p.speakers() {
+		return nil
+	}
+	i.speakers, i.broken = mark.New(mark.Config{Instance: i.cfg.Instance, Mark: i.saved.Mark, Programs: p.Allow.Programs, Cgroups: p.Allow.Cgroups})
+	return i.broken
+}
 
 // Apply isolates, or changes what an isolated device may reach. Applying the same policy
 // again changes nothing that is in order. It returns how many sessions were ended; an
@@ -102,18 +152,41 @@ func (i *Isolator) Apply(ctx context.Context, p Policy) (ended int, err error) {
 		before, _ = load(i.state)
 	}
 	if before != nil && !before.Releasing {
-		want.Since = before.Since
+		want.Since, want.Mark, want.Away = before.Since, before.Mark, before.Away
+	}
+	for want.Mark == 0 {
+		want.Mark = i.cfg.Rand()
 	}
 	// Written first: an agent that is killed in between isolates when it starts again.
 	if err := store(i.state, want); err != nil {
 		return 0, err
 	}
-	if i.saved == nil || !i.saved.Policy.equal(p) || i.damage() != "" {
-		if err := i.install(p); err != nil {
-			return 0, errors.Join(err, i.undo(before))
+	fresh := i.saved == nil
+	changed := fresh || !i.saved.Policy.equal(p)
+	old := i.saved
+	i.saved = &want
+	if changed || i.damaged() != "" {
+		err := i.install()
+		if err == nil && changed {
+			err = i.speak()
+		}
+		if err != nil {
+			i.saved = old
+			err = errors.Join(err, i.undo(before))
+			if old == nil && before == nil {
+				// Nothing was in force, and nothing is to stay.
+				i.silence()
+				err = errors.Join(err, i.home.nft.uninstall(i.name))
+				i.home.made = nil
+			} else if old != nil {
+				err = errors.Join(err, i.install(), i.speak())
+			}
+			return 0, err
 		}
 	}
-	i.saved = &want
+	if fresh && (i.machine || len(want.Away) > 0) {
+		i.follow(nil)
+	}
 	own, err := ownAddresses()
 	if err == nil {
 		ended, err = session.Destroy(func(r netip.AddrPort) bool { return !p.allows(r) && !own.has(r.Addr()) }, session.TCP)
@@ -122,6 +195,17 @@ func (i *Isolator) Apply(ctx context.Context, p Policy) (ended int, err error) {
 		return ended, fmt.Errorf("%w: %w", ErrSessions, err)
 	}
 	return ended, nil
+}
+
+// follow pursues devices that left and keeps where to. It returns what is to be told.
+func (i *Isolator) follow(gone []link) []string {
+	told, more := i.pursue(gone)
+	if more {
+		if err := store(i.state, *i.saved); err != nil {
+			told = append(told, err.Error())
+		}
+	}
+	return told
 }
 
 // ErrSessions says that the rules hold but that sessions from before were not ended; their
@@ -135,45 +219,23 @@ func (i *Isolator) undo(before *saved) error {
 	return store(i.state, *before)
 }
 
-func (i *Isolator) install(p Policy) error {
-	flags, err := i.conn.install(i.name, p, i.wish)
-	if err != nil {
+// install brings what is saved into force everywhere. i.mu is held.
+func (i *Isolator) install() error {
+	if err := i.home.install(i.name, i.ruleset(), i.wish); err != nil {
 		return fmt.Errorf("isolation rules: %w", err)
 	}
-	i.flags = flags
-	ct, err := i.conn.content(i.name)
-	if err != nil {
-		return fmt.Errorf("isolation rules: %w", err)
+	var failed error
+	for ino, s := range i.away {
+		if err := s.install(i.name, i.ruleset(), i.wish); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("isolation rules in network namespace %d: %w", ino, err))
+		}
 	}
-	i.made = &ct
-	return nil
+	return failed
 }
 
-// damage says what of the table is not as install left it, "" for nothing.
-func (i *Isolator) damage() string {
-	t, err := i.conn.table(i.name)
-	switch {
-	case err != nil:
-		return err.Error()
-	case t == nil:
-		return "the table is gone"
-	case i.made == nil:
-		return "the table is not of this run"
-	case t.flags != i.flags:
-		return fmt.Sprintf("the table's flags are %#x, not %#x", t.flags, i.flags)
-	case t.flags&flagOwner != 0 && t.owner != i.conn.Port():
-		return "another process owns the table"
-	}
-	ct, err := i.conn.content(i.name)
-	switch {
-	case err != nil:
-		return err.Error()
-	case !slices.Equal(ct.chains, expectedChains):
-		return fmt.Sprintf("the chains are %v", ct.chains)
-	case !slices.Equal(ct.rules, i.made.rules):
-		return fmt.Sprintf("the rules were changed: %d of %d", len(ct.rules), len(i.made.rules))
-	}
-	return ""
+// damaged says what of the tables is not as install left it, "" for nothing.
+func (i *Isolator) damaged() string {
+	return i.everySite(func(s *site) string { return s.damage(i.name) })
 }
 
 // Release ends the isolation. Releasing a device that is not isolated is no error.
@@ -185,15 +247,21 @@ func (i *Isolator) Release(ctx context.Context) error {
 	defer i.mu.Unlock()
 	mark := saved{Releasing: true}
 	if i.saved != nil {
-		mark.Since, mark.Policy = i.saved.Since, i.saved.Policy
+		mark = *i.saved
+		mark.Releasing = true
+	} else if before, err := load(i.state); err == nil && before != nil {
+		mark = *before
+		mark.Releasing = true
 	}
 	if err := store(i.state, mark); err != nil {
 		return err
 	}
-	if err := i.conn.uninstall(i.name); err != nil {
+	i.awayBefore = mark.Away
+	if err := errors.Join(i.home.nft.uninstall(i.name), i.returnAway()); err != nil {
 		return fmt.Errorf("release: %w", err)
 	}
-	i.saved, i.made = nil, nil
+	i.silence()
+	i.saved, i.home.made, i.awayBefore = nil, nil, nil
 	return remove(i.state)
 }
 
@@ -221,7 +289,7 @@ func (i *Isolator) Restore(ctx context.Context) (bool, error) {
 }
 
 func (i *Isolator) there() bool {
-	t, err := i.conn.table(i.name)
+	t, err := i.home.nft.table(byAddress, i.name)
 	return err == nil && t != nil
 }
 
@@ -233,16 +301,28 @@ func (i *Isolator) Status() (Status, error) {
 	if i.saved != nil {
 		st.Since, st.Policy = i.saved.Since, i.saved.Policy
 	}
-	t, err := i.conn.table(i.name)
+	t, err := i.home.nft.table(byAddress, i.name)
 	if err != nil || t == nil {
 		return st, err
 	}
-	ct, err := i.conn.content(i.name)
+	ct, err := i.home.nft.content(byAddress, i.name)
 	if err != nil {
 		return st, err
 	}
 	st.Isolated = true
-	st.Owned = t.flags&flagOwner != 0 && t.owner == i.conn.Port()
+	st.Owned = t.flags&flagOwner != 0 && t.owner == i.home.nft.Port()
 	st.Dropped4, st.Dropped6 = ct.drops4, ct.drops6
+	if i.home.made != nil && i.home.made.linkless == nil {
+		if ct, err = i.home.nft.content(byLink, i.name); err != nil {
+			return st, err
+		}
+		st.Frames = ct.frames
+	}
 	return st, nil
+}
+
+func randomMark() uint32 {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return native.Uint32(b[:])
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/vedette-edr/vedette/agent/responder"
 )
 
-// link is what any link carries whatever the rules: address resolution and its upkeep.
-var link = map[string]bool{
+// linkUpkeep is what any link carries whatever the rules: address resolution and its upkeep.
+var linkUpkeep = map[string]bool{
 	"arp": true, "icmp6:133": true, "icmp6:135": true, "icmp6:136": true,
 	"icmp6:131": true, "icmp6:132": true, "icmp6:143": true,
 }
@@ -79,12 +79,12 @@ func (l *lab) attack() {
 func (l *lab) wire() {
 	l.t.Helper()
 	for k, n := range l.atOther.kinds() {
-		if !link[k] {
+		if !linkUpkeep[k] {
 			l.t.Errorf("%d × %s reached the other host", n, k)
 		}
 	}
 	for k, n := range l.atServer.kinds() {
-		if !link[k] && k != "tcp/8443" && k != "tcp6/8443" {
+		if !linkUpkeep[k] && k != "tcp/8443" && k != "tcp6/8443" {
 			l.t.Errorf("%d × %s reached the server", n, k)
 		}
 	}
@@ -110,7 +110,9 @@ func TestIsolationOnTheWire(t *testing.T) {
 		t.Errorf("verified without isolation: %+v", r)
 	}
 
+	begun := time.Now()
 	r := a.do(agentRequest{Op: "apply", Servers: servers})
+	t.Logf("isolated within %v", time.Since(begun))
 	// The device's ends: two outward sessions and the accepted one.
 	if r.Ended != 3 {
 		t.Errorf("%d sessions were ended, want 3", r.Ended)
@@ -184,6 +186,9 @@ func TestIsolationOutlivesTheAgent(t *testing.T) {
 	if out, err := l.nft("delete table inet vedette_isolate_test"); err == nil {
 		t.Errorf("root deleted the table: %s", out)
 	}
+	if out, err := l.nft("delete table netdev vedette_isolate_test"); err == nil {
+		t.Errorf("root deleted the table of links: %s", out)
+	}
 	if out, err := l.nft("flush ruleset"); err != nil && !strings.Contains(out, "permitted") {
 		t.Errorf("flush ruleset: %v %s", err, out)
 	}
@@ -223,7 +228,7 @@ func TestRestoreAfterAReboot(t *testing.T) {
 	a.do(agentRequest{Op: "apply", Servers: servers})
 	a.kill()
 	// A reboot keeps the file and loses the table.
-	if out, err := l.nft("delete table inet vedette_isolate_test"); err != nil {
+	if out, err := l.nft("flush ruleset"); err != nil {
 		t.Fatal(out)
 	}
 	l.open(l.agent, other4)

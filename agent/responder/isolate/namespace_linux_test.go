@@ -19,11 +19,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/kernfs"
 	"github.com/vedette-edr/vedette/agent/responder"
 )
 
 // The test binary runs itself inside the agent's namespace: that process is the agent.
 func TestMain(m *testing.M) {
+	if to := os.Getenv("VDT_ISOLATE_DIAL"); to != "" {
+		c, err := net.DialTimeout("tcp", to, 700*time.Millisecond)
+		if err == nil {
+			err = echo(c)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if os.Getenv("VDT_ISOLATE_AGENT") != "" {
 		agentMain()
 		return
@@ -36,6 +48,7 @@ type agentRequest struct {
 	Op      string
 	Servers []netip.AddrPort
 	Force   bool
+	Allow   *Allow
 }
 
 type reply struct {
@@ -72,7 +85,7 @@ func agentMain() {
 		}
 		var r reply
 		var err error
-		p := Policy{Servers: q.Servers}
+		p := Policy{Servers: q.Servers, Allow: q.Allow}
 		h := Handler{Isolator: i, Servers: func(context.Context) ([]netip.AddrPort, error) { return q.Servers, nil }}
 		switch q.Op {
 		case "apply":
@@ -94,7 +107,11 @@ func agentMain() {
 			r.Detail = tampered
 			mu.Unlock()
 		case "isolate", "unisolate":
-			params, _ := json.Marshal(Params{ForceSelf: q.Force})
+			ps := Params{ForceSelf: q.Force, Allow: q.Allow}
+			if q.Allow != nil {
+				ps.IsolationType = "Selective"
+			}
+			params, _ := json.Marshal(ps)
 			r.Result = h.Handle(ctx, responder.Command{ID: "1", Kind: q.Op, Params: params})
 		}
 		if err != nil {
@@ -192,6 +209,17 @@ func newLab(t *testing.T) *lab {
 	l.listen(l.agent, netip.MustParseAddrPort("0.0.0.0:22"), netip.MustParseAddrPort("[::]:22"), netip.MustParseAddrPort("127.0.0.1:5000"))
 	l.atServer, l.atOther = l.capture(l.server, "va"), l.capture(l.other, "va")
 	return l
+}
+
+// cgroupRoot is the root of the cgroup2 hierarchy.
+func cgroupRoot(t *testing.T) string {
+	t.Helper()
+	m, err := kernfs.Cgroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return strings.Replace(m.Path, "/proc/self/", fmt.Sprintf("/proc/%d/", os.Getpid()), 1)
 }
 
 func run(t *testing.T, name string, args ...string) string {

@@ -17,6 +17,10 @@ type saved struct {
 	Releasing bool      `json:"releasing,omitempty"` // a release had begun
 	Since     time.Time `json:"since"`
 	Policy    Policy    `json:"policy"`
+	// Mark is on the sockets that may reach everything; 0 until there was an isolation.
+	Mark uint32 `json:"mark,omitempty"`
+	// Away are other network namespaces that have the rules too, by their inode.
+	Away []uint64 `json:"away,omitempty"`
 }
 
 // load returns nil when there is no file.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,9 @@ func target(candidates []netip.Addr, p Policy) netip.Addr {
 		for _, s := range p.Servers {
 			taken = taken || s.Addr() == a
 		}
+		for _, t := range p.targets() {
+			taken = taken || t.Prefix.Contains(a)
+		}
 		if !taken {
 			return a
 		}
@@ -89,15 +93,37 @@ func (i *Isolator) Verify(ctx context.Context, p Policy) Report {
 		return r.finish()
 	}
 	i.mu.Lock()
-	damage := i.damage()
+	damage := i.damaged()
 	if i.saved != nil && !i.saved.Policy.equal(p) {
 		damage = "the rules in force are of another policy"
 	}
+	var linkless error
+	if i.home.made != nil {
+		linkless = i.home.made.linkless
+	}
+	broken, missing := i.broken, []string(nil)
+	if i.speakers != nil {
+		missing = i.speakers.Missing()
+	}
 	i.mu.Unlock()
 	r.add("rules", damage == "", damage)
+	if p.speakers() {
+		if broken != nil {
+			r.add("allowed-programs", false, broken.Error())
+		} else if len(missing) > 0 {
+			r.add("allowed-programs", true, "not on this device: "+strings.Join(missing, ", "))
+		} else {
+			r.add("allowed-programs", true, "")
+		}
+	}
 	r.Probes = append(r.Probes, i.reach(ctx, p))
 	r.Probes = append(r.Probes, i.blocked(ctx, "blocked-ipv4", target(elsewhere4, p), func(c content) uint64 { return c.out4 }))
 	r.Probes = append(r.Probes, i.blocked(ctx, "blocked-ipv6", target(elsewhere6, p), func(c content) uint64 { return c.out6 }))
+	if linkless != nil {
+		r.add("blocked-frames", true, "this kernel has no hooks at links (5.16): what packet sockets send is not held: "+linkless.Error())
+	} else {
+		r.Probes = append(r.Probes, i.blockedFrame())
+	}
 	return r.finish()
 }
 
@@ -138,7 +164,7 @@ func (i *Isolator) reach(ctx context.Context, p Policy) Probe {
 // drop counter of the family to have counted them.
 func (i *Isolator) blocked(ctx context.Context, name string, a netip.Addr, dropped func(content) uint64) Probe {
 	p := Probe{Name: name}
-	before, err := i.conn.content(i.name)
+	before, err := i.home.nft.content(byAddress, i.name)
 	if err != nil {
 		p.Detail = err.Error()
 		return p
@@ -162,7 +188,7 @@ func (i *Isolator) blocked(ctx context.Context, name string, a netip.Addr, dropp
 		p.Detail = fmt.Sprintf("a connection to %v was made", a)
 		return p
 	}
-	after, err := i.conn.content(i.name)
+	after, err := i.home.nft.content(byAddress, i.name)
 	if err != nil {
 		p.Detail = err.Error()
 		return p
@@ -195,7 +221,11 @@ func unroutable(err error) bool {
 // leave, if the device has a route for them.
 func (i *Isolator) VerifyReleased(context.Context) Report {
 	var r Report
-	t, err := i.conn.table(i.name)
+	t, err := i.home.nft.table(byAddress, i.name)
+	if err == nil && t == nil {
+		// A kernel without the family has no such table.
+		t, _ = i.home.nft.table(byLink, i.name)
+	}
 	switch {
 	case err != nil:
 		r.add("rules", false, err.Error())
@@ -220,4 +250,55 @@ func (i *Isolator) VerifyReleased(context.Context) Report {
 		}
 	}
 	return r.finish()
+}
+
+// probeType is an EtherType that IEEE 802 keeps for local experiments: nobody answers it.
+const probeType = 0x88b5
+
+// blockedFrame sends a frame of no known kind out of the first device that is up, past every
+// table of addresses, and wants it counted as dropped.
+func (i *Isolator) blockedFrame() Probe {
+	p := Probe{Name: "blocked-frames"}
+	all, err := net.Interfaces()
+	if err != nil {
+		p.Detail = err.Error()
+		return p
+	}
+	at := slices.IndexFunc(all, func(n net.Interface) bool {
+		return n.Flags&(net.FlagUp|net.FlagRunning) == net.FlagUp|net.FlagRunning && n.Flags&net.FlagLoopback == 0 && len(n.HardwareAddr) == 6
+	})
+	if at < 0 {
+		p.OK, p.Detail = true, "no device is up: nothing can leave"
+		return p
+	}
+	n := all[at]
+	before, err := i.home.nft.content(byLink, i.name)
+	if err != nil {
+		p.Detail = err.Error()
+		return p
+	}
+	if err := sendFrame(n.Index, slices.Concat(n.HardwareAddr, n.HardwareAddr, []byte{probeType >> 8, probeType & 0xff}, make([]byte, 46))); err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EPERM) {
+		p.Detail = fmt.Sprintf("a frame out of %s: %v", n.Name, err)
+		return p
+	}
+	after, err := i.home.nft.content(byLink, i.name)
+	switch {
+	case err != nil:
+		p.Detail = err.Error()
+	case after.frames <= before.frames:
+		p.Detail = "a frame out of " + n.Name + " was not counted as dropped"
+	default:
+		p.OK, p.Detail = true, "a frame out of "+n.Name+" was dropped and counted"
+	}
+	return p
+}
+
+// sendFrame sends a whole frame out of a device.
+func sendFrame(index int, frame []byte) error {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Protocol: probeType>>8 | probeType&0xff<<8, Ifindex: index, Halen: 6})
 }

@@ -106,8 +106,8 @@ type question func(ctx context.Context, l *line, w io.Writer) error
 func (s *space) questions() map[string]question {
 	return map[string]question{
 		"cat": s.cat, "dir": s.list, "fileinfo": s.fileInfo, "findfile": s.findFile,
-		"connections": connections, "drivers": drivers, "processes": processes, "services": s.services,
-		"scheduledtasks": scheduledTasks, "persistence": persistence,
+		"connections": connections, "drivers": drivers, "processes": s.processes, "services": s.services,
+		"scheduledtasks": s.scheduledTasks, "persistence": s.persistence,
 		"putfile": s.putFile, "analyze": s.analyze, "remediate": s.remediate, "undo": s.undo,
 	}
 }
@@ -197,13 +197,14 @@ func (s *session) foreground(j *job, l *line) error {
 	if t == j || t.terminal {
 		return errors.New("that job cannot be brought to the foreground")
 	}
-	if err := t.out.attach(s.console(j.id)); err != nil {
+	if err := t.out.attach(j.id, s.console(j.id)); err != nil {
 		return err
 	}
 	select {
 	case <-t.done:
 	case <-j.moved:
-		return t.out.attach(nil)
+		t.out.detach(j.id)
+		return nil
 	case <-j.ctx.Done():
 		t.cancel(context.Cause(j.ctx))
 		<-t.done

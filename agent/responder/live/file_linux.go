@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/vedette-edr/vedette/agent/passwd"
 )
 
 // Published bounds of file commands, in bytes, and our own of lists.
@@ -137,7 +135,7 @@ func (s *space) list(ctx context.Context, l *line, w io.Writer) error {
 		return base
 	}
 	if kindOf(st) != "directory" {
-		entry(t, st, shown(""), "")
+		s.entry(t, st, shown(""), "")
 		return t.write(w, l.json)
 	}
 	d, err := reopen(h)
@@ -162,7 +160,7 @@ func (s *space) list(ctx context.Context, l *line, w io.Writer) error {
 					target = string(buf[:k])
 				}
 			}
-			entry(t, &st, shown(n), target)
+			s.entry(t, &st, shown(n), target)
 		}
 		if errors.Is(err, io.EOF) {
 			return t.write(w, l.json)
@@ -176,34 +174,20 @@ func (s *space) list(ctx context.Context, l *line, w io.Writer) error {
 	}
 }
 
-func entry(t *table, st *unix.Stat_t, name, target string) {
+func (s *space) entry(t *table, st *unix.Stat_t, name, target string) {
 	if target != "" && !strings.Contains(name, " -> ") {
 		name += " -> " + target
 	}
-	t.add(modeOf(st), kindOf(st), userName(st.Uid), groupName(st.Gid), st.Size, time.Unix(st.Mtim.Unix()).UTC(), name)
+	t.add(modeOf(st), kindOf(st), s.live.userName(st.Uid), int64(st.Gid), st.Size, time.Unix(st.Mtim.Unix()).UTC(), name)
 }
 
 func modeOf(st *unix.Stat_t) string { return "0" + strconv.FormatUint(uint64(st.Mode&0o7777), 8) }
 
-func userName(id uint32) string {
-	return lookup("/etc/passwd", id)
-}
-
-func groupName(id uint32) string { return lookup("/etc/group", id) }
-
-// lookup finds the name of a number in a table like /etc/passwd, whose third column it is.
-func lookup(file string, id uint32) string {
-	want := strconv.FormatUint(uint64(id), 10)
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return want
+func (l *Live) userName(id uint32) string {
+	if u, ok := l.people.DB().ByUID(id); ok {
+		return u.Name
 	}
-	for row := range strings.Lines(string(raw)) {
-		if f := strings.Split(row, ":"); len(f) > 2 && f[2] == want {
-			return f[0]
-		}
-	}
-	return want
+	return strconv.FormatUint(uint64(id), 10)
 }
 
 func (s *space) fileInfo(ctx context.Context, l *line, w io.Writer) error {
@@ -234,7 +218,7 @@ func (s *space) fileInfo(ctx context.Context, l *line, w io.Writer) error {
 			return err
 		}
 	}
-	t.add(nameOf(int(h.Fd())), kindOf(st), st.Size, modeOf(st), userName(st.Uid), groupName(st.Gid), int64(st.Nlink),
+	t.add(nameOf(int(h.Fd())), kindOf(st), st.Size, modeOf(st), s.live.userName(st.Uid), int64(st.Gid), int64(st.Nlink),
 		time.Unix(st.Mtim.Unix()).UTC(), time.Unix(st.Ctim.Unix()).UTC(), time.Unix(st.Atim.Unix()).UTC(), sums[0], sums[1], sums[2], note)
 	if l.json {
 		return t.write(w, true)
@@ -375,8 +359,6 @@ func (s *space) gettable(name string) (*os.File, error) {
 	return f, nil
 }
 
-// maxPutPart is the part of free space that a file put on the device may take; what else
-// it could break is told by the error of the disk.
 func (s *space) putFile(ctx context.Context, l *line, w io.Writer) error {
 	if err := l.only(1, 1); err != nil {
 		return err
@@ -429,10 +411,9 @@ func (s *space) put(ctx context.Context, name string, overwrite, keep bool) (str
 		return fail(fmt.Errorf("%s: %w", visible(name), err))
 	}
 	where := nameOf(int(f.Fd()))
-	var st unix.Stat_t
-	err = unix.Fstat(int(f.Fd()), &st)
+	id, err := inodeOf(int(f.Fd()), "")
 	if err == nil && !keep {
-		err = s.live.notePut(put{Path: where, Dev: st.Dev, Ino: st.Ino})
+		err = s.live.notePut(put{Path: where, inode: id})
 	}
 	return where, errors.Join(err, f.Close())
 }
@@ -443,5 +424,3 @@ func (s *space) peek(dir *folder, name string) (string, *unix.Stat_t, error) {
 	err := unix.Fstatat(int(dir.dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return name, &st, err
 }
-
-var _ = passwd.Entry{}

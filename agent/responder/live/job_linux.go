@@ -23,25 +23,25 @@ const (
 
 // job is one command of a session, as long as the session lasts.
 type job struct {
-	id     uint32
-	text   string
-	begun  time.Time
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	out    *output
-	done   chan struct{}   // closed when it ended
-	moved  chan struct{}   // closed when it went to the background
-	terminal bool // it takes input
-	input  chan []byte     // for its terminal
-	size   chan [2]uint32  // columns and rows of the terminal
-	files  []uint32        // that it brought up
+	id       uint32
+	text     string
+	begun    time.Time
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	out      *output
+	done     chan struct{}  // closed when it ended
+	moved    chan struct{}  // closed when it went to the background
+	terminal bool           // it takes input
+	input    chan []byte    // for its terminal
+	size     chan [2]uint32 // columns and rows of the terminal
+	files    []uint32       // that it brought up
 
-	mu     sync.Mutex
-	state  string
+	mu      sync.Mutex
+	state   string
 	problem string
-	exit   int
-	ended  time.Time
-	away   bool // moved is closed
+	exit    int
+	ended   time.Time
+	away    bool // moved is closed
 }
 
 // The causes of an end.
@@ -92,6 +92,7 @@ const kept = 1 << 20
 type output struct {
 	mu    sync.Mutex
 	sink  func([]byte) error // nil while nobody looks
+	shown uint32             // the run that sink is of
 	tail  []byte
 	lost  int64
 	file  *os.File // when it is to become one
@@ -136,14 +137,20 @@ func pieces(p []byte, sink func([]byte) error) error {
 	return nil
 }
 
-// attach lets the output go to sink, what has waited first; nil lets it wait.
-func (o *output) attach(sink func([]byte) error) error {
+// detach lets the output wait, unless another run shows it by now.
+func (o *output) detach(run uint32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sink = sink
-	if sink == nil {
-		return nil
+	if o.shown == run {
+		o.sink = nil
 	}
+}
+
+// attach lets the output go to sink, which is that of a run; what has waited goes first.
+func (o *output) attach(run uint32, sink func([]byte) error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sink, o.shown = sink, run
 	tail, lost := o.tail, o.lost
 	o.tail, o.lost = nil, 0
 	if lost > 0 {

@@ -14,8 +14,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/passwd"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/responder"
+	"github.com/vedette-edr/vedette/agent/responder/remediate"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
 
@@ -40,7 +42,10 @@ type Config struct {
 	Instance string // names control groups
 	Log      *slog.Logger
 
-	Vault *quarantine.Vault // nil: nothing is put into quarantine
+	Vault      *quarantine.Vault     // nil: nothing is put into quarantine
+	Remediator *remediate.Remediator // works on Vault; nil the same
+	// Owned says which package a file belongs to, "" for none; nil knows no packages.
+	Owned func(ctx context.Context, path string) (string, error)
 	// Judge says what is known of a file; nil knows nothing.
 	Judge func(ctx context.Context, f *os.File) (Verdict, error)
 	// Do carries out a command of another kind for the session, such as a scan; nil cannot.
@@ -54,12 +59,14 @@ type Live struct {
 
 	mu   sync.Mutex // of the record of files that were put
 	boot string
+
+	people *passwd.Cache // of the device
 }
 
 // New ends what an agent that was killed has left of its sessions, and removes files that
 // were put on the device before it was started anew.
 func New(c Config) (*Live, error) {
-	l := &Live{conf: c, dir: filepath.Join(c.StateDir, "live")}
+	l := &Live{conf: c, people: passwd.NewCache("/"), dir: filepath.Join(c.StateDir, "live")}
 	if raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
 		l.boot = strings.TrimSpace(string(raw))
 	}
@@ -129,8 +136,31 @@ func (s *space) end() error {
 type put struct {
 	Path string `json:"path"`
 	Boot string `json:"boot"`
+	inode
+}
+
+// inode tells one file from another. Numbers are given again; times of birth are not.
+type inode struct {
 	Dev  uint64 `json:"dev"`
 	Ino  uint64 `json:"ino"`
+	Born int64  `json:"born"` // Unix nanoseconds; 0 where the file system does not say
+}
+
+// inodeOf returns the inode of a descriptor, or of a path when the descriptor is AT_FDCWD.
+func inodeOf(fd int, path string) (inode, error) {
+	var st unix.Statx_t
+	flags := unix.AT_SYMLINK_NOFOLLOW
+	if path == "" {
+		flags |= unix.AT_EMPTY_PATH
+	}
+	if err := unix.Statx(fd, path, flags, unix.STATX_INO|unix.STATX_BTIME, &st); err != nil {
+		return inode{}, err
+	}
+	id := inode{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		id.Born = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+	}
+	return id, nil
 }
 
 func (l *Live) putFile() string { return filepath.Join(l.dir, "put.json") }
@@ -181,11 +211,10 @@ func (l *Live) sweepPut() error {
 	}
 	var left []put
 	for _, p := range all {
-		var st unix.Stat_t
-		switch err := unix.Lstat(p.Path, &st); {
+		switch id, err := inodeOf(unix.AT_FDCWD, p.Path); {
 		case p.Boot == l.boot:
 			left = append(left, p)
-		case err == nil && st.Dev == p.Dev && st.Ino == p.Ino:
+		case err == nil && id == p.inode:
 			if err := os.Remove(p.Path); err != nil {
 				l.conf.Log.Error("removing a file that live response has put", "path", p.Path, "err", err)
 				left = append(left, p)

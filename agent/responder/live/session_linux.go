@@ -223,7 +223,7 @@ func (s *session) forgetOld() {
 func (s *session) conduct(j *job, l *line) {
 	if !l.background {
 		// What cannot be sent ends the session anyway.
-		_ = j.out.attach(s.console(j.id))
+		_ = j.out.attach(j.id, s.console(j.id))
 	} else {
 		j.background()
 	}
@@ -238,7 +238,7 @@ func (s *session) conduct(j *job, l *line) {
 	case <-finished:
 		s.sendEnd(j)
 	case <-j.moved:
-		_ = j.out.attach(nil)
+		j.out.detach(j.id)
 		s.leave(j)
 		s.send(&wirepb.LiveUp{Run: j.id, End: &wirepb.LiveEnd{Status: behind}})
 		<-finished
@@ -291,7 +291,7 @@ func (s *session) perform(j *job, l *line) (err error) {
 	} else {
 		err = s.saved(j, l)
 	}
-	if s.tracing() {
+	if s.tracing() && !l.json && l.save == "" {
 		fmt.Fprintf(j.out, "[trace] %s took %v, wrote %d bytes, error %v\n", l.command.Name, time.Since(j.begun).Round(time.Millisecond), j.out.bytes, err)
 	}
 	return err

@@ -75,6 +75,9 @@ func (r *Remediator) find(ctx context.Context, t Target) *hunt {
 	for _, p := range t.Paths {
 		h.path(p, named)
 	}
+	if t.Near {
+		return h
+	}
 	if r.cfg.Images != nil {
 		for _, p := range r.cfg.Images() {
 			h.path(p, running)
@@ -246,10 +249,13 @@ func (h *hunt) walk() {
 			return nil
 		}
 		open, err := f.Open()
-		if err != nil {
+		switch {
+		case errors.Is(err, walk.ErrChanged), errors.Is(err, fs.ErrNotExist):
 			return nil // gone, or another by now: it is not the one that was met
-		}
-		if h.judge(open, searched) {
+		case err != nil:
+			incomplete("%v", err)
+			return nil
+		case h.judge(open, searched):
 			h.keep(open, f.Path, "")
 			return nil
 		}

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vedette-edr/vedette/agent/persistence"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 )
@@ -225,6 +224,9 @@ func (j *removal) unlink(f *instance, item string, row *File) bool {
 	}
 	if err := unlinkSame(at, f.id); err != nil {
 		j.rec.Links = j.rec.Links[:len(j.rec.Links)-1]
+		if lerr := j.r.ledger.save(j.rec); lerr != nil {
+			j.out.problem("what was taken could not be written down: %v", lerr)
+		}
 		row.State, row.Detail = Left, process.Text(err.Error())
 		if errors.Is(err, errReplaced) {
 			row.State, row.Detail = Unlinked, "its name was gone, or another file's; that one was left"
@@ -283,12 +285,20 @@ func (j *removal) end(p *runner, failed map[inode]bool) {
 
 // earlier adds what an interrupted run of the same command took, or another one.
 func (j *removal) earlier(t Target) {
+	j.r.reconcile(j.rec)
 	if j.out.Removed {
 		return
 	}
 	for _, i := range j.r.cfg.Vault.Items() {
 		if i.State == quarantine.Quarantined && (t.SHA1 == "" || i.SHA1 == t.SHA1) && (t.SHA256 == "" || i.SHA256 == t.SHA256) {
 			j.out.Removed = true
+			// What is taken now goes with it, and comes back with it.
+			if !slices.Contains(j.rec.Items, i.ID) {
+				j.rec.Items = append(j.rec.Items, i.ID)
+			}
+			if j.rec.SHA256 == "" {
+				j.rec.SHA1, j.rec.SHA256, j.rec.At = i.SHA1, i.SHA256, j.r.cfg.Now().UTC()
+			}
 			j.out.Evidence.SHA1, j.out.Evidence.SHA256, j.out.Evidence.MD5 = i.SHA1, i.SHA256, i.MD5
 			j.paths = append(j.paths, i.Path)
 			j.out.Evidence.Files = append(j.out.Evidence.Files, File{Path: process.Text(i.Path), State: Taken, Item: i.ID, Size: i.Size,
@@ -297,57 +307,26 @@ func (j *removal) earlier(t Target) {
 	}
 }
 
-// entries takes away what starts the file by itself.
-func (j *removal) entries() {
-	if j.r.cfg.Persistence == nil {
-		return
-	}
-	found, err := j.r.cfg.Persistence().Find(j.ctx, j.paths)
-	if err != nil {
-		j.out.problem("not all of what starts programs could be read: %v", err)
-	}
-	for _, e := range found {
-		row := Entry{Kind: e.Kind, Path: process.Text(e.Path), Lines: e.Lines, State: Removed}
-		if err := j.detach(e); err != nil {
-			row.State, row.Detail = Left, process.Text(err.Error())
-			j.out.problem("%s of %s was left: %v", e.Kind, e.Path, err)
+// reconcile finds what the agent took and could not write down any more before it ended:
+// the quarantine says for which command it was.
+func (r *Remediator) reconcile(rec *record) {
+	for _, i := range r.cfg.Vault.Items() {
+		if i.Why.Command != rec.Command || i.State != quarantine.Quarantined {
+			continue
 		}
-		j.out.Evidence.Entries = append(j.out.Evidence.Entries, row)
-	}
-}
-
-func (j *removal) detach(e persistence.Entry) error {
-	if e.Whole() && j.r.cfg.Owners != nil {
-		owners, err := j.r.cfg.Owners(j.ctx, []string{e.Path})
-		if err != nil {
-			return err
+		if i.SHA256 == rec.SHA256 && !slices.Contains(rec.Items, i.ID) {
+			rec.Items = append(rec.Items, i.ID)
 		}
-		if o, ok := owners[e.Path]; ok {
-			return fmt.Errorf("it belongs to the package %s", o.Package)
+		for n := range rec.Changes {
+			if c := &rec.Changes[n]; c.Whole && c.Item == "" && c.Path == i.Path {
+				c.Item = i.ID
+			}
 		}
 	}
-	c, err := persistence.Detach(j.ctx, e, vault{j.r.cfg.Vault, quarantine.Reason{Command: j.why.Command, Indicator: j.why.Indicator, Note: "it started " + strings.ToValidUTF8(e.Names, "�")}})
-	if c.Item != "" || err == nil {
-		j.rec.Changes = append(j.rec.Changes, c)
-		err = errors.Join(err, j.r.ledger.save(j.rec))
-	}
-	return err
 }
 
-// vault lets package persistence use the quarantine.
-type vault struct {
-	v   *quarantine.Vault
-	why quarantine.Reason
-}
-
-// Take implements persistence.Taker.
-func (q vault) Take(ctx context.Context, f *os.File, path string) (string, error) {
-	item, err := q.v.Take(ctx, quarantine.Source{File: f, Path: path}, q.why)
-	return item.ID, err
-}
-
-// Give implements persistence.Taker.
-func (q vault) Give(ctx context.Context, id string) error {
-	_, err := q.v.Restore(ctx, id, "")
-	return err
+// Digest returns the SHA-256 of an open file in hexadecimal.
+func (r *Remediator) Digest(ctx context.Context, f *os.File) (string, error) {
+	_, sums, err := r.cfg.Pool.Large(ctx, f)
+	return sums.SHA256, err
 }

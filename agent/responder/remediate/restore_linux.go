@@ -55,6 +55,9 @@ func (r *Remediator) Restore(ctx context.Context, w Wanted) (out Outcome) {
 	if err != nil {
 		out.problem("not all of what was written down can be read: %v", err)
 	}
+	for _, rec := range records {
+		r.reconcile(rec)
+	}
 	var items []quarantine.Item
 	for _, i := range r.cfg.Vault.Items() {
 		if w.means(i) && (i.State == quarantine.Quarantined || i.State == quarantine.Restored) {

@@ -15,6 +15,8 @@ type Target struct {
 	SHA256 string   `json:"sha256,omitempty"`
 	Paths  []string `json:"paths,omitempty"` // where it was seen
 	Size   int64    `json:"size,omitempty"`  // bytes; 0 when it is not known
+	// Near looks at Paths and at what runs alone: further copies are not searched for.
+	Near bool `json:"-"`
 }
 
 // Digests of nothing: every empty file of the device would be meant.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/sensor"
+	"github.com/vedette-edr/vedette/agent/utmp"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
@@ -54,7 +55,7 @@ func (s *Sensor) runUtmp(ctx context.Context, sink sensor.Sink) error {
 
 	stop := context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	open := map[string]utmpRecord{} // by line
+	open := map[string]utmp.Record{} // by line
 	buf := make([]byte, 64<<10)
 	for ctx.Err() == nil {
 		deadline := time.Time{}
@@ -101,13 +102,13 @@ func (t *tail) skip() error {
 	if err := unix.Stat(t.path, &st); err != nil {
 		return err
 	}
-	t.inode, t.offset = st.Ino, st.Size-st.Size%utmpSize
+	t.inode, t.offset = st.Ino, st.Size-st.Size%utmp.Size
 	return nil
 }
 
 // read returns the whole records since the last read. A file that was replaced or cut is
 // read from its beginning.
-func (t *tail) read() ([]utmpRecord, error) {
+func (t *tail) read() ([]utmp.Record, error) {
 	f, err := os.Open(t.path)
 	if err != nil {
 		return nil, err
@@ -120,8 +121,8 @@ func (t *tail) read() ([]utmpRecord, error) {
 	if st.Ino != t.inode || st.Size < t.offset {
 		t.inode, t.offset = st.Ino, 0
 	}
-	var out []utmpRecord
-	b := make([]byte, utmpSize)
+	var out []utmp.Record
+	b := make([]byte, utmp.Size)
 	for {
 		if _, err := f.ReadAt(b, t.offset); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -129,20 +130,20 @@ func (t *tail) read() ([]utmpRecord, error) {
 			}
 			return out, err
 		}
-		t.offset += utmpSize
-		out = append(out, parseUtmp(b))
+		t.offset += utmp.Size
+		out = append(out, utmp.Parse(b))
 	}
 }
 
 // gone ends the sessions whose process is no more: sshd writes no record of the end where
 // there is no utmp file that holds the beginning.
-func (s *Sensor) gone(open map[string]utmpRecord) []*event.Event {
+func (s *Sensor) gone(open map[string]utmp.Record) []*event.Event {
 	var events []*event.Event
 	for line, r := range open {
 		if r.PID == 0 || !errors.Is(unix.Kill(int(r.PID), 0), unix.ESRCH) {
 			continue
 		}
-		end := utmpRecord{Type: utDead, Line: line, Time: s.cfg.Now().UTC()}
+		end := utmp.Record{Type: utmp.Dead, Line: line, Time: s.cfg.Now().UTC()}
 		if e := s.utmpEvent(end, false, open); e != nil {
 			events = append(events, e)
 		}
@@ -151,16 +152,16 @@ func (s *Sensor) gone(open map[string]utmpRecord) []*event.Event {
 }
 
 // utmpEvent makes a logon event of a record; open holds the sessions that go on, by line.
-func (s *Sensor) utmpEvent(r utmpRecord, failed bool, open map[string]utmpRecord) *event.Event {
+func (s *Sensor) utmpEvent(r utmp.Record, failed bool, open map[string]utmp.Record) *event.Event {
 	action := "LogonSuccess"
 	switch {
 	case failed:
 		action = "LogonFailed"
-	case r.Type == utUser:
+	case r.Type == utmp.User:
 		if len(open) < maxTracked {
 			open[r.Line] = r
 		}
-	case r.Type == utDead:
+	case r.Type == utmp.Dead:
 		was, ok := open[r.Line]
 		if !ok {
 			return nil

@@ -2,9 +2,11 @@ package mde
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
@@ -12,6 +14,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/server/hunt"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -21,8 +24,10 @@ type Actions interface {
 	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*action.Action], error)
 	Request(ctx context.Context, by *access.Principal, r action.Request) (*action.Action, error)
 	Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*action.Action, error)
-	// Open returns the content of what an action yielded.
-	Open(f action.Artifact) (*os.File, error)
+	// Grant records who gets a link to what an action yielded.
+	Grant(ctx context.Context, by *access.Principal, id ident.ActionID, index int) error
+	// Redeem opens what a link leads to.
+	Redeem(ctx context.Context, granted ident.Actor, id ident.ActionID, index int, goesOn bool) (action.Artifact, *os.File, error)
 }
 
 // publicAPI is the published createdBySource of what comes through this API.
@@ -41,6 +46,10 @@ func (a *API) actionRoutes() []api.Route {
 		limited(api.Limit{PerMinute: 2, PerHour: 120}, delegated(access.MachineCollect, get("/machineactions/{id}/getPackageUri", machineRead, a.getPackageURI))),
 		delegated(access.MachineLive, get("/machineactions/{id}/GetLiveResponseResultDownloadLink(index={index})", machineRead, a.getLiveLink)),
 		{Method: http.MethodGet, Pattern: "/api/vedette/downloads/{ticket}", Open: "the link is its own permission: signed, for one file and a short time", Handle: a.download},
+	}
+	routes = append(routes, api.Route{Method: http.MethodPost, Pattern: "/api/vedette/machines/{id}/releaseCode", Need: []access.Permission{access.MachineIsolate}, Handle: a.releaseCode})
+	for _, k := range ownRequests {
+		routes = append(routes, api.Route{Method: http.MethodPost, Pattern: "/api/vedette/machines/{id}/" + k.path, Need: []access.Permission{k.need}, Handle: a.requestOf(k)})
 	}
 	for _, k := range requests {
 		r := post("/machines/{id}/"+k.path, []access.Permission{k.need}, a.requestOf(k))
@@ -71,11 +80,33 @@ func (a *API) request(w http.ResponseWriter, r *api.Request, body *api.Object, q
 		return err
 	}
 	q.Device, q.Source = d.ID, r.Source()
+	if q.Kind == action.StopAndQuarantineFile {
+		a.known(r, &q)
+	}
 	act, err := a.actions.Request(r.Context(), r.Caller, q)
 	if err != nil {
 		return err
 	}
 	return odata.WriteEntity(w, r, http.StatusCreated, kindOf("MachineActions/$entity"), actionOf(act))
+}
+
+// known tells the device where it saw the file before. That is a hint: without it the device
+// searches longer.
+func (a *API) known(r *api.Request, q *action.Request) {
+	file := strings.ToLower(strings.TrimSpace(q.File))
+	if !digest.MatchString(file) {
+		return // which is refused below
+	}
+	seen, err := a.sightings.Sightings(r.Context(), r.Caller.Tenant, hunt.FileSHA1, file, a.now().Add(-lookBack*time.Hour))
+	if err != nil {
+		return
+	}
+	for _, s := range seen {
+		if s.Device == q.Device {
+			q.Paths = s.Paths
+		}
+		q.Size = max(q.Size, s.Size)
+	}
 }
 
 func (a *API) getActions(w http.ResponseWriter, r *api.Request) error {
@@ -185,6 +216,9 @@ func truth(act *action.Action) string {
 	var parts []string
 	if act.State != "" {
 		parts = append(parts, string(act.State))
+	}
+	if p := act.Progress; p != nil && p.Percent >= 0 && act.State.Open() {
+		parts[len(parts)-1] += fmt.Sprintf(" (%d%%)", p.Percent)
 	}
 	if n := len(act.Steps); n > 0 && act.Steps[n-1].Detail != "" {
 		parts = append(parts, act.Steps[n-1].Detail)

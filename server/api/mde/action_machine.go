@@ -6,6 +6,7 @@ import (
 
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
 )
@@ -41,13 +42,15 @@ type availability struct {
 	name string
 	kind action.Kind // that carries it out; "" for none
 	why  string      // there is none
+	// refusal judges a device; nil for action.Refusal of the kind.
+	refusal func(*device.Device) error
 }
 
 // published lists the actions in the words of the route, which are not those of machine
 // actions. The route is not documented; a client's code tells the words.
 var published = [...]availability{
 	{name: "FullIsolation", kind: action.Isolate},
-	{name: "SelectiveIsolation", why: "Agents isolate a machine fully or not at all"},
+	{name: "SelectiveIsolation", kind: action.Isolate, refusal: action.RefusalOfSelective},
 	{name: "RunAntiVirusScan", kind: action.RunAntiVirusScan},
 	{name: "CollectInvestigationPackage", kind: action.CollectPackage},
 	{name: "StopAndQuarantineFile", kind: action.StopAndQuarantineFile},
@@ -77,7 +80,11 @@ func (a *API) getAvailableActions(w http.ResponseWriter, r *api.Request) error {
 		why := p.why
 		if p.kind != "" {
 			_, known := d.Responds("")
-			if err := action.Refusal(d, p.kind); err != nil {
+			refusal := p.refusal
+			if refusal == nil {
+				refusal = func(d *device.Device) error { return action.Refusal(d, p.kind) }
+			}
+			if err := refusal(d); err != nil {
 				why = detail(err)
 			} else if !known && p.kind != isolating {
 				why = "The agent of " + d.Name + " does not say that it carries out the action"

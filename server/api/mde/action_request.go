@@ -2,10 +2,12 @@ package mde
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/api"
+	"github.com/vedette-edr/vedette/server/errs"
 )
 
 // requestKind is a route that asks for an action on a machine.
@@ -34,18 +36,38 @@ type liveBody struct {
 	Commands []command `json:"Commands" doc:"required,max=100"`
 }
 
+type restrictBody struct {
+	actionBody
+	Allow *struct {
+		Hashes      []string `json:"Hashes" doc:"max=1000"`
+		Directories []string `json:"Directories" doc:"max=64"`
+	} `json:"Allow"`
+}
+
+type notifyBody struct {
+	actionBody
+	Message string `json:"Message" doc:"required,max=1000"`
+	Title   string `json:"Title" doc:"max=100"`
+	Level   string `json:"Level" doc:"enum=Low|Normal|Critical"`
+}
+
 // requests lists every such route.
 var requests = []requestKind{
 	{"isolate", action.Isolate, access.MachineIsolate, "Isolate a machine from the network", isolateBody{}, readIsolation},
 	{"unisolate", action.Unisolate, access.MachineIsolate, "Release a machine from isolation", actionBody{}, nil},
 	{"runAntiVirusScan", action.RunAntiVirusScan, access.MachineScan, "Scan a machine for malware", scanBody{}, readScan},
-	{"restrictCodeExecution", action.RestrictCodeExecution, access.MachineRestrict, "Let a machine run nothing but what is trusted", actionBody{}, nil},
+	{"restrictCodeExecution", action.RestrictCodeExecution, access.MachineRestrict, "Let a machine run nothing but what is trusted", restrictBody{}, readRestriction},
 	{"unrestrictCodeExecution", action.AllowCodeExecution, access.MachineRestrict, "Let a machine run everything again", actionBody{}, nil},
 	{"collectInvestigationPackage", action.CollectPackage, access.MachineCollect, "Collect an investigation package of a machine", actionBody{}, nil},
 	{"StopAndQuarantineFile", action.StopAndQuarantineFile, access.MachineQuarantine, "Stop a file on a machine and put it into quarantine", fileActionBody{}, readFile},
 	{"requestSample", action.RequestSample, access.MachineQuarantine, "Fetch a file of a machine; of before 2019", fileActionBody{}, readFile},
 	{"offboard", action.Offboard, access.MachineOffboard, "Take a machine out of the service", actionBody{}, nil},
 	{"runliveresponse", action.LiveResponse, access.MachineLive, "Run commands on a machine", liveBody{}, readCommands},
+}
+
+// ownRequests are those that the published API does not have, below /api/vedette.
+var ownRequests = []requestKind{
+	{"notifyUser", action.NotifyUser, access.MachineRestrict, "Show a message to the users of a machine", notifyBody{}, readMessage},
 }
 
 func (a *API) requestOf(k requestKind) api.Handler {
@@ -68,7 +90,49 @@ func readIsolation(body *api.Object, q *action.Request) (err error) {
 	if q.Scope, err = body.String("IsolationType"); err != nil {
 		return err
 	}
-	q.ForceSelf, err = body.Bool("ForceSelf")
+	if q.ForceSelf, err = body.Bool("ForceSelf"); err != nil || !body.Has("Allow") || body.IsNull("Allow") {
+		return err
+	}
+	allow, err := body.Object("Allow")
+	if err != nil {
+		return err
+	}
+	q.Allow = &action.IsolationAllow{}
+	if q.Allow.Targets, err = allow.Texts("Addresses"); err != nil {
+		return err
+	}
+	if q.Allow.Programs, err = allow.Texts("Programs"); err != nil {
+		return err
+	}
+	q.Allow.Cgroups, err = allow.Texts("Cgroups")
+	return err
+}
+
+func readRestriction(body *api.Object, q *action.Request) error {
+	if !body.Has("Allow") || body.IsNull("Allow") {
+		return nil
+	}
+	allow, err := body.Object("Allow")
+	if err != nil {
+		return err
+	}
+	q.Trust = &action.Trust{}
+	if q.Trust.Hashes, err = allow.Texts("Hashes"); err != nil {
+		return err
+	}
+	q.Trust.Directories, err = allow.Texts("Directories")
+	return err
+}
+
+func readMessage(body *api.Object, q *action.Request) (err error) {
+	q.Message = &action.Message{}
+	if q.Message.Text, err = body.RequireString("Message"); err != nil {
+		return err
+	}
+	if q.Message.Title, err = body.String("Title"); err != nil {
+		return err
+	}
+	q.Message.Level, err = body.String("Level")
 	return err
 }
 
@@ -78,7 +142,9 @@ func readScan(body *api.Object, q *action.Request) (err error) {
 }
 
 func readFile(body *api.Object, q *action.Request) (err error) {
-	q.File, err = body.RequireString("Sha1")
+	if q.File, err = body.RequireString("Sha1"); err == nil && len(strings.TrimSpace(q.File)) > 40 {
+		err = errs.New("mde.file", errs.Invalid, errs.InvalidHashValue, "Sha1 %q is not a SHA-1 in hexadecimal", q.File)
+	}
 	return err
 }
 
@@ -131,6 +197,9 @@ func commandsOf(act *action.Action) []commandState {
 func relatedTo(act *action.Action) *relatedFile {
 	if act.File == "" {
 		return nil
+	}
+	if len(act.File) == 64 {
+		return &relatedFile{FileIdentifier: act.File, FileIdentifierType: "Sha256"}
 	}
 	return &relatedFile{FileIdentifier: act.File, FileIdentifierType: "Sha1"}
 }

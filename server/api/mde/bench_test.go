@@ -34,19 +34,22 @@ type fleet struct {
 	db              *store.Store
 }
 
-// openFleet fills a store; VEDETTE_BENCH_DIR keeps it for another run, and
-// VEDETTE_BENCH_ALERTS is the number of alerts, of which a tenth are devices.
+// openFleet fills a store; VEDETTE_BENCH_DIR keeps it for another run, VEDETTE_BENCH_ALERTS
+// is the number of alerts, and VEDETTE_BENCH_DEVICES that of devices, else a tenth of it.
 func openFleet(b *testing.B) *fleet {
 	f := &fleet{alerts: 1_000_000}
 	if n, err := strconv.Atoi(os.Getenv("VEDETTE_BENCH_ALERTS")); err == nil {
 		f.alerts = n
 	}
 	f.devices = f.alerts / 10
+	if n, err := strconv.Atoi(os.Getenv("VEDETTE_BENCH_DEVICES")); err == nil {
+		f.devices = n
+	}
 	dir := os.Getenv("VEDETTE_BENCH_DIR")
 	if dir == "" {
 		dir = b.TempDir()
 	}
-	done := filepath.Join(dir, fmt.Sprint("filled-", f.alerts))
+	done := filepath.Join(dir, fmt.Sprint("filled-", f.alerts, "-", f.devices))
 	_, missing := os.Stat(done)
 	var err error
 	if f.db, err = store.Open(b.Context(), store.Config{Dir: dir}); err != nil {

@@ -151,6 +151,12 @@ type isolateBody struct {
 	IsolationType string `json:"IsolationType" doc:"enum=Full|Selective|UnManagedDevice"`
 	ExternalID    string `json:"ExternalId"`
 	ForceSelf     bool   `json:"ForceSelf"`
+	// Allow is this server's own.
+	Allow *struct {
+		Addresses []string `json:"Addresses" doc:"max=256"`
+		Programs  []string `json:"Programs" doc:"max=64"`
+		Cgroups   []string `json:"Cgroups" doc:"max=16"`
+	} `json:"Allow"`
 }
 
 type actionBody struct {
@@ -174,6 +180,11 @@ func (a *API) actionDocs() docs {
 		"GET /machineactions/{id}/GetLiveResponseResultDownloadLink(index={index})": {Summary: "Get the address of what a command of a live response yielded, which is good for 30 minutes",
 			Params: []api.Param{{Name: "index", Type: "integer", About: "Of the command, from 0.", Example: "0"}}, Answer: valueEntity{}, Errors: []errs.Code{errs.InvalidInput, errs.ResourceNotFound}},
 		"GET /vedette/downloads/{ticket}": {Summary: "Download what an action yielded", Answer: "", AnswerMedia: "application/octet-stream", Errors: []errs.Code{errs.ResourceNotFound}},
+	}
+	out["POST /vedette/machines/{id}/releaseCode"] = api.Doc{Summary: "Get a code that ends the isolation of a machine where it stands, for one that cannot reach the server",
+		Body: releaseBody{}, Answer: releaseEntity{}, Errors: []errs.Code{errs.InvalidRequestBody, errs.MissingRequiredParameter, errs.InvalidInput, errs.ResourceNotFound}}
+	for _, k := range ownRequests {
+		out["POST /vedette/machines/{id}/"+k.path] = api.Doc{Summary: k.summary, Body: k.body, Answer: actionEntity{}, Status: 201, Errors: refused}
 	}
 	for _, k := range requests {
 		out["POST /machines/{id}/"+k.path] = api.Doc{Summary: k.summary, Body: k.body, Answer: actionEntity{}, Status: 201, Errors: refused}

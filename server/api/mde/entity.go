@@ -196,7 +196,7 @@ type userEntity struct {
 // actionEntity is the published machineAction.
 type actionEntity struct {
 	ID                      string         `json:"id"`
-	Type                    string         `json:"type" doc:"enum=RunAntiVirusScan|Offboard|LiveResponse|RequestSample|CollectInvestigationPackage|Isolate|Unisolate|StopAndQuarantineFile|RestrictCodeExecution|UnrestrictCodeExecution"`
+	Type                    string         `json:"type" doc:"enum=RunAntiVirusScan|Offboard|LiveResponse|RequestSample|CollectInvestigationPackage|Isolate|Unisolate|StopAndQuarantineFile|RestrictCodeExecution|UnrestrictCodeExecution|NotifyUser|RestoreFile|PauseAntiVirusScan|ResumeAntiVirusScan"`
 	Title                   *string        `json:"title"`
 	Requestor               string         `json:"requestor"`
 	RequestorComment        string         `json:"requestorComment"`

@@ -125,13 +125,13 @@ func newSiteOn(t testing.TB, page int, open func(hunt.Config) mde.Telemetry) *si
 	blobs, err := blob.Open(t.TempDir())
 	check(t, err)
 	files := library.New(library.Config{Store: db.Library(), Blobs: blobs, Audit: log, Clock: clock, Atomic: db.Atomic, Quota: 25 << 20})
-	actions.Library, actions.Blobs = files, blobs
+	actions.Library, actions.Blobs, actions.Releases = files, blobs, codes{}
 	s.dispatch = action.NewDispatcher(actions)
 	indicators := indicator.New(indicator.Config{
 		Definitions: db.Threats(), IOCs: db.Threats(), Indicators: db.Threats(), Tallies: db.Threats(), Expiry: db.Threats(), Feed: db.Threats(), Sink: nobody{}, Now: clock,
 	})
 	m := mde.New(mde.Config{
-		Alerts: s.alerts, Incidents: incidents, Devices: s.devices, Actions: action.NewService(actions), Indicators: indicators,
+		Alerts: s.alerts, Incidents: incidents, Devices: s.devices, Actions: action.NewService(actions), Releases: action.NewService(actions), Indicators: indicators,
 		Hunter: open(hunt.Config{Audit: log, Clock: clock}), Now: func() time.Time { return now.Add(s.passed) }, Page: page,
 		Library: files, LinkKey: []byte("a key of tests"),
 		Investigations: investigation.New(investigation.Config{Store: db.Investigations(), Devices: s.devices, Alerts: followed{s.alerts}, Audit: log, Clock: clock, Atomic: db.Atomic}),

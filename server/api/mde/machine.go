@@ -30,7 +30,7 @@ func (a *API) machineOf(d *device.Device, now time.Time) machineEntity {
 		LastIPAddress: optional(d.LastIP), LastExternalIPAddress: optional(d.ExternalIP),
 		AgentVersion: optional(d.AgentVersion), OSBuild: optional(v.Build), HealthStatus: string(d.Health(now)),
 		DeviceValue: string(d.Value), RBACGroupID: d.Group, RBACGroupName: optional(a.groups.Label(d.Tenant, d.Group)), RiskScore: string(d.Risk), ExposureLevel: optional(d.Exposure),
-		MachineTags: list(d.Tags), OnboardingStatus: device.Onboarded, OSArchitecture: optional(v.Architecture), IPAddresses: []ipAddressEntity{},
+		MachineTags: list(d.Tags), OnboardingStatus: d.Onboarding(), OSArchitecture: optional(v.Architecture), IPAddresses: []ipAddressEntity{},
 	}
 	if v.AadDeviceID != "" {
 		joined := true

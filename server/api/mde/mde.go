@@ -91,6 +91,7 @@ type Config struct {
 	Incidents  Incidents
 	Devices    Devices
 	Actions    Actions
+	Releases   Releases // nil: no release codes
 	Indicators Indicators
 	Hunter     Telemetry
 	// Library and Investigations are needed by their routes alone.
@@ -112,6 +113,7 @@ type API struct {
 	incidents      Incidents
 	devices        Devices
 	actions        Actions
+	releases       Releases
 	indicators     Indicators
 	hunter         Hunter
 	events         Events
@@ -129,7 +131,7 @@ type API struct {
 // New returns the API.
 func New(c Config) *API {
 	a := &API{
-		alerts: c.Alerts, incidents: c.Incidents, devices: c.Devices, actions: c.Actions, indicators: c.Indicators,
+		alerts: c.Alerts, incidents: c.Incidents, devices: c.Devices, actions: c.Actions, releases: c.Releases, indicators: c.Indicators,
 		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter, sightings: c.Hunter,
 		library: c.Library, investigations: c.Investigations, linkKey: c.LinkKey,
 		now: c.Now, page: c.Page, retention: c.Retention,

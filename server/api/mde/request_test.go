@@ -121,6 +121,17 @@ func TestResultsAreDownloadedByLinks(t *testing.T) {
 	if w := s.call("", "GET", path, ""); w.Code != 404 {
 		t.Errorf("after its time: %d %s", w.Code, w.Body)
 	}
+	verbs := map[string]int{}
+	rs, err := s.log.Records(ctx, s.tenants[0], 0, 1000)
+	check(t, err)
+	for _, r := range rs {
+		if r.Object == made.ID {
+			verbs[fmt.Sprint(r.Actor.Kind, " ", r.Actor.Name != "", " ", r.Verb)]++
+		}
+	}
+	if verbs["app true action.link"] != 1 || verbs["app true action.download"] != 1 {
+		t.Errorf("audit: %v", verbs)
+	}
 }
 
 // TestTheLibraryIsBounded uploads a file that is too large, and more than the quota, which

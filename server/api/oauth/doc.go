@@ -30,8 +30,8 @@ func Documented() []api.Route {
 		{Name: "state"}, {Name: "code_challenge"}, {Name: "code_challenge_method", Enum: []string{"S256"}},
 	}
 	said := map[string]api.Doc{
-		"oauth2/authorize":                      {Summary: "The page where people sign in, v1", Params: append(authorize, api.Param{Name: "resource"}), Answer: "", AnswerMedia: "text/html"},
-		"oauth2/v2.0/authorize":                 {Summary: "The page where people sign in, v2", Params: append(authorize, api.Param{Name: "scope"}), Answer: "", AnswerMedia: "text/html"},
+		"oauth2/authorize":                      {Summary: "The page where people sign in, v1", Params: append(authorize, api.Param{Name: "resource"}), Answer: "", AnswerMedia: "text/html", Redirects: true},
+		"oauth2/v2.0/authorize":                 {Summary: "The page where people sign in, v2", Params: append(authorize, api.Param{Name: "scope"}), Answer: "", AnswerMedia: "text/html", Redirects: true},
 		"oauth2/token":                          {Summary: "Issue an access token, v1", Body: grantBody{}, Media: "application/x-www-form-urlencoded", Answer: tokenV1{}, Bare: true},
 		"oauth2/v2.0/token":                     {Summary: "Issue an access token, v2", Body: grantBody{}, Media: "application/x-www-form-urlencoded", Answer: tokenV2{}, Bare: true},
 		".well-known/openid-configuration":      {Summary: "OpenID configuration, v1", Answer: map[string]any{}, Bare: true},

@@ -257,7 +257,11 @@ func (d *document) responses(r api.Route) (*object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("answer: %w", err)
 		}
-		ok.set("content", obj(media, obj("schema", s)))
+		content := obj(media, obj("schema", s))
+		if r.Doc.AlsoMedia != "" {
+			content.set(r.Doc.AlsoMedia, obj("schema", obj("type", "string")))
+		}
+		ok.set("content", content)
 	}
 	codes := map[int][]string{}
 	add := func(c errs.Code) {
@@ -279,6 +283,9 @@ func (d *document) responses(r api.Route) (*object, error) {
 		add(errs.ResourceNotFound)
 	}
 	out := obj(strconv.Itoa(status), ok)
+	if r.Doc.Redirects {
+		out.set(strconv.Itoa(http.StatusSeeOther), obj("description", "Back to the application, with what came of it in the Location"))
+	}
 	statuses := make([]int, 0, len(codes))
 	for s := range codes {
 		statuses = append(statuses, s)

@@ -217,15 +217,18 @@ func constrain(p *object, tag string) (required bool, err error) {
 				words = append(words, nil)
 			}
 			target.set("enum", words)
-		case "max":
+		case "min", "max":
 			n, err := strconv.Atoi(value)
 			if err != nil {
-				return false, fmt.Errorf("doc tag: max=%s is no number", value)
+				return false, fmt.Errorf("doc tag: %s=%s is no number", name, value)
 			}
-			if p.get("items") != nil {
-				p.set("maxItems", n)
-			} else {
-				p.set("maxLength", n)
+			switch word, _ := p.get("type").(string); {
+			case p.get("items") != nil:
+				p.set(name+"Items", n)
+			case word == "integer" || word == "number":
+				p.set(name+"imum", n)
+			default:
+				p.set(name+"Length", n)
 			}
 		case "format":
 			p.set("format", value)

@@ -3,6 +3,7 @@ package respond
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/api"
@@ -40,6 +41,10 @@ type bulkBody struct {
 	Isolation string   `json:"IsolationType"`
 	Scan      string   `json:"ScanType"`
 	SHA1      string   `json:"Sha1"`
+	SHA256    string   `json:"Sha256"`
+	CPULimit  int64    `json:"CpuLimit"`                               // of a scan: percent of one processor; 0 for 50
+	Take      string   `json:"Quarantine" doc:"enum=Default|All|None"` // of a scan: what is taken into quarantine
+	Rules     []string `json:"Rules" doc:"max=32"`                     // of a scan: files of YARA rules in the library
 	External  string   `json:"ExternalId" doc:"max=256"`
 	ForceSelf bool     `json:"ForceSelf"`
 }
@@ -87,6 +92,11 @@ func (a *API) ask(w http.ResponseWriter, r *api.Request, k action.Kind) error {
 	if err != nil {
 		return err
 	}
+	return api.WriteJSON(w, r, http.StatusOK, bulkOf(out, countOnly))
+}
+
+// bulkOf is the answer about many devices.
+func bulkOf(out []action.Outcome, countOnly bool) bulkEntity {
 	answer := bulkEntity{Machines: len(out), Counted: countOnly, Outcomes: []outcomeEntity{}}
 	for _, o := range out {
 		e := outcomeEntity{MachineID: string(o.Device), Machine: o.Name}
@@ -102,7 +112,7 @@ func (a *API) ask(w http.ResponseWriter, r *api.Request, k action.Kind) error {
 		}
 		answer.Outcomes = append(answer.Outcomes, e)
 	}
-	return api.WriteJSON(w, r, http.StatusOK, answer)
+	return answer
 }
 
 func readBulk(body *api.Object, k action.Kind, source string) (action.Request, bool, error) {
@@ -129,8 +139,36 @@ func readBulk(body *api.Object, k action.Kind, source string) (action.Request, b
 	if q.ForceSelf, err = body.Bool("ForceSelf"); err != nil {
 		return q, false, err
 	}
+	if q.File == "" {
+		if q.File, err = body.String("Sha256"); err != nil {
+			return q, false, err
+		}
+	}
+	if q.Kind == action.RunAntiVirusScan {
+		if q.Scan, err = readScan(body); err != nil {
+			return q, false, err
+		}
+	}
 	countOnly, err := body.Bool("CountOnly")
 	return q, countOnly, err
+}
+
+// readScan reads how a scan is to be done.
+func readScan(body *api.Object) (*action.Scan, error) {
+	var s action.Scan
+	limit, err := body.Int("CpuLimit")
+	if err != nil {
+		return nil, err
+	}
+	s.CPULimit = int(min(max(limit, -1), 101))
+	if s.Quarantine, err = body.String("Quarantine"); err != nil {
+		return nil, err
+	}
+	if strings.EqualFold(s.Quarantine, "Default") {
+		s.Quarantine = ""
+	}
+	s.Rules, err = body.Strings("Rules")
+	return &s, err
 }
 
 // devices returns those that a body is about.

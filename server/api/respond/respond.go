@@ -58,7 +58,9 @@ type Config struct {
 	Many     Many
 	Policies Policies
 	Devices  Devices
-	Now      func() time.Time // nil for time.Now
+	// Sightings is needed by the routes about files.
+	Sightings Sightings
+	Now       func() time.Time // nil for time.Now
 }
 
 // API is the handlers over the services.
@@ -102,12 +104,17 @@ func (a *API) Routes() []api.Route {
 	}
 	get, post, patch, del := http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 	routes := []api.Route{
-		route(get, "/machineactions", read, a.list, api.Doc{Summary: "The action center: actions, pending and past", Params: list, Answer: []actionEntity{}, Errors: []errs.Code{errs.ODataError, errs.InvalidInput}}),
+		route(get, "/machineactions", read, a.list, api.Doc{Summary: "The action center: actions, pending and past", Params: list, Answer: []actionEntity{}, AlsoMedia: "text/csv", Errors: []errs.Code{errs.ODataError, errs.InvalidInput}}),
 		route(get, "/machineactions/{id}", read, a.get, api.Doc{Summary: "One action with every step it took", Answer: actionEntity{}, Errors: one}),
 		route(get, "/machineactions/{id}/envelope", approve, a.envelope, api.Doc{Summary: "The command of an action, for approvers who sign it", Answer: envelopeEntity{}, Errors: append(one, errs.DisallowedOperation)}),
 		route(post, "/machineactions/{id}/approve", approve, a.approve, api.Doc{Summary: "Agree to an action", Body: approveBody{}, Answer: actionEntity{}, Errors: move}),
 		route(post, "/machineactions/{id}/reject", approve, a.reject, api.Doc{Summary: "Refuse an action", Body: reasonBody{}, Answer: actionEntity{}, Errors: move}),
 		route(post, "/machineactions/{id}/undo", respond(), a.undo, api.Doc{Summary: "Undo an action by its inverse", Body: reasonBody{}, Answer: actionEntity{}, Status: http.StatusCreated, Errors: ask}),
+
+		route(post, "/files/{id}/quarantine", []access.Permission{action.StopAndQuarantineFile.Need()}, a.file(action.StopAndQuarantineFile),
+			api.Doc{Summary: "Stop a file and put it into quarantine on machines, or on every machine that saw it; or count them", Body: fileBody{}, Answer: fileEntity{}, Errors: append(ask, errs.InvalidHashValue)}),
+		route(post, "/files/{id}/restore", []access.Permission{action.RestoreFile.Need()}, a.file(action.RestoreFile),
+			api.Doc{Summary: "Give a file back that was put into quarantine", Body: fileBody{}, Answer: fileEntity{}, Errors: append(ask, errs.InvalidHashValue)}),
 
 		route(get, "/approvalpolicies", administer, a.listPolicies, api.Doc{Summary: "List approval policies", Answer: []policyEntity{}}),
 		route(post, "/approvalpolicies", administer, a.createPolicy, api.Doc{Summary: "Create an approval policy", Body: policyBody{}, Answer: policyEntity{}, Status: http.StatusCreated, Errors: append(move, errs.QuotaExceeded)}),
@@ -116,7 +123,7 @@ func (a *API) Routes() []api.Route {
 		route(del, "/approvalpolicies/{id}", administer, a.deletePolicy, api.Doc{Summary: "Delete an approval policy", Status: http.StatusNoContent, Errors: one}),
 	}
 	for _, k := range action.Kinds() {
-		if k != action.LiveResponse { // a session is with one device
+		if k != action.LiveResponse && k != action.NotifyUser { // what is said is said to one device
 			routes = append(routes, route(post, "/machineactions/bulk/"+string(k), []access.Permission{k.Need()}, a.bulk(k),
 				api.Doc{Summary: "Ask many devices for " + string(k) + ", or count what would become of it", Body: bulkBody{}, Answer: bulkEntity{}, Errors: ask}))
 		}

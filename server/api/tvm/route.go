@@ -62,15 +62,11 @@ func (a *API) deviceAV(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	all, err := a.devices.List(r.Context(), r.Caller.Tenant, device.Query{})
+	p, err := a.devices.Find(r.Context(), r.Caller.Tenant, device.Query{}, filter.Query{Top: o.Query.Top, Skip: o.Query.Skip, Count: o.Query.Count})
 	if err != nil {
 		return err
 	}
 	f := a.fleet(r)
-	p := filter.Page[*device.Device]{Items: all[min(o.Query.Skip, len(all)):], Total: int64(len(all))}
-	if len(p.Items) > o.Query.Top {
-		p.Items, p.More = p.Items[:o.Query.Top], true
-	}
 	return odata.WriteCollection(w, r, kindOf("DeviceAvInfo"), o, p, func(d *device.Device) deviceAVEntity {
 		kind := "linux"
 		if d.Platform != "Linux" {

@@ -30,7 +30,7 @@ import (
 // Devices is what this package needs of device.Service.
 type Devices interface {
 	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
-	List(ctx context.Context, tenant ident.TenantID, q device.Query) ([]*device.Device, error)
+	Find(ctx context.Context, tenant ident.TenantID, only device.Query, q filter.Query) (filter.Page[*device.Device], error)
 	FindByName(ctx context.Context, tenant ident.TenantID, name string) ([]*device.Device, error)
 }
 

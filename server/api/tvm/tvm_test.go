@@ -40,8 +40,9 @@ func deviceID(n int) ident.DeviceID { return ident.DeviceID(fmt.Sprintf("%040x",
 // site is the API over real services on a real store.
 type site struct {
 	http.Handler
-	t       *testing.T
+	t       testing.TB
 	now     time.Time
+	db      *store.Store
 	service *vulnerability.Service
 	devices *device.Service
 	routes  []api.Route
@@ -54,7 +55,7 @@ func (s *site) Authenticate(_ context.Context, token, _ string) (*access.Princip
 	return s.callers[token], nil
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &site{t: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), keys: map[ident.DeviceID][]string{}}
@@ -62,6 +63,7 @@ func newSite(t *testing.T) *site {
 	dir := t.TempDir()
 	db, err := store.Open(ctx, store.Config{Dir: dir, Clock: clock})
 	check(t, err)
+	s.db = db
 	log := audit.New(db.Audit(), []byte("key"), clock)
 	groups := group.New(group.Config{Store: db.Groups(), Audit: log, Clock: clock, Atomic: db.Atomic})
 	s.devices = device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: make([]byte, 32), Clock: clock})

@@ -172,8 +172,10 @@ func TestCreateRefuses(t *testing.T) {
 		"1:23: KQL0201": func(r *custom.Rule) {
 			r.Period, r.Query = custom.Continuous, "DeviceProcessEvents | top 5 by Timestamp"
 		},
-		`no column "Nope"`:                  func(r *custom.Rule) { r.Alert.Title = "{{Nope}}" },
-		"responseActions: runAntivirusScan": func(r *custom.Rule) { r.Responses = []custom.Response{{Kind: custom.Scan, Target: "deviceId"}} },
+		`no column "Nope"`: func(r *custom.Rule) { r.Alert.Title = "{{Nope}}" },
+		"responseActions: initiateInvestigation": func(r *custom.Rule) {
+			r.Responses = []custom.Response{{Kind: custom.Investigate, Target: "deviceId"}}
+		},
 		"isolationType selective": func(r *custom.Rule) {
 			r.Responses = []custom.Response{{Kind: custom.Isolate, Target: "deviceId", Scope: "selective"}}
 		},

@@ -67,6 +67,13 @@ func (Offered) Offers(r Response) error {
 			return errs.New(op, errs.Unsupported, errs.InvalidInput, "responseActions: isolateDevice with isolationType %s is not offered: agents cut a device off fully or not at all", r.Scope)
 		}
 		return nil
+	case Scan:
+		return nil
+	case Quarantine:
+		if !strings.HasSuffix(r.Target, "SHA1") && !strings.HasSuffix(r.Target, "SHA256") {
+			return errs.New(op, errs.Unsupported, errs.InvalidInput, "responseActions: %s takes SHA1 or SHA256", r.Kind)
+		}
+		return nil
 	case AllowFile, BlockFile:
 		if !strings.HasSuffix(r.Target, "SHA1") && !strings.HasSuffix(r.Target, "SHA256") {
 			return errs.New(op, errs.Unsupported, errs.InvalidInput, "responseActions: %s takes SHA1 or SHA256", r.Kind)
@@ -174,19 +181,21 @@ func (p *Responder) answer(ctx context.Context, an *Answer) (string, error) {
 	}
 	by := access.System(an.Tenant, fmt.Sprintf("detection rule %d", rule.ID))
 	by.Scope = rule.Sees
-	by.Roles = []string{string(access.TIReadWrite), string(access.MachineIsolate)}
+	by.Roles = []string{string(access.TIReadWrite), string(access.MachineIsolate), string(access.MachineScan), string(access.MachineQuarantine)}
 	ctx = access.WithPrincipal(ctx, by)
-	if re.Kind == Isolate {
-		made, err := p.cfg.Actions.Request(ctx, by, action.Request{Device: a.Device, Kind: action.Isolate, Scope: "Full",
-			Comment: fmt.Sprintf("Detection rule %q, alert %s", rule.Name, a.ID), Source: "CustomDetection", External: string(a.ID)})
-		var e *errs.E
-		if errors.As(err, &e) && e.Code == errs.ActiveRequestAlreadyExists {
-			return "", nil // somebody asked already: the device is being isolated
+	q := action.Request{Device: a.Device, Comment: fmt.Sprintf("Detection rule %q, alert %s", rule.Name, a.ID), Source: "CustomDetection", External: string(a.ID)}
+	switch re.Kind {
+	case Isolate:
+		q.Kind, q.Scope = action.Isolate, "Full"
+		return p.ask(ctx, by, q)
+	case Scan:
+		q.Kind, q.Scope = action.RunAntiVirusScan, "Quick"
+		return p.ask(ctx, by, q)
+	case Quarantine:
+		if q.Kind, q.File = action.StopAndQuarantineFile, a.Targets[re.Target]; q.File == "" {
+			return "", errs.New(op, errs.Invalid, errs.InvalidInput, "the result names no file by %s", re.Target)
 		}
-		if err != nil {
-			return "", err
-		}
-		return string(made.ID), nil
+		return p.ask(ctx, by, q)
 	}
 	hash, typ := a.Targets[re.Target], indicator.FileSHA1
 	if strings.HasSuffix(re.Target, "SHA256") {
@@ -206,4 +215,21 @@ func (p *Responder) answer(ctx context.Context, an *Answer) (string, error) {
 		return "", err
 	}
 	return made.ID.String(), nil
+}
+
+// ask asks a device for an action. One that somebody asked for already is being done; while
+// another file is put into quarantine this one waits.
+func (p *Responder) ask(ctx context.Context, by *access.Principal, q action.Request) (string, error) {
+	made, err := p.cfg.Actions.Request(ctx, by, q)
+	var e *errs.E
+	if errors.As(err, &e) && e.Code == errs.ActiveRequestAlreadyExists {
+		if q.Kind == action.StopAndQuarantineFile {
+			return "", errs.New("custom.ask", errs.Unavailable, errs.ActiveRequestAlreadyExists, "another file of the device is put into quarantine")
+		}
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(made.ID), nil
 }

@@ -15,3 +15,6 @@ CREATE TABLE approval_policy (
     doc    TEXT NOT NULL,
     PRIMARY KEY (tenant, id)
 );
+
+-- offboarded is 1 while a device that took its leave has not enrolled again.
+ALTER TABLE device ADD COLUMN offboarded BIGINT NOT NULL DEFAULT 0;

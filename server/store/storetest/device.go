@@ -154,7 +154,7 @@ func deviceValue(d *dev.Device, field string) any {
 	case "exposureLevel":
 		return d.Exposure
 	case "onboardingStatus":
-		return dev.Onboarded
+		return d.Onboarding()
 	case "lastIpAddress":
 		return d.LastIP
 	case "lastExternalIpAddress":

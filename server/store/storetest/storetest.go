@@ -58,7 +58,13 @@ func wantOwn(t testing.TB, err error) {
 	}
 }
 
-func wantEqual(t testing.TB, what string, got, want any) {
+// failing is what a test and a property share.
+type failing interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
+func wantEqual(t failing, what string, got, want any) {
 	t.Helper()
 	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)

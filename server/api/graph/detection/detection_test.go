@@ -142,7 +142,7 @@ func TestRefusals(t *testing.T) {
 		{write, http.MethodPost, root, strings.Replace(sample, "12H", "2H", 1), 400, "schedule.period"},
 		{write, http.MethodPost, root, strings.Replace(sample, "take 1", "nope", 1), 400, "1:23: KQL"},
 		{write, http.MethodPost, root, strings.Replace(strings.Replace(sample, "12H", "0", 1), "take 1", "join DeviceInfo on DeviceId", 1), 400, "1:23: KQL0201"},
-		{write, http.MethodPost, root, strings.Replace(sample, "isolateDeviceResponse", "runAntivirusScanResponse", 1), 400, "runAntivirusScan is not offered"},
+		{write, http.MethodPost, root, strings.Replace(sample, "isolateDeviceResponse", "initiateInvestigationResponse", 1), 400, "initiateInvestigation is not offered"},
 		{write, http.MethodPost, root, strings.Replace(sample, "impactedDeviceAsset", "impactedPlanet", 1), 400, "impactedPlanet"},
 		{write, http.MethodPatch, root + "/77", `{}`, 404, ""},
 		{write, http.MethodPatch, root + "/x", `{}`, 404, ""},

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package agent
+
+import "context"
+
+func isolationOf(string, string) (func(context.Context) Released, func(), error) {
+	return nil, nil, errPlatform
+}

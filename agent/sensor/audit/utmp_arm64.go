@@ -1,4 +1,0 @@
-package audit
-
-// utmpSize is the size of a utmp record in bytes.
-const utmpSize = 400
