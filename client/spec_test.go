@@ -128,7 +128,7 @@ func TestWhatIsReadIsAnswered(t *testing.T) {
 	d := readDocument(t)
 	for name, v := range map[string]any{
 		"machine": client.Machine{}, "alert": client.Alert{}, "evidence": client.Evidence{}, "action": client.Action{}, "indicator": client.Indicator{},
-		"user": client.LogonUser{}, "import": client.Imported{}, "definition": client.Definition{}, "health": client.DeviceHealth{},
+		"user": client.LogonUser{}, "import": client.Imported{}, "definition": client.Definition{}, "deviceHealth": client.DeviceHealth{},
 	} {
 		known, ok := d.Components.Schemas[name]
 		if !ok {
