@@ -253,12 +253,8 @@ func here(r *http.Request) bool {
 // newPortal makes what browsers see.
 func newPortal(s *Server) (*portal.Portal, error) {
 	c := s.control
-	broken := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "vedette_portal_policy_reports_total", Help: "Reports of browsers that a page of the portal broke its content security policy.",
-	})
-	s.metrics.MustRegister(broken)
 	return portal.New(portal.Config{Version: s.cfg.Version, Files: web.Files(), Health: s.health, Directory: c.directory, Sessions: c.sessions,
-		Preferences: c.preferences, Trusted: here, Reported: broken.Inc, Log: s.cfg.Log, Clock: s.cfg.Clock,
+		Preferences: c.preferences, Trusted: here, Reported: s.policyReports.Inc, Log: s.cfg.Log, Clock: s.cfg.Clock,
 		Attempted: func(ctx context.Context, a portal.Attempt) {
 			e := audit.Entry{Tenant: a.Tenant, Actor: a.Actor, Verb: a.Verb, Object: a.Actor.ID, Detail: a.From, Outcome: audit.Done}
 			if a.Error != "" {

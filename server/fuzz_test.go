@@ -335,6 +335,9 @@ var forbidden = []struct {
 	{"/vedette/machineactions/{id}/approve", "the policies that ask for approval name others as approvers", false},
 	{"/vedette/machineactions/{id}/approve", "who asked for an action cannot agree to it", false},
 	{"/vedette/machineactions/{id}/reject", "the policies that ask for approval name others as approvers", false},
+	{"/vedette/audit", "the audit record speaks of every device", true},
+	{"/vedette/audit/verify", "the audit record speaks of every device", true},
+	{"/vedette/queries/{id}", "save a copy to change it", false},
 	{"/vedette/exports/{file}", "the link's signature does not fit", false},
 }
 

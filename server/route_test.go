@@ -237,7 +237,7 @@ func nowhere(key string) (string, bool) {
 		"tag": "no-such-tag", "prefix": "false", "ticket": "no-such-ticket",
 		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
 		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
-		"approvalpolicies/{id}": digits, "livesessions/{id}": guid,
+		"approvalpolicies/{id}": digits, "livesessions/{id}": guid, "tokens/{tokenId}": guid, "queries/{id}": strings.Repeat("d", 32),
 	}[key]
 	return v, ok
 }

@@ -26,16 +26,17 @@ import (
 
 // Server is a server that is ready to run.
 type Server struct {
-	cfg     Config
-	metrics *prometheus.Registry
-	health  *health.Registry
-	where   *whereabouts
-	control *control
-	detect  *detections
-	stream  *stream
-	gateway *gateway.Gateway
-	front   *front
-	unlock  func()
+	cfg           Config
+	metrics       *prometheus.Registry
+	policyReports prometheus.Counter
+	health        *health.Registry
+	where         *whereabouts
+	control       *control
+	detect        *detections
+	stream        *stream
+	gateway       *gateway.Gateway
+	front         *front
+	unlock        func()
 
 	listeners *listeners
 }
@@ -61,7 +62,10 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: c, unlock: unlock, metrics: prometheus.NewRegistry(), health: health.New(c.Clock())}
-	s.metrics.MustRegister(collectors.NewGoCollector(), s.health,
+	s.policyReports = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "vedette_portal_policy_reports_total", Help: "Reports of browsers that a page of the portal broke its content security policy.",
+	})
+	s.metrics.MustRegister(collectors.NewGoCollector(), s.health, s.policyReports,
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	// Before anything is opened or made: an address that is taken is a slip of the pen,
 	// not the beginning of a server.

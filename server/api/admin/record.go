@@ -48,6 +48,9 @@ const (
 )
 
 func (a *API) listRecords(w http.ResponseWriter, r *api.Request) error {
+	if err := unrestricted(r); err != nil {
+		return err
+	}
 	top, err := number(r, "top", usualRecords, maxRecords)
 	if err != nil {
 		return err
@@ -103,7 +106,18 @@ type verdict struct {
 	Detail string `json:"detail"`   // what does not fit; "" when all does
 }
 
+// unrestricted refuses callers whom device groups restrict: records speak of every device.
+func unrestricted(r *api.Request) error {
+	if r.Caller.Scope.All {
+		return nil
+	}
+	return errs.New("admin.audit", errs.Denied, errs.Forbidden, "the audit record speaks of every device: it is for callers whom no device group restricts")
+}
+
 func (a *API) verifyRecords(w http.ResponseWriter, r *api.Request) error {
+	if err := unrestricted(r); err != nil {
+		return err
+	}
 	head, err := a.history.Verify(r.Context(), r.Caller.Tenant, audit.Head{})
 	if errs.Is(err, errs.Conflict) {
 		return write(w, r, http.StatusOK, verdict{Seq: head.Seq, Detail: why(err)})
