@@ -57,12 +57,17 @@ func behaviours() map[string]func(*testing.T) {
 	}
 }
 
+// shownElsewhere names the tests that show what needs more than this host as it is.
+var shownElsewhere = map[string]string{
+	"malware_found_by_scan": "TestAScanFindsReportsAndTakes", // in a mount namespace: a scan looks at the whole device
+}
+
 // TestEachRuleFires shows every behaviour under a real agent and expects the alert of its rule.
 func TestEachRuleFires(t *testing.T) {
 	rules := shippedRules(t)
 	shown := behaviours()
 	for _, r := range rules {
-		if shown[r.name] == nil {
+		if shown[r.name] == nil && shownElsewhere[r.name] == "" {
 			t.Errorf("nothing shows what the rule %s names", r.name)
 		}
 	}

@@ -62,14 +62,11 @@ export function useSignIn() {
 }
 
 export function useSignOut() {
-  const cache = useQueryClient();
   return useMutation({
     mutationFn: () => call<void>('DELETE', '/portal/session'),
-    // Also when the server did not answer: what the page knows must go.
-    onSettled: () => {
-      cache.clear();
-      window.location.assign('/');
-    },
+    // Also when the server did not answer: what the page knows must go, and it goes with the page.
+    // Emptied before, it would be asked for once more, by nobody.
+    onSettled: () => window.location.replace('/'),
   });
 }
 
