@@ -2,7 +2,6 @@ package demo
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -179,6 +178,3 @@ func (a *actor) visit(c *company) {
 }
 
 var visits = []string{"journalctl -n 200", "systemctl status nginx", "df -h", "uptime", "less /var/log/dpkg.log", "free -m", "htop", "tail -f /var/log/nginx/access.log", "du -sh /var/lib"}
-
-// pick is a random element.
-func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }

@@ -118,7 +118,7 @@ type world struct {
 }
 
 // show fills in what is missing and keeps the devices alive until ctx ends.
-func show(ctx context.Context, c Config, w *world, filled bool, mark string) error {
+func show(ctx context.Context, c Config, w *world, filled bool, mark string) (err error) {
 	p, err := client.LoadProfile(filepath.Join(w.dir, "bootstrap.json"))
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func show(ctx context.Context, c Config, w *world, filled bool, mark string) err
 	if err != nil {
 		return err
 	}
-	defer w.fleet.Close()
+	defer func() { err = errors.Join(err, w.fleet.Close()) }()
 	if !filled {
 		if err := w.fill(ctx, mark); err != nil {
 			return err

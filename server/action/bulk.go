@@ -48,7 +48,7 @@ func (s *Service) Count(ctx context.Context, by *access.Principal, devices []ide
 func (s *Service) RequestMany(ctx context.Context, by *access.Principal, devices []ident.DeviceID, r Request) ([]Outcome, error) {
 	const op = "action.RequestMany"
 	kept := map[*Action]*device.Device{}
-	out, err := s.each(ctx, by, devices, r, func(d *device.Device, r Request) (*Action, error) {
+	out, err := s.each(ctx, by, devices, r, func(_ *device.Device, r Request) (*Action, error) {
 		a, d, err := s.prepare(ctx, by, r)
 		if err == nil {
 			kept[a] = d

@@ -571,10 +571,9 @@ func (r *relay) begin(ctx context.Context, by *access.Principal, in Input) error
 		return errs.Wrap(op, err)
 	}
 	r.show(Event{Type: "started", Run: c.Run, Line: in.Line})
-	switch {
-	case wrong != nil:
-		r.cast.event("o", []byte(wrong.Error()+"\r\n"))
-		r.show(Event{Type: "end", Run: c.Run, Status: "denied", Error: wrong.Error()})
+	if c.Status == "denied" {
+		r.cast.event("o", []byte(c.Error+"\r\n"))
+		r.show(Event{Type: "end", Run: c.Run, Status: "denied", Error: c.Error})
 		return nil
 	}
 	r.mu.Lock()

@@ -313,7 +313,7 @@ func (f *finder) walk(d *os.File, where string, depth int) error {
 
 func (f *finder) look(d *os.File, where, n string, depth int) error {
 	var st unix.Stat_t
-	if err := unix.Fstatat(int(d.Fd()), n, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if unix.Fstatat(int(d.Fd()), n, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return nil // it went meanwhile
 	}
 	if ok, err := path.Match(f.pattern, n); ok && err == nil || n == f.pattern {
@@ -326,11 +326,11 @@ func (f *finder) look(d *os.File, where, n string, depth int) error {
 		return nil
 	}
 	fd, err := unix.Openat(int(d.Fd()), n, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		f.unread++
-		return nil
+	if err == nil {
+		return f.walk(os.NewFile(uintptr(fd), n), path.Join(where, n), depth+1)
 	}
-	return f.walk(os.NewFile(uintptr(fd), n), path.Join(where, n), depth+1)
+	f.unread++
+	return nil
 }
 
 // getFile brings a file to whoever asked.

@@ -205,9 +205,7 @@ func (s *session) shell(j *job) error {
 			_ = pty.Setsize(terminal, winsize(n))
 			continue
 		case p := <-j.input:
-			if _, err := terminal.Write(p); err == nil {
-				continue
-			}
+			_, _ = terminal.Write(p) // it fails once the shell has ended, which is told next
 			continue
 		case err = <-ended:
 		case <-j.ctx.Done():

@@ -98,7 +98,7 @@ func (s *Sensor) Ready() <-chan struct{} { return s.ready }
 func (s *Sensor) Facilities() []sensor.Facility { return s.found.all() }
 
 // Run implements sensor.Sensor. A Sensor runs once.
-func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
+func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) (err error) {
 	if s.started.Swap(true) {
 		return errors.New("ebpf: a sensor runs once")
 	}
@@ -133,7 +133,7 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) error {
 	if err != nil {
 		return err
 	}
-	defer rd.close()
+	defer func() { err = errors.Join(err, rd.close()) }()
 
 	clk := newClock(s.cfg.Now)
 	norm := newNormaliser(s.cfg, clk, sink)
