@@ -182,7 +182,7 @@ func (f *Files) fetch(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
 		cancel()
 		return nil, f.explain(ctx, op, err)
 	}
-	return &body{resp.Body, func(err error) error { return f.explain(ctx, op, err) }, cancel}, nil
+	return &body{resp.Body, ctx, func(err error) error { return f.explain(ctx, op, err) }, cancel}, nil
 }
 
 // explain words what went wrong without what the network looks like from here.
@@ -206,6 +206,7 @@ func (f *Files) explain(ctx context.Context, op string, err error) error {
 
 type body struct {
 	io.ReadCloser
+	ctx     context.Context // of the request
 	explain func(error) error
 	cancel  context.CancelFunc
 }
@@ -213,7 +214,10 @@ type body struct {
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	// A host may end an answer because the request for it was given up: that end is none.
+	if given := b.ctx.Err(); err != nil && given != nil {
+		err = b.explain(given)
+	} else if err != nil && !errors.Is(err, io.EOF) {
 		err = b.explain(err)
 	}
 	return n, err
