@@ -123,10 +123,10 @@ func killGroup(path string) error {
 func members(path string) []int {
 	var out []int
 	_ = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return nil // it went meanwhile
+		if err == nil && !d.IsDir() {
+			return nil
 		}
-		raw, _ := os.ReadFile(filepath.Join(p, "cgroup.procs"))
+		raw, _ := os.ReadFile(filepath.Join(p, "cgroup.procs")) // nothing where it went meanwhile
 		for _, f := range strings.Fields(string(raw)) {
 			if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
 				out = append(out, pid)
