@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,7 +109,7 @@ func withAgent(b *testing.B, run func() storm, again bool) watched {
 	cpu0, bpf0 := cpuTime(b, a.cmd.Process.Pid), bpfTime(b)
 	w := watched{storm: run()}
 	cpu1, bpf1 := cpuTime(b, a.cmd.Process.Pid), bpfTime(b)
-	w.kernel = (bpf1 - bpf0).Seconds() / w.Seconds
+	w.kernel = inPrograms(b, bpf0, bpf1).Seconds() / w.Seconds
 	w.core = (cpu1-cpu0).Seconds()/w.Seconds + w.kernel
 	w.resident = peak(b, a.cmd.Process.Pid)
 	var found int64
@@ -226,13 +228,20 @@ func peak(b *testing.B, pid int) float64 {
 	return 0
 }
 
+// programTime is what one BPF program has used.
+type programTime struct {
+	name string
+	used time.Duration
+	runs uint64
+}
+
 // bpfTime returns the run time of every BPF program of the machine.
-func bpfTime(b *testing.B) time.Duration {
-	var total time.Duration
+func bpfTime(b *testing.B) map[ebpf.ProgramID]programTime {
+	programs := map[ebpf.ProgramID]programTime{}
 	for id := ebpf.ProgramID(0); ; {
 		next, err := ebpf.ProgramGetNextID(id)
 		if errors.Is(err, os.ErrNotExist) {
-			return total
+			return programs
 		}
 		if err != nil {
 			b.Fatal(err)
@@ -243,10 +252,33 @@ func bpfTime(b *testing.B) time.Duration {
 			continue // it went away
 		}
 		if st, err := p.Stats(); err == nil {
-			total += st.Runtime
+			t := programTime{used: st.Runtime, runs: st.RunCount}
+			if info, err := p.Info(); err == nil {
+				t.name = info.Name
+			}
+			programs[id] = t
 		}
 		p.Close()
 	}
+}
+
+// inPrograms returns the time between two readings of bpfTime, and logs where it went.
+func inPrograms(b *testing.B, before, after map[ebpf.ProgramID]programTime) time.Duration {
+	var total time.Duration
+	var all []programTime
+	for id, t := range after {
+		t.used -= before[id].used
+		t.runs -= before[id].runs
+		total += t.used
+		if t.runs > 0 {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(x, y programTime) int { return cmp.Compare(y.used, x.used) })
+	for _, t := range all[:min(8, len(all))] {
+		b.Logf("BPF %-16s %8d runs %7s each %8s", t.name, t.runs, t.used/time.Duration(t.runs), t.used.Round(time.Millisecond))
+	}
+	return total
 }
 
 func pidOf(b *testing.B, comm string) int {

@@ -165,6 +165,8 @@ func attach(prog *ebpf.Program, ps *ebpf.ProgramSpec, at places) (io.Closer, err
 	switch kind {
 	case "raw_tracepoint":
 		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: rest, Program: prog})
+	case "tp_btf":
+		return link.AttachTracing(link.TracingOptions{Program: prog})
 	case "tracepoint":
 		if at.trace == "" {
 			return nil, errNoTraceFS

@@ -95,6 +95,16 @@ func secretNames() []string {
 	}
 }
 
+// secretLengths has bit n set when one of the names has n bytes, which spares the kernel
+// programs the look at nearly every other name.
+func secretLengths() uint64 {
+	var set uint64
+	for _, name := range secretNames() {
+		set |= 1 << len(name)
+	}
+	return set
+}
+
 // putSecrets tells the kernel programs the names.
 func putSecrets(m *ebpf.Map) error {
 	for _, name := range secretNames() {

@@ -109,8 +109,9 @@ func prepare(cfg Config) (*objects, error) {
 		self = 0 // our number is another process's there; it must not hide that one
 	}
 	set := map[string]any{
-		bpfVarSelfPid:   self,
-		bpfVarWakeBytes: uint32(min(64<<10, cfg.RingBytes/4)),
+		bpfVarSelfPid:       self,
+		bpfVarWakeBytes:     uint32(min(64<<10, cfg.RingBytes/4)),
+		bpfVarSecretLengths: secretLengths(),
 	}
 	if cfg.CgroupPath != "" {
 		id, level, err := cgroupFilter(cfg.CgroupPath)

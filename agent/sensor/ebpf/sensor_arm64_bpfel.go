@@ -234,6 +234,7 @@ const (
 	bpfProgOnVmWritev     = "on_vm_writev"
 	bpfVarFilterCgroup    = "filter_cgroup"
 	bpfVarFilterLevel     = "filter_level"
+	bpfVarSecretLengths   = "secret_lengths"
 	bpfVarSelfPid         = "self_pid"
 	bpfVarTypeDns         = "type_dns"
 	bpfVarTypeEvent       = "type_event"
@@ -347,20 +348,21 @@ type bpfMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
-	FilterCgroup *ebpf.VariableSpec `ebpf:"filter_cgroup"`
-	FilterLevel  *ebpf.VariableSpec `ebpf:"filter_level"`
-	SelfPid      *ebpf.VariableSpec `ebpf:"self_pid"`
-	TypeDns      *ebpf.VariableSpec `ebpf:"type_dns"`
-	TypeEvent    *ebpf.VariableSpec `ebpf:"type_event"`
-	TypeExec     *ebpf.VariableSpec `ebpf:"type_exec"`
-	TypeExit     *ebpf.VariableSpec `ebpf:"type_exit"`
-	TypeFile     *ebpf.VariableSpec `ebpf:"type_file"`
-	TypeFork     *ebpf.VariableSpec `ebpf:"type_fork"`
-	TypeIouring  *ebpf.VariableSpec `ebpf:"type_iouring"`
-	TypeMemory   *ebpf.VariableSpec `ebpf:"type_memory"`
-	TypePtrace   *ebpf.VariableSpec `ebpf:"type_ptrace"`
-	TypeSocket   *ebpf.VariableSpec `ebpf:"type_socket"`
-	WakeBytes    *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	FilterCgroup  *ebpf.VariableSpec `ebpf:"filter_cgroup"`
+	FilterLevel   *ebpf.VariableSpec `ebpf:"filter_level"`
+	SecretLengths *ebpf.VariableSpec `ebpf:"secret_lengths"`
+	SelfPid       *ebpf.VariableSpec `ebpf:"self_pid"`
+	TypeDns       *ebpf.VariableSpec `ebpf:"type_dns"`
+	TypeEvent     *ebpf.VariableSpec `ebpf:"type_event"`
+	TypeExec      *ebpf.VariableSpec `ebpf:"type_exec"`
+	TypeExit      *ebpf.VariableSpec `ebpf:"type_exit"`
+	TypeFile      *ebpf.VariableSpec `ebpf:"type_file"`
+	TypeFork      *ebpf.VariableSpec `ebpf:"type_fork"`
+	TypeIouring   *ebpf.VariableSpec `ebpf:"type_iouring"`
+	TypeMemory    *ebpf.VariableSpec `ebpf:"type_memory"`
+	TypePtrace    *ebpf.VariableSpec `ebpf:"type_ptrace"`
+	TypeSocket    *ebpf.VariableSpec `ebpf:"type_socket"`
+	WakeBytes     *ebpf.VariableSpec `ebpf:"wake_bytes"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -418,20 +420,21 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
-	FilterCgroup *ebpf.Variable `ebpf:"filter_cgroup"`
-	FilterLevel  *ebpf.Variable `ebpf:"filter_level"`
-	SelfPid      *ebpf.Variable `ebpf:"self_pid"`
-	TypeDns      *ebpf.Variable `ebpf:"type_dns"`
-	TypeEvent    *ebpf.Variable `ebpf:"type_event"`
-	TypeExec     *ebpf.Variable `ebpf:"type_exec"`
-	TypeExit     *ebpf.Variable `ebpf:"type_exit"`
-	TypeFile     *ebpf.Variable `ebpf:"type_file"`
-	TypeFork     *ebpf.Variable `ebpf:"type_fork"`
-	TypeIouring  *ebpf.Variable `ebpf:"type_iouring"`
-	TypeMemory   *ebpf.Variable `ebpf:"type_memory"`
-	TypePtrace   *ebpf.Variable `ebpf:"type_ptrace"`
-	TypeSocket   *ebpf.Variable `ebpf:"type_socket"`
-	WakeBytes    *ebpf.Variable `ebpf:"wake_bytes"`
+	FilterCgroup  *ebpf.Variable `ebpf:"filter_cgroup"`
+	FilterLevel   *ebpf.Variable `ebpf:"filter_level"`
+	SecretLengths *ebpf.Variable `ebpf:"secret_lengths"`
+	SelfPid       *ebpf.Variable `ebpf:"self_pid"`
+	TypeDns       *ebpf.Variable `ebpf:"type_dns"`
+	TypeEvent     *ebpf.Variable `ebpf:"type_event"`
+	TypeExec      *ebpf.Variable `ebpf:"type_exec"`
+	TypeExit      *ebpf.Variable `ebpf:"type_exit"`
+	TypeFile      *ebpf.Variable `ebpf:"type_file"`
+	TypeFork      *ebpf.Variable `ebpf:"type_fork"`
+	TypeIouring   *ebpf.Variable `ebpf:"type_iouring"`
+	TypeMemory    *ebpf.Variable `ebpf:"type_memory"`
+	TypePtrace    *ebpf.Variable `ebpf:"type_ptrace"`
+	TypeSocket    *ebpf.Variable `ebpf:"type_socket"`
+	WakeBytes     *ebpf.Variable `ebpf:"wake_bytes"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.

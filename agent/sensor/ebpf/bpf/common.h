@@ -21,6 +21,7 @@
 volatile const u32 self_pid = 0;       /* whose file events are left out */
 volatile const u64 filter_cgroup = 0;  /* 0: the whole machine */
 volatile const u32 filter_level = 0;   /* its depth under the cgroup root */
+volatile const u64 secret_lengths = 0; /* bit n: a secret's name has n bytes */
 volatile const u32 wake_bytes = 65536; /* data in the ring that is worth waking the reader for */
 
 /* Set after the cgroup programs are known to be attached or not. */
@@ -69,6 +70,7 @@ struct scratch {
 	u32 flags;
 	u64 dentry;
 	u64 mount;
+	u64 root; /* of the mount */
 	u8 data[DATA_MAX + 256];
 };
 
@@ -204,16 +206,17 @@ __noinline int walk_components(u32 unused)
 	for (int i = 0; i < WALK_DEPTH; i++) {
 		struct dentry *d = (void *)s->dentry;
 		struct mount *m = (void *)s->mount;
-		struct dentry *parent = BPF_CORE_READ(d, d_parent);
+		struct dentry *parent;
 		long n;
 
-		if (d == BPF_CORE_READ(m, mnt.mnt_root)) {
+		if (s->dentry == s->root) {
 			struct mount *up = BPF_CORE_READ(m, mnt_parent);
 
 			if (up == m)
 				return 0;
 			s->dentry = (u64)BPF_CORE_READ(m, mnt_mountpoint);
 			s->mount = (u64)up;
+			s->root = (u64)BPF_CORE_READ(up, mnt.mnt_root);
 			continue;
 		}
 		if (s->off + 256 > end)
@@ -222,6 +225,7 @@ __noinline int walk_components(u32 unused)
 		if (n <= 0)
 			break;
 		s->off += n;
+		parent = BPF_CORE_READ(d, d_parent);
 		if (d == parent)
 			return 0;
 		s->dentry = (u64)parent;
@@ -238,6 +242,7 @@ static __always_inline u32 append_path(struct scratch *s, const struct path *p)
 
 	s->dentry = (u64)BPF_CORE_READ(p, dentry);
 	s->mount = (u64)mnt - bpf_core_field_offset(struct mount, mnt);
+	s->root = (u64)BPF_CORE_READ(mnt, mnt_root);
 	walk_components(0);
 	return s->off - from;
 }
@@ -288,13 +293,13 @@ static __always_inline bool repeated(u32 type, u32 target, u64 what)
 
 static __always_inline struct file *file_of(int fd)
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
-	struct fdtable *fdt = BPF_CORE_READ(t, files, fdt);
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct fdtable *fdt = t->files->fdt;
 	struct file **fds, *f = 0;
 
-	if (fd < 0 || (u32)fd >= BPF_CORE_READ(fdt, max_fds))
+	if (fd < 0 || (u32)fd >= fdt->max_fds)
 		return 0;
-	fds = BPF_CORE_READ(fdt, fd);
+	fds = fdt->fd;
 	bpf_probe_read_kernel(&f, sizeof(f), &fds[fd]);
 	return f;
 }

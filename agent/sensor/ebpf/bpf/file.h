@@ -62,7 +62,10 @@ static __always_inline bool secret(struct file *f)
 {
 	struct dentry *d = BPF_CORE_READ(f, f_path.dentry);
 	struct secret_name k = {};
+	u32 len = BPF_CORE_READ(d, d_name.len);
 
+	if (len >= SECRET_NAME || !(secret_lengths >> len & 1))
+		return false;
 	if (bpf_probe_read_kernel_str(k.text, sizeof(k.text), BPF_CORE_READ(d, d_name.name)) <= 0)
 		return false;
 	return bpf_map_lookup_elem(&secrets, &k);
@@ -83,19 +86,21 @@ static __always_inline int opened(s64 fd)
 	mode = BPF_CORE_READ(f, f_mode);
 	if (!(mode & (MODE_READ | MODE_WRITE | MODE_CREATED)) || own())
 		return 0;
-	inode = BPF_CORE_READ(f, f_inode);
-	if ((BPF_CORE_READ(inode, i_mode) & TYPE_MASK) != TYPE_REGULAR)
-		return 0;
-	ino = BPF_CORE_READ(inode, i_ino);
 	if (mode & MODE_CREATED) {
 		type = EVENT_CREATE;
 	} else if (mode & MODE_WRITE) {
 		type = EVENT_MODIFY;
 	} else {
 		type = EVENT_READ;
-		if (!secret(f) || filtered() || repeated(type, 0, ino))
+		if (!secret(f)) /* nearly every open there is ends here */
 			return 0;
 	}
+	inode = BPF_CORE_READ(f, f_inode);
+	if ((BPF_CORE_READ(inode, i_mode) & TYPE_MASK) != TYPE_REGULAR)
+		return 0;
+	ino = BPF_CORE_READ(inode, i_ino);
+	if (type == EVENT_READ && (filtered() || repeated(type, 0, ino)))
+		return 0;
 	s = scratch();
 	if (!s || !(e = begin(s, type, sizeof(*e))))
 		return 0;
@@ -146,8 +151,8 @@ static __always_inline int enter(int dir, u64 path, int dir2, u64 path2)
 /* Appends a name as the caller gave it, and the directory that it starts from. */
 static __always_inline void append_name(struct scratch *s, int dir, u64 path, u32 *dir_len, u32 *name_len)
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
-	struct fs_struct *fs = BPF_CORE_READ(t, fs);
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct fs_struct *fs = t->fs;
 	u32 at = s->off;
 	struct file *f;
 

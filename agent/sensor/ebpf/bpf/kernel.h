@@ -20,6 +20,7 @@ typedef __s64 s64;
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct qstr {
+	u32 len;
 	const unsigned char *name;
 };
 

