@@ -201,6 +201,9 @@ func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) 
 
 // refusal says why a device cannot be asked for an action at all, nil when it can.
 func (s *Service) refusal(d *device.Device, r *Request, now time.Time) error {
+	if r.Kind.ByServer() {
+		return nil
+	}
 	if r.Kind == Isolate && !r.ForceSelf && s.cfg.Self(d) {
 		return errs.New("action.Request", errs.Denied, errs.ForceSelfMissing,
 			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
@@ -249,7 +252,7 @@ func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Devi
 func (s *Service) announce(a *Action) {
 	s.cfg.Fault(faultKept)
 	s.cfg.Changed.Publish(Changed{a})
-	if a.State == Approved {
+	if a.State == Approved && !a.Kind.ByServer() {
 		s.cfg.Nudger.Nudge(a.Device)
 	}
 }

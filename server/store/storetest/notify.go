@@ -125,7 +125,7 @@ func outbox(t *testing.T, s notify.Store) {
 	check(t, s.Enqueue(ctx, again))
 	due := func(at time.Duration, limit int, want ...*notify.Message) {
 		t.Helper()
-		got, err := s.Due(ctx, base.Add(at), limit)
+		got, err := s.Due(ctx, notify.Notices, base.Add(at), limit)
 		check(t, err)
 		wantEqual(t, fmt.Sprint("due at ", at), got, want)
 	}
