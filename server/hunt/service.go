@@ -348,7 +348,16 @@ func window(root plan.Node) plan.TimeRange {
 
 // completeness lists the gaps that overlap the window, a range of Timestamp.
 func (s *Service) completeness(ctx context.Context, p *access.Principal, window plan.TimeRange) (Completeness, error) {
-	const op = "hunt.completeness"
+	within, err := s.within(ctx, p)
+	if err != nil {
+		return Completeness{}, err
+	}
+	return s.gaps(ctx, p.Tenant, within, window)
+}
+
+// gaps lists those of some devices that overlap the window.
+func (s *Service) gaps(ctx context.Context, tenant ident.TenantID, of *within, window plan.TimeRange) (Completeness, error) {
+	const op = "hunt.gaps"
 	if window.Min > window.Max {
 		return Completeness{Complete: true}, nil
 	}
@@ -360,12 +369,8 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}
-	within, err := s.within(ctx, p)
-	if err != nil {
-		return Completeness{}, err
-	}
-	within.restrict(q.Root)
-	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: q.Root})
+	of.restrict(q.Root)
+	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: tenant, Plan: q.Root})
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}
