@@ -100,7 +100,7 @@ func plain(s string, most int) string {
 		}
 		return '_'
 	}, s)
-	s = strings.Trim(s[:min(len(s), most)], ".")
+	s = strings.Trim(strings.ReplaceAll(s[:min(len(s), most)], "..", "__"), ".")
 	if s == "" {
 		return "_"
 	}

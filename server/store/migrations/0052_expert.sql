@@ -35,4 +35,4 @@ CREATE TABLE expert_device (
 
 -- Several questions may be open about one device.
 DROP INDEX action_open;
-CREATE UNIQUE INDEX action_open ON action (tenant, device, kind) WHERE open = 1 AND kind <> 'AskExpert';
+CREATE UNIQUE INDEX action_open ON action (tenant, device, kind) WHERE open = 1 AND kind <> 'askexpert';
