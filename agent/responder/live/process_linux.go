@@ -210,7 +210,7 @@ func (s *session) shell(j *job) error {
 		case err = <-ended:
 		case <-j.ctx.Done():
 			err = errors.Join(context.Cause(j.ctx), destroyGroup(g.path))
-			<-ended
+			_ = <-ended // by us
 		}
 		break
 	}
