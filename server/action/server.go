@@ -26,7 +26,7 @@ func (s *Service) RequestTogether(ctx context.Context, by *access.Principal, rs 
 	var all []prepared
 	var out []*Action
 	for _, r := range rs {
-		a, d, err := s.prepare(ctx, by, r)
+		a, d, err := s.asked(ctx, by, r)
 		if err != nil {
 			return nil, err
 		}

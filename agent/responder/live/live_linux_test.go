@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
@@ -474,7 +475,7 @@ func TestNothingOutlivesASession(t *testing.T) {
 	c.until("the shell", func() bool { return strings.Contains(c.out[shell], "ready") })
 	count := func() int {
 		n := 0
-		for _, pid := range pids() {
+		for _, pid := range procfs.All() {
 			raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 			if bytes.HasPrefix(raw, []byte("sleep\x00"+mark)) {
 				n++
