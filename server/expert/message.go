@@ -54,7 +54,7 @@ func (s *Service) summarise(c *Case) summary {
 		out.Machines = append(out.Machines, machineEntity{string(sub.Device), sub.Name})
 	}
 	if s.cfg.URL != "" {
-		out.URL = s.cfg.URL + "/action-center/" + string(c.ID)
+		out.URL = s.cfg.URL + "/actions?open=" + string(c.ID)
 	}
 	return out
 }

@@ -507,7 +507,7 @@ func (s *Service) link(n *News) string {
 	case s.url == "":
 		return ""
 	case n.Subject == OfApprovals:
-		return s.url + "/action-center/" + string(n.Action)
+		return s.url + "/actions?open=" + string(n.Action)
 	case n.Subject == OfIncidents:
 		return fmt.Sprintf("%s/incidents/%d", s.url, n.Incident)
 	}

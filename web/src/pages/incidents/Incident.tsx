@@ -16,6 +16,7 @@ import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed } from '../../ui/url';
 import { EntityMenu, entityOf, pageOf, type Entity } from '../alerts/entity';
 import { History } from '../alerts/History';
+import { AskExpert } from '../expert/Ask';
 import { devicesOf, usersOf, type DeviceOf } from './assets';
 import { graphOf, type Node } from './graph';
 import css from './Incident.module.css';
@@ -46,7 +47,7 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
   return (
     <Page title={i.incidentName} fill={tab === 'story' || tab === 'alerts'} crumbs={[{ title: 'Incidents', to: '/incidents' }]}
       aside={<span className={css.states}><Severity value={i.severity} /><Status value={i.status} /><span className="quiet">#{i.incidentId}</span>{i.tags.length > 0 && <Tags of={i.tags} />}</span>}
-      actions={may('Incident.ReadWrite.All') && <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>}>
+      actions={<><AskExpert about={{ incidentId: i.incidentId }} name="this incident" />{may('Incident.ReadWrite.All') && <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>}</>}>
       <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the incident" className={css.tabs}>
         <Tab value="story">Attack story</Tab>
         <Tab value="alerts">Alerts ({i.alerts.length})</Tab>
