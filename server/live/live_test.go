@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -261,6 +262,42 @@ func TestWhatIsTypedIsRecordedAndShown(t *testing.T) {
 		if !strings.Contains(verbs, want) {
 			t.Errorf("the audit log says nothing of %q:\n%s", want, verbs)
 		}
+	}
+}
+
+// Half a command is another command, and half of what was typed is something else.
+func TestNothingIsCutSilently(t *testing.T) {
+	f := setup(t, 1, nil)
+	n, ticket, err := f.Open(t.Context(), doer, live.Request{Device: dev(0)})
+	must(t, err)
+	w, c := newWire(), newConsole()
+	defer w.Close()
+	go func() { _ = f.Serve(context.Background(), f.device(0), n.ID, w) }()
+	seat, err := f.Redeem(ticket)
+	must(t, err)
+	go func() { _ = seat.Take(context.Background(), c) }()
+	c.until(t, "ready")
+	c.inputs <- live.Input{Type: "run", Line: "delete /tmp/" + strings.Repeat("x", 9000)}
+	if e := c.until(t, "end"); e.Status != "denied" || !strings.Contains(e.Error, "8192") {
+		t.Errorf("a long line: %+v", e)
+	}
+	c.inputs <- live.Input{Type: "run", Line: "dir /tmp"}
+	typed := []byte(strings.Repeat("0123456789", 10_000))
+	c.inputs <- live.Input{Type: "input", Run: 2, Data: typed}
+	var got []byte
+	for len(got) < len(typed) {
+		select {
+		case d := <-w.down:
+			if strings.HasPrefix(d.Line, "delete") {
+				t.Errorf("the device was told %.40q", d.Line)
+			}
+			got = append(got, d.Input...)
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d bytes of %d", len(got), len(typed))
+		}
+	}
+	if !bytes.Equal(got, typed) {
+		t.Error("what was typed is not what arrived")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -508,11 +509,16 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 	case "run":
 		return r.begin(ctx, by, in)
 	case "input":
-		if run == 0 || len(in.Data) == 0 || len(in.Data) > wire.MaxLiveInput {
+		if run == 0 {
 			return nil
 		}
-		r.cast.event("i", in.Data)
-		return r.stream.Send(Down{Run: run, Input: in.Data})
+		for part := range slices.Chunk(in.Data, wire.MaxLiveInput) {
+			r.cast.event("i", part)
+			if err := r.stream.Send(Down{Run: run, Input: part}); err != nil {
+				return err
+			}
+		}
+		return nil
 	case "resize":
 		if run == 0 || in.Columns < 1 || in.Rows < 1 || in.Columns > 1000 || in.Rows > 1000 {
 			return nil
@@ -530,12 +536,13 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 // begin records a command, and only then lets the device have it.
 func (r *relay) begin(ctx context.Context, by *access.Principal, in Input) error {
 	const op = "live.begin"
-	if len(in.Line) > wire.MaxLiveLine {
-		in.Line = in.Line[:wire.MaxLiveLine]
-	}
 	in.Line = strings.TrimSpace(strings.ToValidUTF8(in.Line, "\ufffd"))
 	if in.Line == "" {
 		return nil
+	}
+	command, words, wrong := r.judge(in.Line)
+	if len(in.Line) > wire.MaxLiveLine { // it was refused: half a command is another one
+		in.Line = strings.ToValidUTF8(in.Line[:wire.MaxLiveLine], "") + "…"
 	}
 	now := r.s.cfg.Clock().UTC()
 	r.mu.Lock()
@@ -547,7 +554,6 @@ func (r *relay) begin(ctx context.Context, by *access.Principal, in Input) error
 	r.next++
 	c := &Command{Run: r.next, Line: in.Line, Begun: now, Status: "running"}
 	r.mu.Unlock()
-	command, words, wrong := r.judge(in.Line)
 	outcome := audit.Done
 	if wrong != nil {
 		outcome, c.Status, c.Error, c.Ended = audit.Denied, "denied", wrong.Error(), now
