@@ -298,6 +298,37 @@ func TestRightsDecideTheLevel(t *testing.T) {
 	}
 }
 
+func TestWhatAskingWouldGive(t *testing.T) {
+	f := setup(t, 2, func(c *live.Config) {
+		c.Barred = func(_ context.Context, d *device.Device) (string, error) {
+			if d.ID == dev(1) {
+				return "its group has no live response", nil
+			}
+			return "", nil
+		}
+	})
+	ask := func(by *access.Principal, i int) *live.Outlook {
+		t.Helper()
+		o, err := f.Ask(t.Context(), by, dev(i))
+		must(t, err)
+		return o
+	}
+	if o := ask(looker, 0); o.Level != "basic" || o.Reason != "" || o.Open != nil {
+		t.Errorf("of who may look: %+v", o)
+	}
+	n, _, _ := f.join(doer, 0)
+	if o := ask(looker, 0); o.Open == nil || o.Open.ID != n.ID {
+		t.Errorf("while there is one: %+v", o)
+	}
+	o := ask(doer, 1)
+	if _, _, err := f.Open(t.Context(), doer, live.Request{Device: dev(1)}); o.Level != "advanced" || o.Open != nil || !strings.Contains(fmt.Sprint(err), o.Reason) || o.Reason == "" {
+		t.Errorf("of a device without: %+v, and opening says %v", o, err)
+	}
+	if _, err := f.Ask(t.Context(), doer, dev(7)); !errs.Is(err, errs.NotFound) {
+		t.Errorf("of no device: %v", err)
+	}
+}
+
 func TestTicketsAreGoodOnce(t *testing.T) {
 	now := time.Now()
 	var mu sync.Mutex
