@@ -224,7 +224,7 @@ func (f *fixture) ended(id ident.ActionID) *live.Session {
 func TestWhatIsTypedIsRecordedAndShown(t *testing.T) {
 	f := setup(t, 1, nil)
 	n, c, _ := f.join(doer, 0)
-	c.inputs <- live.Input{Type: "run", Line: "dir /tmp"}
+	c.inputs <- live.Input{Type: "run", Line: "dir /tmp", Columns: 91, Rows: 37}
 	if e := c.until(t, "output"); string(e.Data) != "did dir /tmp\n" {
 		t.Errorf("%q", e.Data)
 	}
@@ -246,6 +246,10 @@ func TestWhatIsTypedIsRecordedAndShown(t *testing.T) {
 		if !json.Valid([]byte(l)) {
 			t.Errorf("the transcript has %q", l)
 		}
+	}
+	// A recording is played on a terminal of the size that the console had.
+	if size, shown := strings.Index(string(raw), `"r","91x37"`), strings.Index(string(raw), `"o","\u003e dir`); size < 0 || shown < size {
+		t.Errorf("the transcript has no size before what is shown: %s", raw)
 	}
 	if !strings.Contains(string(raw), `"o","did dir /tmp\n"`) {
 		t.Errorf("the transcript: %s", raw)

@@ -76,7 +76,7 @@ function Recorded({ id, cast, whole, commands }: { id: string; cast: Cast; whole
         <div className={css.stage} role="region" aria-label="Recorded session" tabIndex={0}><div ref={stage} /></div>
         <div className={css.controls} role="group" aria-label="Playback">
           <Button appearance="primary" icon={playing ? <PauseRegular /> : <PlayRegular />} disabled={!player} onClick={() => player?.toggle()}>{playing ? 'Pause' : at >= length && length > 0 ? 'Play again' : 'Play'}</Button>
-          <div className={css.seek}><Slider aria-label="Position" aria-valuetext={`${clock(at)} of ${clock(length)}`} min={0} max={Math.max(length, 0.1)} step={0.1} value={Math.min(at, length)} onChange={(_, d) => player?.seek(d.value)} /></div>
+          <div className={css.seek}><Slider aria-label="Position" aria-valuetext={`${clock(at)} of ${clock(length)}`} min={0} max={Math.max(Math.ceil(length * 10), 1)} value={Math.min(Math.round(at * 10), Math.ceil(length * 10))} onChange={(_, d) => player?.seek(d.value / 10)} /></div>
           <span className={css.clock}>{clock(at)} / {clock(length)}</span>
           <Dropdown aria-label="Speed" style={{ minWidth: 84 }} value={`${speed}×`} selectedOptions={[String(speed)]} onOptionSelect={(_, d) => setSpeed(Number(d.optionValue))}>{speeds.map((s) => <Option key={s} value={String(s)} text={`${s}×`}>{`${s}×`}</Option>)}</Dropdown>
           <Switch label="Shorten pauses" checked={shorten} onChange={(_, d) => setShorten(!!d.checked)} />

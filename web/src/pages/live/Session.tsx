@@ -103,10 +103,10 @@ function Mine({ of, session }: { of: Console; session: LiveSession }) {
       {tab === 'console' ? (
         <div className={css.work}>
           <div className={css.main}>
-            <Terminal of={of} />
+            <Terminal of={of} key={of.id} />
             <Hints of={of} />
           </div>
-          {helps && <Help of={of} />}
+          {helps && of.live && <Help of={of} />}
         </div>
       ) : <Records tab={tab} session={session} running={of.live} />}
       {loading && <PutFile of={of} stocks={stocks} close={() => setLoading(false)} />}
@@ -133,6 +133,9 @@ function Over({ shown, reason, session: n }: { shown: string; reason: string; se
 
 const sentence = (s: string) => (s ? `${s.charAt(0).toUpperCase()}${s.slice(1)}${/[.!?]$/.test(s) ? '' : '.'}` : '');
 
+// Tab in the terminal is its own: the library of components would move the focus before the terminal hears of it.
+const ownKeys = '{"uncontrolled":{"completely":true}}';
+
 function Terminal({ of }: { of: Console }) {
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -140,7 +143,7 @@ function Terminal({ of }: { of: Console }) {
     of.screen.focus();
     return hide;
   }, [of]);
-  return <div ref={place} className={css.terminal} />;
+  return <div ref={place} className={css.terminal} data-tabster={ownKeys} />;
 }
 
 function Hints({ of }: { of: Console }) {

@@ -233,7 +233,10 @@ export class Console {
   private key(e: KeyboardEvent): boolean {
     if (e.type !== 'keydown') return true;
     // The keyboard gets out of the terminal, whatever it shows; into a shell Tab goes.
-    if (e.key === 'Tab' && (e.shiftKey || (this.front === undefined && this.line.text === ''))) return false;
+    if (e.key === 'Tab') {
+      if (e.shiftKey || this.shown.state !== 'ready' || (this.front === undefined && this.line.text === '') || (this.front && !this.front.shell)) return false;
+      e.preventDefault(); // for screen readers the terminal lets keys go on to the browser, which would leave it
+    }
     const t = this.screen.terminal;
     if (e.ctrlKey && (e.key === 'c' || e.key === 'C') && t.hasSelection() && !e.altKey) {
       void navigator.clipboard.writeText(t.getSelection()).catch(() => undefined); // the browser says no: the selection stays

@@ -16,6 +16,11 @@ const theme = { background: '#0d1518', foreground: '#dfe7e9', cursor: '#9fd8d2',
 /** Text that waits to be drawn, beyond which output is passed over: the transcript has it. */
 const mostWaiting = 8 << 20;
 
+// Of the writing, in pixels; and the size of a cell in it.
+const largest = 13;
+const smallest = 8;
+const cell = { width: 0.61, height: 1.42 };
+
 export interface Size { columns: number; rows: number }
 
 /** A terminal with a place of its own in the page, which can be moved from one element to another. */
@@ -33,7 +38,7 @@ export class Screen {
 
   constructor(options: { label: string; input: boolean; scrollback?: number }) {
     this.terminal = new Terminal({
-      cursorBlink: options.input, cursorInactiveStyle: options.input ? 'outline' : 'none', disableStdin: !options.input, convertEol: true, fontSize: 13, lineHeight: 1.2,
+      cursorBlink: options.input, cursorInactiveStyle: options.input ? 'outline' : 'none', disableStdin: !options.input, convertEol: true, fontSize: largest, lineHeight: 1.2,
       fontFamily: "'DejaVu Sans Mono', 'Liberation Mono', 'Cascadia Mono', ui-monospace, monospace", scrollback: options.scrollback ?? 10_000,
       screenReaderMode: true, minimumContrastRatio: 4.5, theme, logLevel: 'off', windowOptions: {},
       // A link of a device leads nowhere.
@@ -72,6 +77,7 @@ export class Screen {
   /** Keeps the size that somebody else's terminal had, whatever the element has. */
   fixed(s: Size): void {
     this.fits = false;
+    this.shrink(s);
     if (s.columns !== this.terminal.cols || s.rows !== this.terminal.rows) this.terminal.resize(s.columns, s.rows);
   }
 
@@ -111,8 +117,17 @@ export class Screen {
     this.place.remove();
   }
 
+  /** Makes the writing as small as it takes for so many columns, within what can be read. */
+  private shrink(s: Size): void {
+    const box = this.place.parentElement?.parentElement;
+    if (!box || box.clientWidth < 40) return;
+    const size = Math.floor(Math.min((box.clientWidth - 36) / (s.columns * cell.width), (box.clientHeight - 20) / (s.rows * cell.height)) * 2) / 2;
+    this.terminal.options.fontSize = Math.min(largest, Math.max(smallest, size));
+  }
+
   private fit(): void {
-    if (!this.fits || !this.place.isConnected || this.place.clientWidth < 40 || this.place.clientHeight < 20) return;
+    if (!this.fits) { this.shrink(this.size); return; }
+    if ( !this.place.isConnected || this.place.clientWidth < 40 || this.place.clientHeight < 20) return;
     this.fitting.fit();
   }
 }
