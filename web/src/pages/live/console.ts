@@ -145,6 +145,7 @@ export class Console {
         if (this.rest && this.rest !== '/') {
           const words = `"${this.rest.replace(/[\\"]/g, (c) => `\\${c}`).replaceAll('\n', '\\n').replaceAll('\t', '\\t')}"`;
           this.line.set(`cd ${words}`);
+          this.draw();
           this.edit('\r');
         } else this.prompt();
         this.rest = '';
@@ -217,7 +218,7 @@ export class Console {
     this.screen.drawn(() => {
       if (this.gone) return;
       this.fresh();
-      this.screen.say(`\x1b[0;7m ${state === 'closed' ? `The session is over: ${plainLine(reason)}` : plainLine(reason)} \x1b[0m\x1b[?25l\r\n`);
+      this.screen.say(`\x1b[0;38;5;15;48;5;24m ${state === 'closed' ? `The session is over: ${plainLine(reason)}` : plainLine(reason)} \x1b[0m\x1b[?25l\r\n`);
       this.screen.terminal.options.disableStdin = true;
     });
   }

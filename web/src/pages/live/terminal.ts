@@ -95,7 +95,7 @@ export class Screen {
       return;
     }
     if (this.passed > 0) {
-      this.terminal.write(`\r\n\x1b[0;7m ${this.passed.toLocaleString('en')} bytes are not shown here: the transcript has them \x1b[0m\r\n`);
+      this.terminal.write(`\r\n\x1b[0;38;5;15;48;5;24m ${this.passed.toLocaleString('en')} bytes are not shown here: the transcript has them \x1b[0m\r\n`);
       this.passed = 0;
     }
     this.waiting += data.length;
@@ -121,8 +121,9 @@ export class Screen {
   private shrink(s: Size): void {
     const box = this.place.parentElement?.parentElement;
     if (!box || box.clientWidth < 40) return;
-    const size = Math.floor(Math.min((box.clientWidth - 36) / (s.columns * cell.width), (box.clientHeight - 20) / (s.rows * cell.height)) * 2) / 2;
-    this.terminal.options.fontSize = Math.min(largest, Math.max(smallest, size));
+    const wide = (box.clientWidth - 36) / (s.columns * cell.width);
+    const high = Math.max((box.clientHeight - 20) / (s.rows * cell.height), smallest + 2); // lower ones scroll
+    this.terminal.options.fontSize = Math.min(largest, Math.max(smallest, Math.floor(Math.min(wide, high) * 2) / 2));
   }
 
   private fit(): void {
