@@ -27,7 +27,7 @@ export interface CallOptions {
   params?: Params;
   body?: unknown;
   /** A file to send, or any body that is no JSON. */
-  form?: FormData;
+  form?: FormData | Blob;
   signal?: AbortSignal;
   /** Nobody asked for it: the page refreshes itself. It keeps no session alive. */
   background?: boolean;

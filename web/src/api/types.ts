@@ -26,6 +26,7 @@ export type LiveCommand = S['live.command'];
 export type LiveFile = S['live.file'];
 export type LiveOpen = S['open'];
 export type LiveOutlook = S['outlook'];
+export type Feed = S['feed'];
 export type LibraryFile = S['library'];
 export type Software = S['software'];
 export type Vulnerability = S['vulnerability'];
