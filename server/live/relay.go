@@ -103,6 +103,7 @@ type relay struct {
 	device  chan Stream // of capacity 1, like the next
 	console chan consoleOf
 	ready   chan struct{} // closed when both are there
+	size    [2]int        // of the console's terminal, columns and rows; of who obeys it
 
 	mu      sync.Mutex
 	reason  string
@@ -523,7 +524,7 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 		if run == 0 || in.Columns < 1 || in.Rows < 1 || in.Columns > 1000 || in.Rows > 1000 {
 			return nil
 		}
-		r.cast.event("r", fmt.Appendf(nil, "%dx%d", in.Columns, in.Rows))
+		r.sized(in)
 		return r.stream.Send(Down{Run: run, Columns: uint32(in.Columns), Rows: uint32(in.Rows)})
 	case "cancel":
 		return r.stream.Send(Down{Run: run, Cancel: run != 0})
@@ -531,6 +532,14 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 		return r.stream.Send(Down{Run: run, Background: run != 0})
 	}
 	return nil
+}
+
+// sized notes in the transcript how large the terminal of the console is, when that changed.
+func (r *relay) sized(in Input) {
+	if size := [2]int{in.Columns, in.Rows}; size != r.size && in.Columns >= 1 && in.Rows >= 1 && in.Columns <= 1000 && in.Rows <= 1000 {
+		r.size = size
+		r.cast.event("r", fmt.Appendf(nil, "%dx%d", in.Columns, in.Rows))
+	}
 }
 
 // begin records a command, and only then lets the device have it.
@@ -558,6 +567,7 @@ func (r *relay) begin(ctx context.Context, by *access.Principal, in Input) error
 	if wrong != nil {
 		outcome, c.Status, c.Error, c.Ended = audit.Denied, "denied", wrong.Error(), now
 	}
+	r.sized(in)
 	r.cast.event("o", []byte("> "+in.Line+"\r\n"))
 	if err := r.s.cfg.Store.PutCommand(ctx, r.session.Tenant, r.session.ID, c); err != nil {
 		return errs.Wrap(op, err)

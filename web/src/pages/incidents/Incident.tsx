@@ -1,5 +1,7 @@
 import { Button, Tab, TabList } from '@fluentui/react-components';
+import { ArrowSwapRegular } from '@fluentui/react-icons/svg/arrow-swap';
 import { EditRegular } from '@fluentui/react-icons/svg/edit';
+import { MergeRegular } from '@fluentui/react-icons/svg/merge';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useMemo, useState } from 'react';
@@ -16,6 +18,7 @@ import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed } from '../../ui/url';
 import { EntityMenu, entityOf, pageOf, type Entity } from '../alerts/entity';
 import { History } from '../alerts/History';
+import { MergeIncidents, MoveAlerts } from './arrange';
 import { devicesOf, usersOf, type DeviceOf } from './assets';
 import { graphOf, type Node } from './graph';
 import css from './Incident.module.css';
@@ -39,6 +42,7 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
   const may = useMay();
   const [tab, setTab] = useAddressed('tab', 'story');
   const [managing, setManaging] = useState(false);
+  const [merging, setMerging] = useState(false);
   const devices = useMemo(() => devicesOf(i), [i]);
   const users = useMemo(() => usersOf(i), [i]);
   const evidence = useMemo(() => evidenceOf(i), [i]);
@@ -46,7 +50,12 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
   return (
     <Page title={i.incidentName} fill={tab === 'story' || tab === 'alerts'} crumbs={[{ title: 'Incidents', to: '/incidents' }]}
       aside={<span className={css.states}><Severity value={i.severity} /><Status value={i.status} /><span className="quiet">#{i.incidentId}</span>{i.tags.length > 0 && <Tags of={i.tags} />}</span>}
-      actions={may('Incident.ReadWrite.All') && <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>}>
+      actions={may('Incident.ReadWrite.All') && (
+        <>
+          <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>
+          <Button icon={<MergeRegular />} onClick={() => setMerging(true)}>Merge</Button>
+        </>
+      )}>
       <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the incident" className={css.tabs}>
         <Tab value="story">Attack story</Tab>
         <Tab value="alerts">Alerts ({i.alerts.length})</Tab>
@@ -58,13 +67,14 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
         <Tab value="activity">Activity</Tab>
       </TabList>
       {tab === 'story' && <Story incident={i} />}
-      {tab === 'alerts' && <Alerts of={i.alerts} />}
+      {tab === 'alerts' && <Alerts incident={i} />}
       {tab === 'assets' && <Assets devices={devices} users={users} />}
       {tab === 'investigations' && <Investigations ids={investigations} />}
       {tab === 'evidence' && <Evidence of={evidence} />}
       {tab === 'summary' && <Summary incident={i} devices={devices} users={users} evidence={evidence} />}
       {tab === 'similar' && <Similar incident={i} />}
       {tab === 'activity' && <Card><History path={`/api/vedette/incidents/${i.incidentId}/history`} keyed={['incident', String(i.incidentId), 'history']} comments={i.comments} /></Card>}
+      {merging && <MergeIncidents incidents={[i]} close={() => setMerging(false)} />}
       <SidePanel open={managing} title="Manage incident" close={() => setManaging(false)}>
         <ManageIncident key={i.lastUpdateTime} incident={i} done={() => setManaging(false)} />
       </SidePanel>
@@ -149,10 +159,25 @@ const alertColumns: Column<IncidentAlert>[] = [
   { id: 'assigned', title: 'Assigned to', value: (a) => a.assignedTo, width: 140 },
 ];
 
-function Alerts({ of }: { of: IncidentAlert[] }) {
+function Alerts({ incident: i }: { incident: IncidentEntity }) {
   const [sort, setSort] = useState<Sort | undefined>({ id: 'first', desc: true });
+  const [selected, setSelected] = useState<Set<string>>(new Set());
+  const [moving, setMoving] = useState<string[]>();
   const go = useGo();
-  return <div className={css.table}><Table label="Alerts of the incident" columns={alertColumns} rows={of} rowKey={(a) => a.alertId} sort={sort} onSort={setSort} onOpen={(a) => go(at.alert(a.alertId))} /></div>;
+  const write = useMay()('Incident.ReadWrite.All');
+  const ticked = i.alerts.filter((a) => selected.has(a.alertId)).map((a) => a.alertId);
+  return (
+    <>
+      {write && (
+        <div className={css.commands} role="toolbar" aria-label="Alerts of the incident">
+          <span className="quiet" role="status">{ticked.length > 0 ? `${ticked.length} selected` : `${i.alerts.length} ${i.alerts.length === 1 ? 'alert' : 'alerts'}`}</span>
+          <Button size="small" icon={<ArrowSwapRegular />} disabled={ticked.length === 0} onClick={() => setMoving(ticked)}>Move to another incident</Button>
+        </div>
+      )}
+      <div className={css.table}><Table label="Alerts of the incident" columns={alertColumns} rows={i.alerts} rowKey={(a) => a.alertId} sort={sort} onSort={setSort} onOpen={(a) => go(at.alert(a.alertId))} selected={write ? selected : undefined} onSelect={setSelected} /></div>
+      {moving && <MoveAlerts ids={moving} from={[i.incidentId]} close={() => setMoving(undefined)} />}
+    </>
+  );
 }
 
 function Assets({ devices, users }: { devices: DeviceOf[]; users: string[] }) {
