@@ -124,9 +124,3 @@ func homes() []persistence.Home {
 	}
 	return out
 }
-
-// ScanHelper becomes the program that an antivirus scan asks about files, without the
-// rights of the agent.
-func ScanHelper(program string, args []string) error {
-	return scan.Helper(program, args, os.Environ())
-}
