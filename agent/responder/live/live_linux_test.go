@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/kernfs"
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
@@ -475,7 +476,7 @@ func TestNothingOutlivesASession(t *testing.T) {
 	c.until("the shell", func() bool { return strings.Contains(c.out[shell], "ready") })
 	count := func() int {
 		n := 0
-		for _, pid := range pids() {
+		for _, pid := range procfs.All() {
 			raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 			if bytes.HasPrefix(raw, []byte("sleep\x00"+mark)) {
 				n++

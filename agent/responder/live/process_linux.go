@@ -189,7 +189,8 @@ func (s *session) shell(j *job) error {
 		}
 		return err
 	}
-	copied, ended := make(chan struct{}), make(chan error, 1)
+	copied, ended := make(chan struct{}), make(chan struct{})
+	var how error // once it ended
 	go func() {
 		defer close(copied)
 		buf := make([]byte, wire.MaxLiveOutput)
@@ -205,7 +206,10 @@ func (s *session) shell(j *job) error {
 			}
 		}
 	}()
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		defer close(ended)
+		how = cmd.Wait()
+	}()
 	for {
 		select {
 		case n := <-j.size:
@@ -215,7 +219,8 @@ func (s *session) shell(j *job) error {
 		case p := <-j.input:
 			_, _ = terminal.Write(p) // it fails once the shell has ended, which is told next
 			continue
-		case err = <-ended:
+		case <-ended:
+			err = how
 		case <-j.ctx.Done():
 			err = errors.Join(context.Cause(j.ctx), destroyGroup(g.path))
 			<-ended
