@@ -1,4 +1,4 @@
-import { Button, Field, MessageBar, MessageBarBody, SearchBox, Select, ToggleButton } from '@fluentui/react-components';
+import { Button, MessageBar, MessageBarBody, SearchBox, Select, ToggleButton } from '@fluentui/react-components';
 import { ArrowDownloadRegular } from '@fluentui/react-icons/svg/arrow-download';
 import { FlagFilled, FlagRegular } from '@fluentui/react-icons/svg/flag';
 import { SearchRegular } from '@fluentui/react-icons/svg/search';
@@ -6,6 +6,7 @@ import { ZoomOutRegular } from '@fluentui/react-icons/svg/zoom-out';
 import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useCallback, useEffect, useMemo, useState } from 'react';
 import { get, quoted, type List } from '../../api/client';
+import { stringify } from '../../api/json';
 import { useMay, usePreference } from '../../api/session';
 import type { Alert, Machine } from '../../api/types';
 import { at, Go, hasPage, useGo } from '../../app/links';
@@ -121,9 +122,9 @@ export default function Timeline({ machine: m }: { machine: Machine }) {
   return (
     <div className={css.timeline}>
       <div className={css.bar}>
-        <Field label="Range" orientation="horizontal" size="small"><Select size="small" value={span} onChange={(_, d) => { setNow(Math.ceil(Date.now() / 1000) * 1000); set({ span: d.value === '7d' ? undefined : d.value, from: undefined, to: undefined }); }}>
+        <Select size="small" aria-label="Range" value={span} onChange={(_, d) => { setNow(Math.ceil(Date.now() / 1000) * 1000); set({ span: d.value === '7d' ? undefined : d.value, from: undefined, to: undefined }); }}>
           <option value="1h">1 hour</option><option value="1d">1 day</option><option value="7d">1 week</option><option value="30d">30 days</option><option value="180d">6 months</option>
-        </Select></Field>
+        </Select>
         <Find text={address.find ?? ''} set={(find) => set({ find: find || undefined })} />
         {groups.map((g) => <ToggleButton key={g.id} size="small" shape="circular" checked={chosen.includes(g.id)} onClick={() => toggle(g.id)}>{g.title}</ToggleButton>)}
         <ToggleButton size="small" shape="circular" checked={only === 'alerts'} onClick={() => set({ only: only === 'alerts' ? undefined : 'alerts' })}>Techniques</ToggleButton>
@@ -181,7 +182,7 @@ function EventFacts({ event: e }: { event: Event }) {
   return (
     <>
       {chain.length > 1 && <ol className={css.chain} aria-label="Process chain">{chain.map((c, i) => <li key={i} style={{ marginLeft: i * 14 }} className="mono wrap">{c}</li>)}</ol>}
-      <Facts of={Object.entries(r).filter(([, v]) => v !== null && v !== '' && v !== undefined).map(([k, v]) => [words(k), k === 'Timestamp' ? <Time at={String(v)} /> : link(k, typeof v === 'object' ? JSON.stringify(v) : String(v))])} />
+      <Facts of={Object.entries(r).filter(([, v]) => v !== null && v !== '' && v !== undefined).map(([k, v]) => [words(k), k === 'Timestamp' ? <Time at={String(v)} /> : link(k, typeof v === 'object' ? stringify(v) : String(v))])} />
     </>
   );
 }

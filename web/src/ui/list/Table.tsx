@@ -5,7 +5,7 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react';
 import css from './Table.module.css';
 
-export type Cell = string | number | boolean | null | undefined;
+export type Cell = string | number | bigint | boolean | null | undefined;
 
 /** A column of a table of T. */
 export interface Column<T> {
@@ -43,7 +43,8 @@ export function arranged<T>(columns: Column<T>[], layout: Layout): Column<T>[] {
 export function compare(a: Cell, b: Cell): number {
   const none = (v: Cell) => v === null || v === undefined || v === '';
   if (none(a) || none(b)) return none(a) === none(b) ? 0 : none(a) ? 1 : -1;
-  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  const number = (v: Cell) => typeof v === 'number' || typeof v === 'bigint';
+  if (number(a) && number(b)) return a! < b! ? -1 : a! > b! ? 1 : 0;
   return collator.compare(String(a), String(b));
 }
 const collator = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
