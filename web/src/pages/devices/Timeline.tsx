@@ -21,7 +21,7 @@ import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddress } from '../../ui/url';
 import { RangeGraph } from './RangeGraph';
 import css from './Timeline.module.css';
-import { around, groups, histogram, page, pageSize, queryOf, type Ask, type Event } from './timeline';
+import { around, groups, histogram, page, queryOf, type Ask, type Event, type Seam } from './timeline';
 
 const spans: Record<string, number> = { '1h': 3_600_000, '1d': 86_400_000, '7d': 7 * 86_400_000, '30d': 30 * 86_400_000, '180d': 180 * 86_400_000 };
 const mostExported = 50_000;
@@ -52,21 +52,15 @@ export default function Timeline({ machine: m }: { machine: Machine }) {
 
   const bins = useQuery({ queryKey: ['timeline', 'bins', { ...ask, range: whole }], queryFn: ({ signal }) => histogram({ ...ask, range: whole }, 120, signal), staleTime: Infinity, placeholderData: keepPreviousData });
   const found = useInfiniteQuery({
-    queryKey: ['timeline', ask], staleTime: Infinity, initialPageParam: undefined as string | undefined, enabled: only !== 'alerts',
+    queryKey: ['timeline', ask], staleTime: Infinity, structuralSharing: false, initialPageParam: undefined as Seam | undefined, enabled: only !== 'alerts',
     queryFn: ({ pageParam, signal }) => page(ask, pageParam, signal),
-    getNextPageParam: (last) => (last.events.length < pageSize ? undefined : last.events.at(-1)!.at),
+    getNextPageParam: (last) => last.next,
   });
   const alerts = useQuery({
     queryKey: ['/api/alerts', 'timeline', m.id, range], enabled: may('Alert.Read.All'), staleTime: 60_000,
     queryFn: () => get<List<Alert>>('/api/alerts', { $filter: `machineId eq ${quoted(m.id)} and lastEventTime ge ${new Date(range.from).toISOString()} and firstEventTime lt ${new Date(range.to).toISOString()}`, $top: 1000 }),
   });
-  const events = useMemo(() => {
-    const seen = new Set<string>();
-    const out: Event[] = [];
-    // Pages meet at a time: what happened at that very instant comes twice.
-    for (const p of found.data?.pages ?? []) for (const e of p.events) if (!seen.has(e.key)) { seen.add(e.key); out.push(e); }
-    return out;
-  }, [found.data]);
+  const events = useMemo(() => (found.data?.pages ?? []).flatMap((p) => p.events), [found.data]);
   const rows = useMemo(() => {
     const text = (address.find ?? '').toLowerCase();
     const raised = (alerts.data?.value ?? []).filter((a) => !text || a.title.toLowerCase().includes(text)).map((a): Event => ({
@@ -96,14 +90,13 @@ export default function Timeline({ machine: m }: { machine: Machine }) {
     setExporting(true);
     try {
       const out: Event[] = [];
-      let before: string | undefined;
+      let from: Seam | undefined;
       const control = new AbortController();
       while (out.length < mostExported) {
-        const p = await page(ask, before, control.signal);
-        const fresh = p.events.filter((e) => !out.slice(-50).some((o) => o.key === e.key));
-        out.push(...fresh);
-        if (p.events.length < pageSize || fresh.length === 0) break;
-        before = p.events.at(-1)!.at;
+        const p = await page(ask, from, control.signal);
+        out.push(...p.events);
+        from = p.next;
+        if (!from) break;
       }
       const names = Object.keys(out[0]?.row ?? {});
       saveCSV(`timeline-${m.computerDnsName ?? m.id}`, names, out.map((e) => names.map((n) => e.row[n])));
