@@ -1,4 +1,5 @@
-import { meant, shown } from './text';
+import { parse, stringify } from './json';
+import { meant, meantJSON, shownJSON } from './text';
 
 // Calls of the server: the public API and the portal's own, in the session of whoever signed in.
 
@@ -73,7 +74,7 @@ async function send(method: string, path: string, o: CallOptions): Promise<Respo
   try {
     return await fetch(address(path, o.params), {
       method, headers, signal: o.signal, credentials: 'same-origin', redirect: 'error',
-      body: o.form ?? (o.body === undefined ? undefined : meant(JSON.stringify(o.body))),
+      body: o.form ?? (o.body === undefined ? undefined : meantJSON(stringify(o.body))),
     });
   } catch (e) {
     if (o.signal?.aborted) throw e;
@@ -86,7 +87,7 @@ async function refusal(r: Response): Promise<ApiError> {
   let message = '';
   let target = r.headers.get('X-Correlation-Id') ?? '';
   try {
-    const { error } = JSON.parse(shown(await r.text())) as { error: { code?: string; message?: string; target?: string } };
+    const { error } = JSON.parse(shownJSON(await r.text())) as { error: { code?: string; message?: string; target?: string } };
     code = error.code ?? '';
     message = error.message ?? '';
     target = error.target || target;
@@ -105,7 +106,7 @@ export async function call<T>(method: string, path: string, o: CallOptions = {})
     throw e;
   }
   const text = await r.text();
-  return (text === '' ? undefined : JSON.parse(shown(text))) as T;
+  return (text === '' ? undefined : parse(shownJSON(text))) as T;
 }
 
 /** The beginning of a text, up to so many bytes; `whole` tells whether it is all of it. */

@@ -1,6 +1,5 @@
 import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useMemo } from 'react';
 import { get, quoted, segment, type List } from '../../api/client';
 import { useMay } from '../../api/session';
@@ -12,7 +11,7 @@ import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
 import { Card, Cards, Facts, Page } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import { State } from '../actions/Truth';
 import { columns as alertColumns, filters as alertFilters, search as alertSearch } from '../alerts/columns';
 import { Sessions } from '../live/Sessions';
@@ -23,7 +22,7 @@ const Timeline = lazy(() => import('./Timeline'));
 
 /** One device. */
 export default function Device() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const found = useQuery({ queryKey: ['device', id], queryFn: () => get<Machine>(`/api/machines/${segment(id)}`), refetchInterval: 30_000 });
   if (found.isPending) return <Waiting />;
   if (!found.data) return <Failure error={found.error} retry={() => void found.refetch()} />;

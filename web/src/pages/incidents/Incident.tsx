@@ -3,7 +3,6 @@ import { ArrowSwapRegular } from '@fluentui/react-icons/svg/arrow-swap';
 import { EditRegular } from '@fluentui/react-icons/svg/edit';
 import { MergeRegular } from '@fluentui/react-icons/svg/merge';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useMemo, useState } from 'react';
 import { get, type List } from '../../api/client';
 import { useMay } from '../../api/session';
@@ -15,7 +14,7 @@ import { Table, type Column, type Sort } from '../../ui/list/Table';
 import { Card, Cards, Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Empty, Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import { EntityMenu, entityOf, pageOf, type Entity } from '../alerts/entity';
 import { History } from '../alerts/History';
 import { MergeIncidents, MoveAlerts } from './arrange';
@@ -28,7 +27,7 @@ const AttackGraph = lazy(async () => ({ default: (await import('./AttackGraph'))
 
 /** One incident. */
 export default function Incident() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const found = useQuery({ queryKey: ['incident', id], queryFn: () => get<IncidentEntity>(`/api/incidents/${encodeURIComponent(id)}`), refetchInterval: 30_000 });
   if (found.isPending) return <Waiting />;
   if (!found.data) return <Failure error={found.error} retry={() => void found.refetch()} />;
@@ -260,7 +259,7 @@ function Summary({ incident: i, devices, users, evidence }: { incident: Incident
   const times = i.alerts.flatMap((a) => [a.firstActivity, a.lastActivity]).filter((t): t is string => Boolean(t)).sort();
   return (
     <Cards>
-      <Card title="Incident"><Facts of={[['Status', <Status value={i.status} />], ['Assigned to', i.assignedTo], ['Classification', [words(i.classification), words(i.determination)].filter(Boolean).join(': ')], ['First activity', <Time at={times[0]} />], ['Last activity', <Time at={times.at(-1)} />], ['Created', <Time at={i.createdTime} />]]} /></Card>
+      <Card title="Incident"><Facts of={[['Status', <Status value={i.status} />], ['Assigned to', i.assignedTo], ['Classification', i.classification === 'Unknown' ? 'Not set' : [i.classification, i.determination].filter((c) => c && c !== 'NotAvailable').map(words).join(': ')], ['First activity', <Time at={times[0]} />], ['Last activity', <Time at={times.at(-1)} />], ['Created', <Time at={i.createdTime} />]]} /></Card>
       <Card title="Alerts"><Facts of={[
         ['Active', `${i.alerts.filter((a) => a.status !== 'Resolved').length} of ${i.alerts.length}`], ['By severity', count((a) => a.severity).map(([s, n]) => <div key={s}><Severity value={s} /> {n}</div>)],
         ['By category', count((a) => words(a.category) || 'None').map(([s, n]) => <div key={s}>{s}: {n}</div>)]]} /></Card>
@@ -281,8 +280,11 @@ function Similar({ incident: i }: { incident: IncidentEntity }) {
       ...evidenceOf(x).filter((p) => p.entity.ip || p.entity.url || p.entity.sha1).map((p) => [`e/${p.entity.copy}`, `${p.entity.kind.toLowerCase()} ${p.entity.title}`] as const),
     ]);
     const own = traits(i);
-    return (found.data?.value ?? []).filter((x) => x.incidentId !== i.incidentId)
-      .map((x) => ({ x, shared: [...traits(x)].filter(([k]) => own.has(k)).map(([, v]) => v) }))
+    const others = (found.data?.value ?? []).filter((x) => x.incidentId !== i.incidentId).map((x) => ({ x, of: traits(x) }));
+    // What every third incident has, such as a shell, tells nothing.
+    const common = (k: string) => others.length > 3 && others.filter((o) => o.of.has(k)).length > others.length / 3;
+    const telling = new Set([...own.keys()].filter((k) => !common(k)));
+    return others.map(({ x, of }) => ({ x, shared: [...of].filter(([k]) => telling.has(k)).map(([, v]) => v) }))
       .filter((l) => l.shared.length > 0).sort((a, b) => b.shared.length - a.shared.length).slice(0, 20);
   }, [found.data, i]);
   if (found.isPending) return <Waiting />;
