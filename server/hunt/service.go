@@ -43,9 +43,13 @@ type Config struct {
 	External Opener           // of the files that queries name by address; nil refuses them
 	State    telemetry.State  // tables that are not stored; nil for none
 	Quota    Quota            // of each tenant
+	Usage    Usage            // what was used of the quotas; nil begins anew with the server
 	Scratch  string           // directory for rows that wait to be read; "" for the system's
 	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
 	Unaudited func(audit.Entry, error)
+	// Uncounted is told when what a query used of its quota could not be kept, or not be
+	// read; nil for nobody.
+	Uncounted func(error)
 }
 
 // Service runs queries. It is safe for concurrent use.
@@ -71,7 +75,7 @@ func New(c Config) *Service {
 	if s.audit == nil {
 		s.audit = audit.Discard
 	}
-	s.ledger = newLedger(c.Quota, s.now)
+	s.ledger = newLedger(c.Quota, c.Usage, s.now, c.Uncounted)
 	return s
 }
 
@@ -90,7 +94,7 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	if metered(caller) {
-		if err := s.ledger.check(caller.Tenant); err != nil {
+		if err := s.ledger.check(ctx, caller.Tenant); err != nil {
 			return nil, errs.Wrap(op, err)
 		}
 	}
@@ -210,7 +214,7 @@ func (s *Service) query(ctx context.Context, p *access.Principal, root plan.Node
 	}
 	used, err := s.store.Query(ctx, q, sink)
 	if metered(p) {
-		s.ledger.charge(p.Tenant, used.Running)
+		s.ledger.charge(ctx, p.Tenant, used.Running)
 	}
 	return used, err
 }
