@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/vedette-edr/vedette/durable"
 )
 
 // files is the directory of a journal; tests replace it to make the disk fail.
@@ -62,7 +64,7 @@ func openDir(dir string, wait time.Duration) (files, func() error, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, nil, fmt.Errorf("journal: sync parent of %s: %w", dir, err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -110,4 +112,4 @@ func (d osDir) Create(name string) (file, error) {
 func (d osDir) Open(name string) (file, error) { return d.open(name, os.O_RDONLY) }
 func (d osDir) Edit(name string) (file, error) { return d.open(name, os.O_RDWR) }
 func (d osDir) Remove(name string) error       { return os.Remove(filepath.Join(string(d), name)) }
-func (d osDir) SyncDir() error                 { return syncDir(string(d)) }
+func (d osDir) SyncDir() error                 { return durable.SyncDir(string(d)) }

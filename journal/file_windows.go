@@ -16,6 +16,3 @@ func lockFile(f *os.File) error {
 	return windows.LockFileEx(windows.Handle(f.Fd()),
 		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
 }
-
-// syncDir does nothing: NTFS journals its directories and offers no handle to flush one.
-func syncDir(string) error { return nil }

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/ident"
 )
@@ -93,37 +93,6 @@ func (b *bootstrap) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return writeSecret(path, append(raw, '\n'))
-}
-
-// writeSecret writes a file for its owner alone, whole or not at all.
-func writeSecret(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".bootstrap-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data) // CreateTemp gives mode 0600
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	if runtime.GOOS == "windows" {
-		return nil // directories cannot be synced there
-	}
 	// The secrets are nowhere else: their file must be there before the transaction is.
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return durable.Write(path, append(raw, '\n'), 0o600)
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/vedette-edr/vedette/agent/enforce/name"
+	"github.com/vedette-edr/vedette/durable"
 )
 
 // maxFile bounds what is mapped or read of a file.
@@ -58,14 +59,7 @@ func (d *disk) openSeed() error {
 		}
 	}
 	rand.Read(d.seed[:])
-	tmp := filepath.Join(d.dir, tmpPrefix+seedFile)
-	if err := os.WriteFile(tmp, d.seed[:], 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(d.dir)
+	return durable.Write(path, d.seed[:], 0o600)
 }
 
 const (
@@ -212,7 +206,7 @@ func (d *disk) save(img []byte) (*base, error) {
 		return nil, err
 	}
 	if err = os.Rename(tmp.Name(), d.path(basePrefix, gen)); err == nil {
-		err = syncDir(d.dir)
+		err = durable.SyncDir(d.dir)
 	}
 	var b *base
 	if err == nil {
@@ -252,15 +246,6 @@ func (d *disk) append(dl *delta) error {
 }
 
 func (d *disk) close() error { return d.log.Close() }
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/vedette-edr/vedette/durable"
 )
 
 // dialer reaches the server wherever its name leads, and remembers where it led: an
@@ -112,7 +114,7 @@ func (d *dialer) addresses(ctx context.Context) ([]netip.Addr, error) {
 		d.known = found
 		if b, err := json.Marshal(map[string]any{"Host": d.host, "Addresses": found}); err == nil {
 			// Best effort: without it a restart while isolated has to wait for the name.
-			_ = replace(d.file, b)
+			_ = durable.Write(d.file, b, 0o600)
 		}
 	}
 	return slices.Clone(found), nil

@@ -11,8 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
+
+	"github.com/vedette-edr/vedette/durable"
 )
 
 // Identity is who the device is to its server. It is kept in one file of mode 0600, so
@@ -48,7 +49,7 @@ func Load(dir string) (*Identity, error) {
 func (id *Identity) save(dir string) error {
 	b, err := json.Marshal(id)
 	if err == nil {
-		err = replace(filepath.Join(dir, identityFile), b)
+		err = durable.Write(filepath.Join(dir, identityFile), b, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("link: identity: %w", err)
@@ -122,29 +123,6 @@ func (id *Identity) notAfter() time.Time {
 func (id *Identity) due(now time.Time) bool {
 	c, err := x509.ParseCertificate(id.Certificate)
 	return err == nil && c.NotAfter.Sub(now) < c.NotAfter.Sub(c.NotBefore)/3
-}
-
-// replace writes a file so that after a crash either the old or the new content is there.
-func replace(name string, b []byte) error {
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(name+".new", name); err != nil || runtime.GOOS == "windows" {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // enrolled reports whether the directory holds an identity.

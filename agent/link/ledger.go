@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
@@ -62,7 +63,7 @@ func openLedger(dir string) (*ledger, error) {
 func (g *ledger) save() error {
 	b, err := json.Marshal(g.entries)
 	if err == nil {
-		err = replace(g.file, b)
+		err = durable.Write(g.file, b, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("link: ledger of commands: %w", err)

@@ -93,7 +93,7 @@ func inodes() (n int64) {
 		}
 		seen[m.Device] = true
 		var sf unix.Statfs_t
-		if unix.Statfs(m.Path, &sf) == nil && sf.Files > sf.Ffree {
+		if unix.Statfs(m.Point, &sf) == nil && sf.Files > sf.Ffree {
 			n += int64(sf.Files - sf.Ffree)
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/journal"
 	"github.com/vedette-edr/vedette/schema/event"
 )
@@ -61,36 +61,9 @@ func (s *Spool) saveState() error {
 	if err != nil {
 		return fmt.Errorf("spool: state: %w", err)
 	}
-	if err := replace(filepath.Join(s.conf.Dir, "state.json"), b); err != nil {
+	if err := durable.Write(filepath.Join(s.conf.Dir, "state.json"), b, 0o600); err != nil {
 		return fmt.Errorf("spool: state: %w", err)
 	}
 	s.saved = time.Now()
 	return nil
-}
-
-// replace writes a file so that after a crash either the old or the new content is there.
-func replace(name string, b []byte) error {
-	tmp := name + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, name); err != nil {
-		return err
-	}
-	if runtime.GOOS == "windows" {
-		return nil // a directory cannot be synced there, nor need it be
-	}
-	d, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/mount"
 )
 
 // ErrChanged is what Open returns for a name that leads to another file by now.
@@ -132,9 +134,9 @@ func (w *walker) look() error {
 	w.avoid, w.kinds = map[string]bool{}, map[string]bool{}
 	for _, m := range mounts {
 		// The layers of a container's root are walked where they lie.
-		local := m.Local() && (m.Type != "overlay" || !slices.ContainsFunc(mounts, func(o Mount) bool { return o.Path == "/" && o.Device != m.Device && o.Type != "overlay" }))
+		local := m.Local() && (m.Type != "overlay" || !slices.ContainsFunc(mounts, func(o mount.Mount) bool { return o.Point == "/" && o.Device != m.Device && o.Type != "overlay" }))
 		if !local {
-			w.avoid[m.Path] = true
+			w.avoid[m.Point] = true
 		}
 		w.kinds[m.Device] = local
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/mount"
 )
 
 func tree(t *testing.T) string {
@@ -170,22 +172,9 @@ func TestDirectoriesWithoutEndAreBounded(t *testing.T) {
 	}
 }
 
-func TestMountsAreTakenApart(t *testing.T) {
-	raw := []byte(`22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
-23 22 0:20 / /proc rw - proc proc rw
-24 22 0:30 / /mnt/with\040space\012x rw shared:3 master:1 - fuse.sshfs host: rw
-25 22 0:31 / /over rw - tmpfs none rw
-26 22 0:32 / /over rw - nfs4 server:/ rw
-27 22 garbage
-`)
-	got := parseMounts(raw)
-	want := []Mount{{"8:1", "ext4", "/"}, {"0:20", "proc", "/proc"}, {"0:30", "fuse.sshfs", "/mnt/with space\nx"}, {"0:32", "nfs4", "/over"}}
-	if diff := cmp.Diff(want, got); diff != "" {
+func TestTheLastMountAtAPathIsTheOneThatIsSeen(t *testing.T) {
+	under, over, other := mount.Mount{ID: 1, Point: "/over", Type: "tmpfs"}, mount.Mount{ID: 2, Point: "/over", Type: "nfs4"}, mount.Mount{ID: 3, Point: "/other"}
+	if diff := cmp.Diff([]mount.Mount{over, other}, visible([]mount.Mount{under, over, other})); diff != "" {
 		t.Error(diff)
-	}
-	for i, local := range []bool{true, false, false, false} {
-		if got[i].Local() != local {
-			t.Errorf("%v is local: %v", got[i], got[i].Local())
-		}
 	}
 }

@@ -48,8 +48,12 @@ func (s *Service) Count(ctx context.Context, by *access.Principal, devices []ide
 func (s *Service) RequestMany(ctx context.Context, by *access.Principal, devices []ident.DeviceID, r Request) ([]Outcome, error) {
 	const op = "action.RequestMany"
 	kept := map[*Action]*device.Device{}
-	out, err := s.each(ctx, by, devices, r, func(_ *device.Device, r Request) (*Action, error) {
-		a, d, err := s.prepare(ctx, by, r)
+	out, err := s.each(ctx, by, devices, r, func(d *device.Device, r Request) (*Action, error) {
+		params, err := r.allowed(by)
+		if err != nil {
+			return nil, err
+		}
+		a, err := s.prepare(ctx, by, d, r, params)
 		if err == nil {
 			kept[a] = d
 		}

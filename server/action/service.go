@@ -149,7 +149,15 @@ type Request struct {
 // device it is errs.Conflict with code ActiveRequestAlreadyExists.
 func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) (*Action, error) {
 	const op = "action.Request"
-	a, d, err := s.prepare(ctx, by, r)
+	params, err := r.allowed(by)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.cfg.Devices.Get(ctx, by.Tenant, r.Device)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	a, err := s.prepare(ctx, by, d, r, params)
 	if err != nil {
 		return nil, err
 	}
@@ -160,35 +168,33 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 	return a, nil
 }
 
-// prepare checks r and makes the action of it, which is not kept yet.
-func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) (*Action, *device.Device, error) {
-	const op = "action.Request"
+// allowed checks r and that by may ask for it, and returns what the responder gets.
+func (r *Request) allowed(by *access.Principal) (json.RawMessage, error) {
 	params, err := r.check()
-	if err == nil {
-		err = mayRun(by, &r)
-	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	d, err := s.cfg.Devices.Get(ctx, by.Tenant, r.Device)
-	if err != nil {
-		return nil, nil, errs.Wrap(op, err)
-	}
+	return params, mayRun(by, r)
+}
+
+// prepare makes the action of a request that was allowed, which is not kept yet.
+func (s *Service) prepare(ctx context.Context, by *access.Principal, d *device.Device, r Request, params json.RawMessage) (*Action, error) {
+	const op = "action.Request"
 	now := s.cfg.Clock().UTC()
 	if err := s.refusal(d, &r, now); err != nil {
-		return nil, nil, errors.Join(err, s.cfg.Audit.Record(ctx, audit.Entry{
+		return nil, errors.Join(err, s.cfg.Audit.Record(ctx, audit.Entry{
 			Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(d.ID), Detail: string(r.Kind) + ": " + detailOf(err), Outcome: audit.Denied,
 		}))
 	}
 	if err := s.fetch(ctx, by.Tenant, r.Commands); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := s.fetchRules(ctx, by.Tenant, &r); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	id, err := uuid.NewRandomFromReader(s.cfg.Rand)
 	if err != nil {
-		return nil, nil, errs.Wrap(op, err)
+		return nil, errs.Wrap(op, err)
 	}
 	a := &Action{
 		ID: ident.ActionID(id.String()), Tenant: by.Tenant, Device: d.ID, DeviceName: d.Name, Incarnation: d.Incarnation,
@@ -196,7 +202,7 @@ func (s *Service) prepare(ctx context.Context, by *access.Principal, r Request) 
 		External: r.External, Created: now, Expires: now.Add(r.Life), Life: r.Life, Undoes: r.Undoes,
 	}
 	a.move(Requested, now, by.Name, r.Comment, nil)
-	return a, d, nil
+	return a, nil
 }
 
 // refusal says why a device cannot be asked for an action at all, nil when it can.

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/server/errs"
 )
 
@@ -90,15 +91,7 @@ func (d *Dir) give(op, file, sum string) error {
 	if err != nil {
 		return failed(op, err)
 	}
-	return failed(op, syncDir(filepath.Dir(d.name(sum))))
-}
-
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return failed(op, durable.SyncDir(filepath.Dir(d.name(sum))))
 }
 
 // Open returns the content of a blob, which the caller closes; errs.NotFound when there is

@@ -13,7 +13,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+
+	"github.com/vedette-edr/vedette/durable"
 )
 
 // keySize is the length of the key file: 256 bits.
@@ -65,34 +66,7 @@ func createKey(path string, random io.Reader) error {
 	if _, err := io.ReadFull(random, root); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".seal-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(root)
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.Write(path, root, 0o600)
 }
 
 func exists(path string) bool {

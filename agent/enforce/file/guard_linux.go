@@ -69,7 +69,7 @@ type Guard struct {
 	closed  bool
 
 	marks    sync.Mutex        // guards what follows; taken before mu
-	marked   map[device]uint64 // what is asked about, by file system
+	marked   map[string]uint64 // what is asked about, by file system
 	known    map[hash.ID]bool  // blocked files that nobody may open
 	failure  error             // why nothing is marked; nil when it is, or need not be
 	unmarked error             // why some file system is not
@@ -104,7 +104,7 @@ func New(cfg Config) (*Guard, error) {
 	}
 	g := &Guard{
 		cfg: cfg, fd: fd, group: os.NewFile(uintptr(fd), "fanotify"), changed: make(chan struct{}, 1), apply: make(chan chan error), seen: make(chan *event.Event, 4096),
-		reading: make(chan struct{}, 4), readingLarge: make(chan struct{}, 2), pending: map[*question]struct{}{}, marked: map[device]uint64{}, known: map[hash.ID]bool{},
+		reading: make(chan struct{}, 4), readingLarge: make(chan struct{}, 2), pending: map[*question]struct{}{}, marked: map[string]uint64{}, known: map[hash.ID]bool{},
 	}
 	g.told.now = cfg.Now
 	g.ctx, g.stop = context.WithCancel(context.Background())

@@ -76,7 +76,7 @@ func agent() error {
 }
 
 func below(dir string) func(Mount) bool {
-	return func(m Mount) bool { return dir != "" && strings.HasPrefix(m.Path, dir) }
+	return func(m Mount) bool { return dir != "" && strings.HasPrefix(m.Point, dir) }
 }
 
 type sink struct {

@@ -1,44 +1,24 @@
 package file
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/agent/mount"
 )
-
-// device is a file system by its number, as /proc/PID/mountinfo writes it: MAJOR:MINOR.
-type device string
 
 // Mount is a mounted file system as some mount namespace has it.
 type Mount struct {
-	Device device
-	Type   string
-	Path   string // where it is mounted, in its namespace
-	At     string // where this process finds it
-}
-
-// remote are file systems whose server may not answer, or be anybody's program: asking
-// about their files could hold up whoever runs something else.
-var remote = map[string]bool{
-	"nfs": true, "nfs4": true, "cifs": true, "smb3": true, "9p": true, "ceph": true, "afs": true, "fuse": true, "fuseblk": true,
-	"virtiofs": true, "autofs": true, "glusterfs": true, "lustre": true, "gfs2": true, "ocfs2": true,
-}
-
-// without are file systems that hold no programs, or whose files are the kernel's own.
-var without = map[string]bool{
-	"proc": true, "sysfs": true, "devpts": true, "cgroup": true, "cgroup2": true, "securityfs": true, "debugfs": true, "tracefs": true,
-	"bpf": true, "pstore": true, "mqueue": true, "configfs": true, "efivarfs": true, "binfmt_misc": true, "nsfs": true, "selinuxfs": true,
-	"rpc_pipefs": true, "fusectl": true, "hugetlbfs": true,
+	mount.Mount
+	At string // where this process finds it
 }
 
 // mounts lists the mounts of every mount namespace that a process is in.
@@ -55,7 +35,12 @@ func mounts() []Mount {
 			return
 		}
 		seen[ns] = true
-		out = append(out, parseMounts(raw, root)...)
+		for _, m := range mount.Parse(raw) {
+			// Asking about files that somebody else answers for could hold up whoever runs a program.
+			if m.Local() {
+				out = append(out, Mount{m, root + m.Point})
+			}
+		}
 	}
 	read("self", "")
 	pids, _ := filepath.Glob("/proc/[0-9]*") // a malformed pattern is its only error
@@ -63,48 +48,6 @@ func mounts() []Mount {
 		read(filepath.Base(p), p+"/root")
 	}
 	return out
-}
-
-// parseMounts reads the lines of proc_pid_mountinfo(5).
-func parseMounts(raw []byte, root string) (out []Mount) {
-	for line := range bytes.Lines(raw) {
-		f := strings.Fields(string(line))
-		if len(f) < 8 {
-			continue
-		}
-		var kind string
-		for i := 6; i+1 < len(f); i++ {
-			if f[i] == "-" {
-				kind = f[i+1]
-				break
-			}
-		}
-		path := unescape(f[4])
-		m := Mount{Device: device(f[2]), Type: kind, Path: path, At: root + path}
-		if kind != "" && !without[kind] && !remote[kind] && !strings.HasPrefix(kind, "fuse.") {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-// unescape undoes the octal escapes of mountinfo.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // mark brings the marks to what is mounted while there are rules, and takes all away while
@@ -136,7 +79,7 @@ func (g *Guard) mark() {
 	if g.isClosed() {
 		return
 	}
-	there := map[device]bool{}
+	there := map[string]bool{}
 	var failed error
 	for _, m := range all {
 		if !g.cfg.Accept(m) {
@@ -155,7 +98,7 @@ func (g *Guard) mark() {
 			}
 			g.marked[m.Device] = wanted
 		} else if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, errOther) {
-			failed = errors.Join(failed, fmt.Errorf("%s (%s): %w", m.Path, m.Type, err))
+			failed = errors.Join(failed, fmt.Errorf("%s (%s): %w", m.Point, m.Type, err))
 		}
 	}
 	for d := range g.marked {
@@ -251,7 +194,7 @@ func (g *Guard) markFS(m Mount, how uint, mask uint64) error {
 		return err
 	}
 	// The files of btrfs have other numbers than its mounts.
-	if got := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)); got != string(m.Device) && m.Type != "btrfs" {
+	if got := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)); got != m.Device && m.Type != "btrfs" {
 		return errOther
 	}
 	return unix.FanotifyMark(g.fd, how|unix.FAN_MARK_FILESYSTEM, mask,

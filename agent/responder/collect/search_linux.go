@@ -239,7 +239,7 @@ func (d *device) recentTable(t *Task, r *rootfs.Root, list []recentFile, left in
 func (d *device) unsearched(r *rootfs.Root) map[string]bool {
 	out := map[string]bool{"proc": true, "sys": true}
 	for _, m := range r.Mounts() {
-		if m.Pseudo() || m.Type == "overlay" && m.Point != "/" || m.Type == "squashfs" {
+		if m.Kernel() || m.Type == "devtmpfs" || m.Type == "overlay" && m.Point != "/" || m.Type == "squashfs" {
 			out[strings.TrimPrefix(m.Point, "/")] = true
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/vedette-edr/vedette/durable"
 )
 
 const maxState = 1 << 20 // bytes of the state file that are read
@@ -51,37 +53,15 @@ func store(path string, s saved) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("isolation state: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".isolate-*")
-	if err != nil {
-		return fmt.Errorf("isolation state: %w", err)
-	}
-	defer os.Remove(tmp.Name()) // gone already when all went well
-	_, err = tmp.Write(b)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
+	if err := durable.Write(path, b, 0o600); err != nil {
 		return fmt.Errorf("isolation state: %w", err)
 	}
 	return nil
 }
 
 func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Remove(path); err != nil {
 		return fmt.Errorf("isolation state: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/responder"
+	"github.com/vedette-edr/vedette/durable"
 )
 
 // batches carries out the command liveresponse: what the API asks for in one go.
@@ -63,10 +64,7 @@ func (d *diary) save() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(d.file+".new", raw, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(d.file+".new", d.file)
+	return durable.Write(d.file, raw, 0o600)
 }
 
 // Handle implements responder.Handler. Commands run in their order, and the first that

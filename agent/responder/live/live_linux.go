@@ -18,6 +18,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/remediate"
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/wire/wirepb"
 )
 
@@ -182,11 +183,7 @@ func (l *Live) savePut(all []put) error {
 	if err != nil {
 		return err
 	}
-	tmp := l.putFile() + ".new"
-	if err := os.WriteFile(tmp, raw, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, l.putFile())
+	return durable.Write(l.putFile(), raw, 0o600)
 }
 
 // notePut remembers a file that goes at the next start of the device.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/persistence"
+	"github.com/vedette-edr/vedette/durable"
 )
 
 // record is what one command took away beside the content of files: what its undoing needs.
@@ -63,19 +64,7 @@ func (l ledger) save(r *record) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(l.dir, ".tmp-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = f.Write(append(raw, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), l.path(r.Command))
+	return durable.Write(l.path(r.Command), append(raw, '\n'), 0o600)
 }
 
 // all returns every record, the oldest first. One that cannot be read is told.

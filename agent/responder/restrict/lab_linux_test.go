@@ -237,7 +237,7 @@ func (l *lab) start() {
 	l.guard, err = file.New(file.Config{
 		Pool: l.pool, Confine: l.r, Watchdog: func() *exec.Cmd { return role("watchdog") },
 		Decide: func(hash.Sums) file.Decision { return file.Decision{} }, Active: func() bool { return false },
-		Accept: func(m file.Mount) bool { return m.Path == l.root },
+		Accept: func(m file.Mount) bool { return m.Point == l.root },
 		Refused: func(e *event.Event) {
 			l.mu.Lock()
 			defer l.mu.Unlock()

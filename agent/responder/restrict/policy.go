@@ -7,11 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/vedette-edr/vedette/durable"
 )
 
 // Bounds of what is listed.
@@ -99,36 +100,15 @@ func store(name string, s saved) error {
 	if err != nil {
 		return fmt.Errorf("restriction state: %w", err)
 	}
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("restriction state: %w", err)
-	}
-	_, err = f.Write(raw)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(name+".new", name)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(name))
-	}
-	if err != nil {
+	if err := durable.Write(name, raw, 0o600); err != nil {
 		return fmt.Errorf("restriction state: %w", err)
 	}
 	return nil
 }
 
 func remove(name string) error {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Remove(name); err != nil {
 		return fmt.Errorf("restriction state: %w", err)
 	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }

@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/vedette-edr/vedette/detection"
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/server/ident"
 )
 
@@ -101,29 +102,13 @@ func (d *Detector) Save() error {
 
 // save writes a file beside the old one and puts it in its place, so that a crash leaves
 // one of the two whole.
-func (d *Detector) save(id ident.TenantID, s *detection.State, position time.Time) (err error) {
+func (d *Detector) save(id ident.TenantID, s *detection.State, position time.Time) error {
 	if err := os.MkdirAll(d.cfg.Dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(d.cfg.Dir, "*.new")
+	err := durable.WriteTo(d.file(id), 0o600, func(w io.Writer) error { return s.Save(w, position) })
 	if err != nil {
-		return err
+		return fmt.Errorf("what rules remember of tenant %s: %w", id, err)
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			err = fmt.Errorf("what rules remember of tenant %s: %w", id, err)
-			if e := os.Remove(f.Name()); e != nil && !errors.Is(e, fs.ErrNotExist) {
-				err = errors.Join(err, e)
-			}
-		}
-	}()
-	w := bufio.NewWriter(f)
-	if err := s.Save(w, position); err != nil {
-		return err
-	}
-	if err := errors.Join(w.Flush(), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), d.file(id))
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -56,7 +57,7 @@ func (c *cutter) run(taken []*work) error {
 		}
 	}
 	for dir := range c.dirs {
-		if err := syncDir(dir); err != nil {
+		if err := durable.SyncDir(dir); err != nil {
 			return err
 		}
 	}
@@ -223,13 +224,4 @@ func above(path string) []string {
 	table := filepath.Dir(path)
 	tenant := filepath.Dir(table)
 	return []string{table, tenant, filepath.Dir(tenant)}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

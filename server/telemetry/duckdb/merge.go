@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/telemetry"
@@ -310,7 +311,7 @@ func (s *Store) adopt(out string, g *segment) error {
 		return err
 	}
 	for _, dir := range above(path) {
-		if err := syncDir(dir); err != nil {
+		if err := durable.SyncDir(dir); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/vedette-edr/vedette/durable"
 	"github.com/vedette-edr/vedette/journal"
 )
 
@@ -22,7 +23,7 @@ func (s *Store) recover() error {
 	if r := s.journal.Recovery(); r.Missing > 0 {
 		s.damage = fmt.Sprintf("%d segments of the journal are missing", r.Missing)
 	}
-	if err := syncDir(filepath.Dir(s.cfg.Dir)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(s.cfg.Dir)); err != nil {
 		return err
 	}
 	path := filepath.Join(s.cfg.Dir, "manifest.db")
@@ -80,7 +81,7 @@ func (s *Store) removeOrphans(all []*segment) error {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}
-	if err := syncDir(s.cfg.Dir); err != nil {
+	if err := durable.SyncDir(s.cfg.Dir); err != nil {
 		return err
 	}
 	found, err := filepath.Glob(filepath.Join(root, "*", "*", "*"))

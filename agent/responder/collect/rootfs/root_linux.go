@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/mount"
 )
 
 // Links says what becomes of symbolic links on the way to a file.
@@ -39,7 +41,7 @@ const maxEntries = 100_000
 type Root struct {
 	fd     int
 	name   string
-	mounts []Mount
+	mounts []mount.Mount
 	skip   []string // mount points that are not entered, as paths below the root
 }
 
@@ -51,11 +53,11 @@ func Open(name string) (*Root, error) {
 	}
 	r := &Root{fd: fd, name: path.Clean(name)}
 	if raw, err := os.ReadFile("/proc/self/mountinfo"); err == nil {
-		r.mounts = parseMounts(raw, r.name)
+		r.mounts = below(mount.Parse(raw), r.name)
 	}
 	// What was mounted last at a point is what is there: an automount point that was
 	// touched has something over it.
-	last := map[string]Mount{}
+	last := map[string]mount.Mount{}
 	for _, m := range r.mounts {
 		last[m.Point] = m
 	}
@@ -74,7 +76,7 @@ func (r *Root) Close() { unix.Close(r.fd) }
 func (r *Root) Name() string { return r.name }
 
 // Mounts are the file systems that are mounted at or below the root.
-func (r *Root) Mounts() []Mount { return r.mounts }
+func (r *Root) Mounts() []mount.Mount { return r.mounts }
 
 // entered reports whether a path below the root may be gone to.
 func (r *Root) entered(p string) bool {

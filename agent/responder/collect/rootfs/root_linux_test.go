@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/mount"
 )
 
 // tree makes a throw-away root; a name that ends with / is a directory, a text that begins
@@ -222,13 +224,13 @@ func TestMountsAreThoseBelowTheRoot(t *testing.T) {
 32 22 0:7 / /srv/rootless rw - tmpfs tmpfs rw
 garbage
 `
-	all := parseMounts([]byte(raw), "/")
+	all := below(mount.Parse([]byte(raw)), "/")
 	if len(all) != 4 || all[2].Point != "/srv/root/mnt x" || all[2].Source != "host:/exp" || all[2].Root != "/sub" || all[2].ID != 31 || all[2].Parent != 30 || !all[2].Remote() || all[0].Remote() {
 		t.Errorf("%+v", all)
 	}
-	below := parseMounts([]byte(raw), "/srv/root")
-	if len(below) != 2 || below[0].Point != "/" || below[1].Point != "/mnt x" {
-		t.Errorf("%+v", below)
+	lower := below(mount.Parse([]byte(raw)), "/srv/root")
+	if len(lower) != 2 || lower[0].Point != "/" || lower[1].Point != "/mnt x" {
+		t.Errorf("%+v", lower)
 	}
 }
 
