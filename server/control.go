@@ -115,7 +115,7 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		SignIns: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
 	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
-		TokenKey: key.Derive("enrolment-token"), Clock: clock})
+		TokenKey: key.Derive("enrolment-token"), Clock: clock, Protections: c.store.Devices()})
 	if c.blobs, err = blob.Open(filepath.Join(s.cfg.DataDir, "blob")); err != nil {
 		c.close()
 		return nil, err

@@ -229,7 +229,7 @@ func fill(pattern string, value func(key string) (string, bool)) (string, bool) 
 func nowhere(key string) (string, bool) {
 	const guid, digits = "5f3ad3a4-0000-4000-8000-00000000ffff", "7777777"
 	v, ok := map[string]string{
-		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid,
+		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid, "filemachineactions/{id}": guid, "actors/{id}": "nobody",
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
 		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{id}": "no-such-file", "tiindicators/{id}": digits,
@@ -269,7 +269,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		Evidence: []alert.Evidence{{Type: "File", SHA1: strings.Repeat("a", 40)}, {Type: "Ip", IP: "192.0.2.1"}, {Type: "Url", URL: "x.example"}}}
 	_, err := c.alerts.Raise(ctx, []*alert.Alert{al})
 	must(err)
-	ac := &action.Action{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", n)), Tenant: tenant, Device: dev, Kind: action.Unisolate,
+	ac := &action.Action{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", n)), Tenant: tenant, Device: dev, Kind: action.StopAndQuarantineFile, File: strings.Repeat("a", 40),
 		State: action.Approved, Created: now, Updated: now, Expires: now.Add(time.Hour), Incarnation: 1}
 	must(c.store.Actions().CreateAction(ctx, ac))
 	in, def, ioc := s.furnishThreats(t, tenant, n, inGroup)
@@ -292,7 +292,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	must(err)
 	out := things{
 		ids: map[string]string{
-			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
+			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "filemachineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
 			"software/{id}": fmt.Sprintf("debian-_-package%d", n), "vulnerabilities/{id}": fmt.Sprintf("CVE-2099-000%d", n),
 			"recommendations/{id}": fmt.Sprintf("va-_-debian-_-package%d", n), "remediationtasks/{id}": task, "deviceauthenticatedscandefinitions/{id}": scan,
@@ -302,7 +302,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 			"incidents/{id}": al.Incident.String(), "livesessions/{id}": string(session.ID),
 			"cases/{id}": string(asked), "receivers/{id}": receiver.String(),
 		},
-		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
+		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "filemachineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
 			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true,
 			"software/{id}": true, "recommendations/{id}": true, "livesessions/{id}": true, "cases/{id}": true},
 	}

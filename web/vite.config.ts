@@ -18,7 +18,7 @@ function kustoGlobals(): Plugin {
 
 // `npm run dev` shows sources as they are saved, on the server that VEDETTE_URL names.
 const server = process.env.VEDETTE_URL ?? 'https://localhost:8443';
-const proxied = { target: server, secure: false };
+const proxied = { target: server, secure: false, ws: true };
 
 export default defineConfig({
   plugins: [react(), kustoGlobals()],

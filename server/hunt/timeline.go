@@ -57,7 +57,7 @@ func (s *Service) Timeline(ctx context.Context, tenant ident.TenantID, device id
 	who := access.System(tenant, part)
 	// One more than asked for tells whether there are more; the one that is farthest from Near
 	// is the one that is not wanted.
-	q, rows, err := s.run(ctx, who, Request{Query: fmt.Sprintf(`union withsource = %[1]s %[2]s
+	q, rows, err := s.run(ctx, who, nil, Request{Query: fmt.Sprintf(`union withsource = %[1]s %[2]s
 		| where DeviceId == %[3]s and Timestamp between (%[4]s .. %[5]s)
 		| extend TimelineDistance = iff(Timestamp < %[6]s, %[6]s - Timestamp, Timestamp - %[6]s)
 		| top %[7]d by TimelineDistance asc, ReportId asc
@@ -72,7 +72,7 @@ func (s *Service) Timeline(ctx context.Context, tenant ident.TenantID, device id
 	}
 	// What is missing of no known device may be missing of this one.
 	of := &within{devices: []string{string(device), ""}}
-	if out.Completeness, err = s.gaps(ctx, tenant, of, plan.TimeRange{Min: types.FromTime(at.From), Max: types.FromTime(at.To)}); err != nil {
+	if out.Completeness, err = s.completeness(ctx, who, of, plan.TimeRange{Min: types.FromTime(at.From), Max: types.FromTime(at.To)}); err != nil {
 		_ = out.Close() // what is wrong is told already
 		return nil, errs.Wrap(op, err)
 	}

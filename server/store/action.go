@@ -95,8 +95,11 @@ func (a Actions) UpdateAction(ctx context.Context, tenant ident.TenantID, id ide
 		_, err = q.ExecContext(ctx, `UPDATE action SET device = ?, kind = ?, status = ?, requestor = ?, open = ?, rank = ?,
 			created = ?, updated = ?, source = ?, waiting = ?, doc = ? WHERE tenant = ? AND id = ?`,
 			append(actionColumns(ac, doc), string(tenant), string(id))...)
+		if err != nil {
+			return err
+		}
 		out = ac
-		return err
+		return scanned(ctx, q, ac)
 	})
 	if err != nil {
 		return nil, err

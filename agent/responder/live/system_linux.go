@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -22,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/launch"
 	"github.com/vedette-edr/vedette/agent/process"
 	"github.com/vedette-edr/vedette/agent/procfs"
 )
@@ -241,12 +241,12 @@ func systemd() bool {
 func (s *space) helper(ctx context.Context, name string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, shortly)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := launch.Command(ctx, searchPath, name, args...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = []string{"PATH=" + searchPath, "LC_ALL=C"}, "/", time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: s.group.fd(), Setsid: true}
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &bounded{w: &out, left: 16 << 20}, &bounded{w: &problems, left: 4 << 10}
-	if err := cmd.Run(); err != nil {
+	if err := launch.Run(cmd); err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", name, err, visible(strings.TrimSpace(problems.String())))
 	}
 	return out.Bytes(), nil

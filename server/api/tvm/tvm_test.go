@@ -66,7 +66,7 @@ func newSite(t testing.TB) *site {
 	s.db = db
 	log := audit.New(db.Audit(), []byte("key"), clock)
 	groups := group.New(group.Config{Store: db.Groups(), Audit: log, Clock: clock, Atomic: db.Atomic})
-	s.devices = device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: make([]byte, 32), Clock: clock})
+	s.devices = device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: make([]byte, 32), Clock: clock, Protections: db.Devices()})
 	for i, name := range []string{"web.example", "db.example", "old.example", "foreign.example"} {
 		d := &device.Device{ID: deviceID(i + 1), Tenant: tenant, Name: name, Incarnation: 1, FirstSeen: s.now, LastSeen: s.now, Platform: "Linux", Value: device.Normal,
 			Inventory: device.Inventory{Hostname: name, Platform: "Linux", Version: "12", Architecture: "64-bit"}}
