@@ -116,6 +116,10 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
 		TokenKey: key.Derive("enrolment-token"), Clock: clock, Protections: c.store.Devices()})
+	if c.blobs, err = blob.Open(filepath.Join(s.cfg.DataDir, "blob")); err != nil {
+		c.close()
+		return nil, err
+	}
 	if err = c.openNotices(); err != nil {
 		c.close()
 		return nil, err
@@ -126,11 +130,6 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
 		Observers: []alert.Observer{c.incidents, c.notices}})
 	c.incidents.Use(c.alerts)
-	c.blobs, err = blob.Open(filepath.Join(s.cfg.DataDir, "blob"))
-	if err != nil {
-		c.close()
-		return nil, err
-	}
 	c.linkKey = key.Derive("download-link")
 	c.queries = query.New(query.Config{Store: c.store.Queries(), Audit: c.audit, Clock: clock, Atomic: c.store.Atomic})
 	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: c.blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
@@ -314,7 +313,7 @@ func (c *control) openNotices() error {
 	c.hooks = webhook.New(webhook.Config{Guard: outbound.Guard{Allowed: cfg.HookNetworks}, TLS: cfg.HookTLS, Clock: cfg.Clock})
 	c.notices = notify.New(notify.Config{Store: c.store.Notifications(), Sealer: c.store.Key(), Groups: groups{c.devices}, Audit: c.audit,
 		Clock: cfg.Clock, URL: c.server.where.url, Atomic: c.store.Atomic})
-	c.sender = notify.NewSender(c.notices, mailer, c.hooks, cfg.Log)
+	c.sender = notify.NewSender(c.notices, mailer, c.hooks, c.blobs, cfg.Log)
 	return nil
 }
 

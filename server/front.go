@@ -22,6 +22,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
 	"github.com/vedette-edr/vedette/server/api/detection"
+	expertapi "github.com/vedette-edr/vedette/server/api/expert"
 	"github.com/vedette-edr/vedette/server/api/feed"
 	"github.com/vedette-edr/vedette/server/api/graph"
 	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
@@ -131,7 +132,8 @@ func routes(s *Server) ([]api.Route, error) {
 	old := preview.New(preview.Config{Devices: c.devices, Groups: c.groups, Actions: c.actions, Indicators: c.indicators, Alerts: c.alerts, Now: s.cfg.Clock})
 	sessions := liveapi.New(c.live, c.live)
 	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Sightings: s.stream.hunts, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), old.Routes(), acting.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
+	asking := expertapi.New(s.experts, s.experts, c.actions)
+	all := slices.Concat(published.Routes(), old.Routes(), acting.Routes(), asking.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
 		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
