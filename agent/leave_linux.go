@@ -12,7 +12,11 @@ import (
 func (p *platform) newLeave() *offboard.Handler {
 	l := p.conf.leaver
 	return &offboard.Handler{Owed: p.conf.owed, Leave: l.leave, Outcome: string(l.outcome),
-		Steps: []offboard.Step{{Name: "isolation", Lift: p.liftIsolation}, {Name: "indicators", Lift: p.liftIndicators}}}
+		Steps: []offboard.Step{
+			{Name: "isolation", Lift: p.liftIsolation}, {Name: "restriction", Lift: p.restriction.Lift},
+			{Name: "indicators", Lift: p.liftIndicators}, {Name: "live response", Lift: p.liftLive},
+			{Name: "messages", Lift: func(context.Context) error { return p.messages.Withdraw() }},
+		}}
 }
 
 // liftIsolation ends the isolation of a device that leaves, where it is isolated.
@@ -37,4 +41,12 @@ func (p *platform) liftIndicators(ctx context.Context) error {
 		return nil
 	}
 	return set.Apply(ctx, []*wirepb.IndicatorSet{{Revision: max(set.Revision(), 1), Last: true}})
+}
+
+// liftLive ends the sessions of a device that leaves, with what they started and put there.
+func (p *platform) liftLive(context.Context) error {
+	if p.live == nil {
+		return nil
+	}
+	return p.live.Leave()
 }

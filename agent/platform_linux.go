@@ -31,6 +31,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/agent/responder/isolate"
+	"github.com/vedette-edr/vedette/agent/responder/live"
 	"github.com/vedette-edr/vedette/agent/responder/message"
 	"github.com/vedette-edr/vedette/agent/responder/restrict"
 	"github.com/vedette-edr/vedette/agent/sensor"
@@ -47,29 +48,31 @@ const auditMark = "/run/vedette-audit"
 
 // platform is what the agent is on Linux: its sensors and what it can do.
 type platform struct {
-	conf       Config
-	inventory  *inventory.Collector
-	software   *software.Collector
-	posture    *posture.Collector
-	sensors    []sensor.Sensor
-	kernel     *ebpf.Sensor
-	writers    *writers
-	recent     recent.Ring
-	isolator   *isolate.Isolator
-	restrictor *restrict.Restrictor
-	messages   *message.Handler
-	server     *uplink
-	responder  *responder.Responder
-	table      *process.Table
-	hashes     *hash.Pool
-	vault      *quarantine.Vault // nil where it cannot be opened
-	addresses  *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
-	names      *name.Blocker     // the same of names; nil too until the device's identity is known
-	files      *file.Guard       // the same of files
-	without    enforce.Without
-	resolver   atomic.Pointer[name.Blocker]
-	set        atomic.Pointer[enforce.Set] // nil until the device's identity is known
-	sink       atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
+	conf        Config
+	inventory   *inventory.Collector
+	software    *software.Collector
+	posture     *posture.Collector
+	sensors     []sensor.Sensor
+	kernel      *ebpf.Sensor
+	writers     *writers
+	recent      recent.Ring
+	isolator    *isolate.Isolator
+	restrictor  *restrict.Restrictor
+	restriction *restrict.Handler
+	live        *live.Live // nil where it cannot be
+	messages    *message.Handler
+	server      *uplink
+	responder   *responder.Responder
+	table       *process.Table
+	hashes      *hash.Pool
+	vault       *quarantine.Vault // nil where it cannot be opened
+	addresses   *address.Blocker  // nil where addresses cannot be blocked, for the reason in without
+	names       *name.Blocker     // the same of names; nil too until the device's identity is known
+	files       *file.Guard       // the same of files
+	without     enforce.Without
+	resolver    atomic.Pointer[name.Blocker]
+	set         atomic.Pointer[enforce.Set] // nil until the device's identity is known
+	sink        atomic.Pointer[sensor.Sink] // where tampering is reported, once the spool is open
 
 	mu     sync.Mutex
 	unread string                     // of the inventory, as it was logged last

@@ -44,8 +44,5 @@ func lock(context.Context, string, time.Duration) (func(), error) { return nil, 
 // Watchdog is never started here.
 func Watchdog() error { return errPlatform }
 
-// ScanHelper is never started here.
-func ScanHelper(string, []string) error { return errPlatform }
-
-// Probe is never started here.
-func Probe([]string) int { return 1 }
+// Launch is never started here.
+func Launch([]string) int { return 1 }

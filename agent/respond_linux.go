@@ -27,7 +27,8 @@ const rulesDir = "/etc/vedette/yara"
 // missing, and not the end of the others: the device can still be cut off.
 func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, error)) error {
 	p.messages = newMessages()
-	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}, p.newRestriction(), p.messages}
+	p.restriction = p.newRestriction()
+	handlers := []responder.Handler{&isolate.Handler{Isolator: p.isolator, Servers: servers}, p.restriction, p.messages}
 	add := func(h responder.Handler, err error) {
 		if err == nil {
 			handlers = append(handlers, h)
@@ -44,6 +45,7 @@ func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, er
 	add(&remediate.Handler{Remediator: remediator}, err)
 	add(p.newAntivirus(remediator), nil)
 	sessions, err := p.newLive(remediator)
+	p.live = sessions
 	for _, h := range sessions.Handlers() {
 		add(h, err)
 	}
@@ -123,10 +125,4 @@ func homes() []persistence.Home {
 		}
 	}
 	return out
-}
-
-// ScanHelper becomes the program that an antivirus scan asks about files, without the
-// rights of the agent.
-func ScanHelper(program string, args []string) error {
-	return scan.Helper(program, args, os.Environ())
 }

@@ -103,7 +103,7 @@ func (c *Client) OpenLive(ctx context.Context, device, comment, level string) (*
 	if transport.TLSClientConfig != nil {
 		transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	}
-	conn, resp, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
+	conn, resp, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}}) //nolint:bodyclose // Dial leaves nothing to close, as it documents
 	if err != nil {
 		if resp != nil && resp.StatusCode >= 400 {
 			return nil, apiError(resp)

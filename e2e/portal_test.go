@@ -16,7 +16,7 @@ import (
 
 // journey runs a browser against the server: web/journeys/NAME.mjs, within a network
 // namespace when ns is not "", so that nothing beyond it can be reached.
-func journey(t *testing.T, ns, url string, who *client.Profile, name string, env ...string) {
+func journey(t testing.TB, ns, url string, who *client.Profile, name string, env ...string) {
 	t.Helper()
 	dir, err := filepath.Abs("../web")
 	if err != nil {

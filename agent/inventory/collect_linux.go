@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/passwd"
+	"github.com/vedette-edr/vedette/agent/procfs"
 )
 
 const maxFile = 1 << 20 // bytes of any file that are read
@@ -184,21 +185,13 @@ func (c *Collector) users(r *Report) {
 // loginUIDs returns who began the sessions that live processes belong to, sorted. It needs
 // neither utmp nor a session manager, and su or sudo do not change it.
 func (c *Collector) loginUIDs() ([]uint32, error) {
-	dir, err := os.Open(c.path("proc"))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
+	pids, err := procfs.PIDs(c.path("proc"))
 	if err != nil {
 		return nil, err
 	}
 	var ids []uint32
-	for _, n := range names {
-		if n[0] < '1' || n[0] > '9' {
-			continue
-		}
-		b, err := os.ReadFile(c.path(filepath.Join("proc", n, "loginuid")))
+	for _, pid := range pids {
+		b, err := os.ReadFile(c.path(filepath.Join("proc", uid(pid), "loginuid")))
 		if err != nil {
 			continue
 		}

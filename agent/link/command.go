@@ -37,20 +37,8 @@ func (l *Link) commandLoop(ctx context.Context) error {
 		case <-l.poll:
 		}
 		l.handOver()
-		for {
-			id, client := l.current()
-			err := l.fetch(ctx, client, run)
-			if err == nil {
-				b.reset()
-				break
-			}
-			pause, err := l.refused(ctx, id, err, b)
-			if err == nil {
-				err = wait(ctx, pause)
-			}
-			if err != nil {
-				return err
-			}
+		if err := l.persist(ctx, b, func(_ *Identity, c *Client) error { return l.fetch(ctx, c, run) }); err != nil {
+			return err
 		}
 	}
 }

@@ -44,17 +44,7 @@ func (l *Link) indicatorLoop(ctx context.Context) error {
 			if want == l.conf.Indicators.Revision() {
 				break
 			}
-			id, client := l.current()
-			err := l.fetchIndicators(ctx, id, client)
-			if err == nil {
-				b.reset()
-				break
-			}
-			pause, err := l.refused(ctx, id, err, b)
-			if err == nil {
-				err = wait(ctx, pause)
-			}
-			if err != nil {
+			if err := l.persist(ctx, b, func(id *Identity, c *Client) error { return l.fetchIndicators(ctx, id, c) }); err != nil {
 				return err
 			}
 		}

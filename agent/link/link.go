@@ -281,6 +281,30 @@ func words(err error) string {
 	return err.Error()
 }
 
+// persist asks the server until it answers.
+func (l *Link) persist(ctx context.Context, b *backoff, ask func(*Identity, *Client) error) error {
+	for {
+		id, client := l.current()
+		err := ask(id, client)
+		if err == nil {
+			b.reset()
+			return nil
+		}
+		if err := l.retry(ctx, id, err, b); err != nil {
+			return err
+		}
+	}
+}
+
+// retry is refused with its pause.
+func (l *Link) retry(ctx context.Context, with *Identity, err error, b *backoff) error {
+	pause, err := l.refused(ctx, with, err, b)
+	if err != nil {
+		return err
+	}
+	return wait(ctx, pause)
+}
+
 // refused deals with an error that says the server does not know this device: it enrols
 // again when there is a right to, and ends the link with ErrNotEnrolled when not. Other
 // errors are returned as pauses: how long to wait before the next try.

@@ -94,11 +94,7 @@ func (l *Link) resultLoop(ctx context.Context) error {
 			if FaultOf(err).Code == codeUnknown && l.conf.Leaving(m.Command) {
 				break // it heard it before, and its answer was lost
 			}
-			pause, err := l.refused(ctx, id, err, b)
-			if err == nil {
-				err = wait(ctx, pause)
-			}
-			if err != nil {
+			if err := l.retry(ctx, id, err, b); err != nil {
 				return err
 			}
 		}

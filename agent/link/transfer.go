@@ -111,11 +111,7 @@ func (l *Link) upload(ctx context.Context, u *upload) (whole bool, err error) {
 			}
 			u.piece = max(u.piece/2, minPiece)
 			asking = true // who knows what of it arrived
-			pause, err := l.refused(ctx, id, err, b)
-			if err == nil {
-				err = wait(ctx, pause)
-			}
-			if err != nil {
+			if err := l.retry(ctx, id, err, b); err != nil {
 				return false, err
 			}
 			continue
@@ -206,11 +202,7 @@ func (l *Link) Fetch(ctx context.Context, command, name string, w io.Writer) err
 		if f.at > before {
 			b.reset()
 		}
-		pause, err := l.refused(ctx, id, err, b)
-		if err == nil {
-			err = wait(ctx, pause)
-		}
-		if err != nil {
+		if err := l.retry(ctx, id, err, b); err != nil {
 			return err
 		}
 	}

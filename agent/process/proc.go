@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
@@ -24,22 +25,13 @@ func bootID() string {
 // and returns them. boot is the wall-clock instant of the boot, to which start times count.
 // Processes that end while it reads are left out.
 func (t *Table) Snapshot(boot time.Time) ([]*event.Process, error) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
+	pids, err := procfs.PIDs("/proc")
 	if err != nil {
 		return nil, err
 	}
 	var refs []Ref
-	for _, name := range names {
-		pid, err := strconv.ParseUint(name, 10, 32)
-		if err != nil {
-			continue
-		}
-		if r, ok := readRef(uint32(pid), boot); ok {
+	for _, pid := range pids {
+		if r, ok := readRef(pid, boot); ok {
 			refs = append(refs, r)
 		}
 	}
@@ -96,26 +88,11 @@ func (t *Table) load(r Ref) *event.Process {
 // readRef reads /proc/PID/stat and /proc/PID/status.
 func readRef(pid uint32, boot time.Time) (Ref, bool) {
 	base := "/proc/" + strconv.FormatUint(uint64(pid), 10)
-	stat, err := readBounded(base + "/stat")
-	if err != nil {
+	stat, ok := procfs.ReadStat(pid)
+	if !ok {
 		return Ref{}, false
 	}
-	// The name is in parentheses and may hold anything, parentheses too.
-	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
-	if open < 0 || end < open {
-		return Ref{}, false
-	}
-	f := strings.Fields(string(stat[end+1:]))
-	const ppid, starttime = 1, 19 // fields 4 and 22 of proc(5), counted from the state
-	if len(f) <= starttime {
-		return Ref{}, false
-	}
-	pp, err1 := strconv.ParseUint(f[ppid], 10, 32)
-	ticks, err2 := strconv.ParseInt(f[starttime], 10, 64)
-	if err1 != nil || err2 != nil {
-		return Ref{}, false
-	}
-	r := Ref{PID: pid, PPID: uint32(pp), Comm: Text(string(stat[open+1 : end])), Start: ticks * tick}
+	r := Ref{PID: pid, PPID: stat.PPID, Comm: Text(stat.Comm), Start: stat.Start.Nanoseconds()}
 	r.StartTime = boot.Add(time.Duration(r.Start))
 	status, err := readBounded(base + "/status")
 	if err != nil {

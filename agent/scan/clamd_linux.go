@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/procfs"
 )
 
 // clamdSockets are where distributions have clamd listen.
@@ -120,24 +120,8 @@ func (c *clamd) time() time.Duration {
 	if c.pid <= 0 {
 		return 0
 	}
-	raw, err := os.ReadFile(filepath.Join("/proc", fmt.Sprint(c.pid), "stat"))
-	if err != nil {
-		return 0
-	}
-	f := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
-	const utime, stime = 11, 12 // fields 14 and 15 of proc(5), counted from the state
-	if len(f) <= stime {
-		return 0
-	}
-	var ticks int64
-	for _, s := range f[utime : stime+1] {
-		var n int64
-		if _, err := fmt.Sscan(s, &n); err != nil {
-			return 0
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond // USER_HZ is 100
+	stat, _ := procfs.ReadStat(uint32(c.pid)) // one that is gone spends nothing
+	return stat.Used
 }
 
 // spent is what the daemon spent since it was asked for last.

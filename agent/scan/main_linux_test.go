@@ -4,17 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/vedette-edr/vedette/agent/launch"
 )
 
-// TestMain lets this program stand for the agent's: as the helper that becomes yara, and as
+// TestMain lets this program stand for the agent's: as what becomes yara, and as
 // a process that has the test file in its memory.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == "scan-helper" {
-		fmt.Fprintln(os.Stderr, Helper(os.Args[3], os.Args[3:][1:], os.Environ()))
-		os.Exit(1)
+	if len(os.Args) > 1 && os.Args[1] == launch.Name {
+		os.Exit(launch.Main(os.Args[2:]))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "hold-eicar" {
 		held := bytes.Repeat([]byte{7}, 3<<20)
@@ -25,8 +25,4 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
-}
-
-func testHelper(program string, args ...string) *exec.Cmd {
-	return exec.Command("/proc/self/exe", append([]string{"scan-helper", "--", program}, args...)...)
 }

@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"os/exec"
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/enforce/file"
@@ -33,12 +32,9 @@ type Config struct {
 	Roots []string
 	// Processes replaces the processes that are looked at; nil for all but this one.
 	Processes func() []uint32
-	Clamd     []string // sockets; nil for the usual ones
-	YARA      []string // programs; nil for the usual ones
-	// Helper makes the command that runs the yara program; nil for this program with the
-	// argument "scan-helper".
-	Helper func(program string, args ...string) *exec.Cmd
-	Now    func() time.Time // nil for time.Now
+	Clamd     []string         // sockets; nil for the usual ones
+	YARA      []string         // programs; nil for the usual ones
+	Now       func() time.Time // nil for time.Now
 }
 
 // Job is one scan.

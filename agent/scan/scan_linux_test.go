@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	pool := hash.NewPool(hash.Config{})
 	t.Cleanup(pool.Close)
 	w := &world{T: t, dir: t.TempDir()}
-	w.conf = Config{Pool: pool, Roots: []string{w.dir}, Processes: func() []uint32 { return nil }, Clamd: []string{"/nonexistent"}, Helper: testHelper}
+	w.conf = Config{Pool: pool, Roots: []string{w.dir}, Processes: func() []uint32 { return nil }, Clamd: []string{"/nonexistent"}}
 	return w
 }
 
@@ -402,7 +402,7 @@ func TestYARARulesAreAskedAboutFilesAndMemory(t *testing.T) {
 // TestTheYARAProgramHasNoRights looks at what the helper leaves: its user, network and
 // what it may write.
 func TestTheYARAProgramHasNoRights(t *testing.T) {
-	y := &yara{program: "/bin/sh", helper: testHelper, spent: func(time.Duration) {}}
+	y := &yara{program: "/bin/sh", spent: func(time.Duration) {}}
 	out, bad, err := y.run(t.Context(), nil, "-c", "id -u; grep -c : /proc/net/dev; grep NoNewPrivs /proc/self/status; ulimit -f; touch "+filepath.Join(t.TempDir(), "x")+" 2>&1 || echo cannot write; grep CapEff /proc/self/status")
 	if err != nil {
 		t.Fatalf("%v: %s", err, bad)

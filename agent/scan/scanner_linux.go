@@ -38,9 +38,6 @@ func New(cfg Config) *Scanner {
 	if cfg.YARA == nil {
 		cfg.YARA = []string{"/usr/bin/yara", "/usr/local/bin/yara"}
 	}
-	if cfg.Helper == nil {
-		cfg.Helper = ownHelper
-	}
 	if cfg.Decide == nil {
 		cfg.Decide = func(hash.Sums) file.Decision { return file.Decision{} }
 	}
@@ -194,7 +191,7 @@ func (r *run) engines() {
 		r.rep.problem("there are YARA rules, and no program yara to ask about them")
 		return
 	}
-	y := &yara{program: program, helper: r.s.cfg.Helper, spent: r.pace.spent, done: r.judged}
+	y := &yara{program: program, spent: r.pace.spent, done: r.judged}
 	problems := y.check(r.ctx, r.job.Rules)
 	for _, p := range problems {
 		r.rep.problem(p)

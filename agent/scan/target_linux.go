@@ -8,12 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/agent/walk"
 )
 
@@ -102,25 +102,18 @@ func inodes() (n int64) {
 
 // processes lists all but the agent.
 func processes() []uint32 {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what could be read is enough
 	var own unix.Stat_t
 	_ = unix.Stat("/proc/self/exe", &own) // a zero inode is nobody's
 	var out []uint32
-	for _, n := range names {
-		pid, err := strconv.ParseUint(n, 10, 32)
-		if err != nil || int(pid) == os.Getpid() {
+	for _, pid := range procfs.All() {
+		if int(pid) == os.Getpid() {
 			continue
 		}
 		var st unix.Stat_t
-		if unix.Stat("/proc/"+n+"/exe", &st) != nil || inodeOf(&st) == inodeOf(&own) {
+		if unix.Stat(fmt.Sprintf("/proc/%d/exe", pid), &st) != nil || inodeOf(&st) == inodeOf(&own) {
 			continue // a thread of the kernel, or the watchdog
 		}
-		out = append(out, uint32(pid))
+		out = append(out, pid)
 	}
 	return out
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/launch"
 	"github.com/vedette-edr/vedette/agent/process"
 )
 
@@ -30,6 +30,9 @@ const (
 	maxRule      = 16 << 20 // bytes of one file of rules
 )
 
+// helper is what becomes the yara program: it gives up what it does not need before.
+var helper = launch.Before{Bare: true, Memory: 2 << 30, Processor: 1800}
+
 // nobody is the user that the helper runs as.
 const nobody = 65534
 
@@ -43,7 +46,6 @@ type Rules struct {
 // files are named by the numbers of these, so that no name is ever parsed.
 type yara struct {
 	program string
-	helper  func(program string, args ...string) *exec.Cmd
 	rules   []Rules
 	version string
 	spent   func(time.Duration)
@@ -67,7 +69,7 @@ func findYARA(paths []string) string {
 func (y *yara) run(ctx context.Context, files []*os.File, args ...string) (stdout, stderr []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(yaraTimeout+30)*time.Second*time.Duration(max(1, len(files)/8)))
 	defer cancel()
-	cmd := y.helper(y.program, args...)
+	cmd := helper.Command(ctx, "", y.program, args...)
 	var out, bad bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &limited{w: &out, left: maxOutput}, &limited{w: &bad, left: 64 << 10}
 	cmd.ExtraFiles = files
@@ -80,12 +82,8 @@ func (y *yara) run(ctx context.Context, files []*os.File, args ...string) (stdou
 		Cloneflags:  unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
 		Setpgid:     true,
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	err = cmd.Wait()
-	stop()
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	err = launch.Run(cmd)
 	if cmd.ProcessState != nil {
 		y.spent(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime())
 	}

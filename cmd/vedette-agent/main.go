@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vedette-edr/vedette/agent"
+	"github.com/vedette-edr/vedette/agent/launch"
 	"github.com/vedette-edr/vedette/agent/link"
 )
 
@@ -29,9 +30,7 @@ type commands struct {
 	Status    statusCommand    `cmd:"" help:"Show what the agent on this machine does and lacks."`
 	Release   releaseCommand   `cmd:"" help:"End the isolation of this machine by a code of its server, when the server cannot be reached."`
 	Uninstall uninstallCommand `cmd:"" help:"Stop the agent and remove it from this machine."`
-	Probe     probeCommand     `cmd:"" hidden:"" passthrough:"" help:"Started by the agent: runs a program, to learn whether it may."`
 	Watchdog  watchdogCommand  `cmd:"" hidden:"" help:"Started by the agent: ends it if it hangs, so that nothing waits for it."`
-	Helper    helperCommand    `cmd:"" name:"scan-helper" hidden:"" help:"Started by the agent: becomes the program that a scan asks about files, without the agent's rights."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 
@@ -93,22 +92,6 @@ func (c *runCommand) Run(ctx context.Context) error {
 type watchdogCommand struct{}
 
 func (watchdogCommand) Run() error { return agent.Watchdog() }
-
-type helperCommand struct {
-	Program string   `arg:""`
-	Args    []string `arg:"" optional:"" passthrough:""`
-}
-
-func (c *helperCommand) Run() error { return agent.ScanHelper(c.Program, c.Args) }
-
-type probeCommand struct {
-	Args []string `arg:"" optional:""`
-}
-
-func (c *probeCommand) Run() error {
-	os.Exit(agent.Probe(c.Args))
-	return nil
-}
 
 type statusCommand struct {
 	StateDir string `help:"State directory of the agent." default:"/var/lib/vedette-agent" type:"path"`
@@ -241,6 +224,10 @@ func (c *uninstallCommand) Run(out io.Writer) error {
 }
 
 func main() {
+	// Before everything else: it is started for each program that the agent runs.
+	if len(os.Args) > 1 && os.Args[1] == launch.Name {
+		os.Exit(agent.Launch(os.Args[2:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands

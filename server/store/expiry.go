@@ -41,23 +41,7 @@ func (v Threats) ExpireIndicators(ctx context.Context, now, forget time.Time, li
 
 // expiring returns the tenants that have indicators which have expired.
 func (v Threats) expiring(ctx context.Context, now time.Time) ([]ident.TenantID, error) {
-	var out []ident.TenantID
-	err := v.s.view(ctx, "store.expiring", func(ctx context.Context, q querier) error {
-		rows, err := q.QueryContext(ctx, `SELECT DISTINCT tenant FROM indicator WHERE expires <= ? ORDER BY tenant`, nanos(now))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var t ident.TenantID
-			if err := rows.Scan(&t); err != nil {
-				return err
-			}
-			out = append(out, t)
-		}
-		return rows.Err()
-	})
-	return out, err
+	return v.s.tenants(ctx, "store.expiring", `SELECT DISTINCT tenant FROM indicator WHERE expires <= ? ORDER BY tenant`, nanos(now))
 }
 
 func (v Threats) expire(ctx context.Context, tenant ident.TenantID, now time.Time, limit int) (indicator.Expiry, error) {

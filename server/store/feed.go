@@ -15,23 +15,7 @@ import (
 
 // Tenants implements indicator.Feed.
 func (v Threats) Tenants(ctx context.Context) ([]ident.TenantID, error) {
-	var out []ident.TenantID
-	err := v.s.view(ctx, "store.ThreatTenants", func(ctx context.Context, q querier) error {
-		rows, err := q.QueryContext(ctx, `SELECT tenant FROM ti_counter ORDER BY tenant`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var t ident.TenantID
-			if err := rows.Scan(&t); err != nil {
-				return err
-			}
-			out = append(out, t)
-		}
-		return rows.Err()
-	})
-	return out, err
+	return v.s.tenants(ctx, "store.ThreatTenants", `SELECT tenant FROM ti_counter ORDER BY tenant`)
 }
 
 // Changes implements indicator.Feed.
@@ -162,4 +146,25 @@ func addDeletions(ctx context.Context, q querier, tenant ident.TenantID, p *indi
 		p.Changes = append(p.Changes, c)
 	}
 	return rows.Err()
+}
+
+// tenants returns the one column that a query selects.
+func (s *Store) tenants(ctx context.Context, op, query string, args ...any) ([]ident.TenantID, error) {
+	var out []ident.TenantID
+	err := s.view(ctx, op, func(ctx context.Context, q querier) error {
+		rows, err := q.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var t ident.TenantID
+			if err := rows.Scan(&t); err != nil {
+				return err
+			}
+			out = append(out, t)
+		}
+		return rows.Err()
+	})
+	return out, err
 }

@@ -92,23 +92,7 @@ func (v Groups) UpdateGroups(ctx context.Context, tenant ident.TenantID, change 
 
 // Unsorted implements group.Store.
 func (v Groups) Unsorted(ctx context.Context) ([]ident.TenantID, error) {
-	var out []ident.TenantID
-	err := v.s.view(ctx, "store.Unsorted", func(ctx context.Context, q querier) error {
-		rows, err := q.QueryContext(ctx, `SELECT tenant FROM device_group_state WHERE sorted < generation ORDER BY tenant`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var t ident.TenantID
-			if err := rows.Scan(&t); err != nil {
-				return err
-			}
-			out = append(out, t)
-		}
-		return rows.Err()
-	})
-	return out, err
+	return v.s.tenants(ctx, "store.Unsorted", `SELECT tenant FROM device_group_state WHERE sorted < generation ORDER BY tenant`)
 }
 
 // Sorted implements group.Store.

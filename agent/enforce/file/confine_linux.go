@@ -14,6 +14,7 @@ import (
 
 	"github.com/vedette-edr/vedette/agent/hash"
 	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
@@ -158,7 +159,7 @@ func (g *Guard) becomesCode(q *question) (use, bool) {
 		return "", false
 	}
 	name := strings.TrimSuffix(filepath.Base(exe), " (deleted)")
-	if !interprets(name) {
+	if !procfs.Interprets(name) {
 		return "", false
 	}
 	if bytes.HasPrefix(head, []byte("#!")) || scriptExtensions[strings.ToLower(filepath.Ext(pathOf(q.file)))] {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vedette-edr/vedette/agent/hash"
 	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/agent/quarantine"
 	"github.com/vedette-edr/vedette/schema/event"
 )
@@ -202,7 +203,7 @@ func runs(pid uint32, id hash.ID) bool {
 // endAll kills every process that executes a file.
 func (g *Guard) endAll(ctx context.Context, id hash.ID, sums hash.Sums) int {
 	n := 0
-	for _, pid := range pids() {
+	for _, pid := range procfs.All() {
 		if ctx.Err() != nil {
 			return n
 		}
@@ -211,22 +212,6 @@ func (g *Guard) endAll(ctx context.Context, id hash.ID, sums hash.Sums) int {
 		}
 	}
 	return n
-}
-
-func pids() []uint32 {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what could be read is enough
-	var out []uint32
-	for _, n := range names {
-		if pid, err := strconv.ParseUint(n, 10, 32); err == nil {
-			out = append(out, uint32(pid))
-		}
-	}
-	return out
 }
 
 func bootNow() int64 {

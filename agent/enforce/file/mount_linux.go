@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/vedette-edr/vedette/agent/hash"
 	"github.com/vedette-edr/vedette/agent/mount"
+	"github.com/vedette-edr/vedette/agent/procfs"
 )
 
 // Mount is a mounted file system as some mount namespace has it.
@@ -43,9 +43,9 @@ func mounts() []Mount {
 		}
 	}
 	read("self", "")
-	pids, _ := filepath.Glob("/proc/[0-9]*") // a malformed pattern is its only error
-	for _, p := range pids {
-		read(filepath.Base(p), p+"/root")
+	for _, pid := range procfs.All() {
+		n := strconv.FormatUint(uint64(pid), 10)
+		read(n, "/proc/"+n+"/root")
 	}
 	return out
 }

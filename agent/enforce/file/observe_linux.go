@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
@@ -29,7 +30,7 @@ func (g *Guard) Observe(e *event.Event) {
 	}
 	p := e.Process
 	d := g.cfg.Decide(hash.Sums{SHA1: p.Image.SHA1, SHA256: p.Image.SHA256, MD5: p.Image.MD5})
-	if !confined && !d.Action.blocks() && !interprets(p.Image.Name) {
+	if !confined && !d.Action.blocks() && !procfs.Interprets(p.Image.Name) {
 		return
 	}
 	select {
@@ -125,7 +126,7 @@ func (g *Guard) review(ctx context.Context) {
 		size int64
 	}
 	var unread []running
-	for _, pid := range pids() {
+	for _, pid := range procfs.All() {
 		id, err := hash.Stat("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/exe")
 		if err != nil || seen[id] {
 			continue
@@ -144,21 +145,6 @@ func (g *Guard) review(ctx context.Context) {
 		}
 		g.image(r.pid, Remediate)
 	}
-}
-
-// interpreters are programs that run a file which they are given by name.
-var interpreters = map[string]bool{
-	"sh": true, "bash": true, "dash": true, "ash": true, "zsh": true, "ksh": true, "mksh": true, "fish": true, "csh": true, "tcsh": true,
-	"busybox": true, "python": true, "perl": true, "ruby": true, "node": true, "nodejs": true, "php": true, "lua": true, "luajit": true,
-	"tclsh": true, "expect": true, "awk": true, "gawk": true, "mawk": true, "java": true, "deno": true, "bun": true, "pwsh": true, "Rscript": true,
-	"ld": true, "ld-linux": true, "ld-linux-x86-64": true, "ld-linux-aarch64": true, "ld-musl-x86_64": true, "ld-musl-aarch64": true,
-}
-
-// interprets reports whether a program of that name runs what it is given: python3.11 is
-// python, ld-linux-x86-64.so.2 is ld-linux-x86-64.
-func interprets(name string) bool {
-	name, _, _ = strings.Cut(name, ".so")
-	return interpreters[name] || interpreters[strings.TrimRight(name, "0123456789.-")]
 }
 
 // script is a file that a process was given as an argument.
@@ -180,7 +166,7 @@ const (
 func scriptsOf(pid uint32) (out []script) {
 	base := "/proc/" + strconv.FormatUint(uint64(pid), 10)
 	exe, err := os.Readlink(base + "/exe")
-	if err != nil || !interprets(filepath.Base(exe)) {
+	if err != nil || !procfs.Interprets(filepath.Base(exe)) {
 		return nil
 	}
 	f, err := os.Open(base + "/cmdline")

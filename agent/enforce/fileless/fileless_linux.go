@@ -20,7 +20,7 @@ import (
 // Config is what Start needs.
 type Config struct {
 	// Cgroup narrows it to the processes below a cgroup, an absolute path below the root of the
-	// cgroup2 hierarchy; "" for all.
+	// cgroup2 hierarchy; "" for all, which an agent in a container must not want.
 	Cgroup string
 	// Ended is told of each program that was ended. It returns soon.
 	Ended func(Ended)
@@ -43,6 +43,10 @@ type Stopper struct {
 
 // Start begins to end programs. The caller closes it.
 func Start(c Config) (*Stopper, error) {
+	if c.Cgroup == "" && !kernfs.Initial("pid") {
+		// Seen from a container, "all" would be everybody else's programs too.
+		return nil, errors.New("the agent runs in a pid namespace of its own, and not all programs of this kernel are its to end")
+	}
 	spec, err := loadBpf()
 	if err != nil {
 		return nil, err

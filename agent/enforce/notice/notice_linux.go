@@ -2,13 +2,12 @@ package notice
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"unicode"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
@@ -67,31 +66,11 @@ func plain(s string) string {
 	return s
 }
 
-// terminal returns the pseudo terminal that controls a process, "" for none.
+// terminal returns the device of the terminal that controls a process, "" for none.
 func terminal(pid uint32) string {
-	stat, err := os.ReadFile("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/stat")
-	if err != nil {
-		return ""
-	}
-	// The name is in parentheses and may hold anything.
-	_, rest, ok := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
-	f := strings.Fields(rest)
-	const ttyNr = 4 // field 7 of proc(5), counted from the state
-	if !ok || len(f) <= ttyNr {
-		return ""
-	}
-	n, err := strconv.ParseInt(f[ttyNr], 10, 64)
-	if err != nil || n == 0 {
-		return ""
-	}
-	major, minor := unix.Major(uint64(n)), unix.Minor(uint64(n))
-	switch {
-	case major >= 136 && major <= 143:
-		return fmt.Sprintf("/dev/pts/%d", (major-136)<<8|minor)
-	case major == 4 && minor < 64:
-		return fmt.Sprintf("/dev/tty%d", minor)
-	case major == 4:
-		return fmt.Sprintf("/dev/ttyS%d", minor-64)
+	s, ok := procfs.ReadStat(pid)
+	if name := s.Terminal(); ok && name != "" && !strings.Contains(name, ":") {
+		return "/dev/" + name
 	}
 	return ""
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,9 +73,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.conf = scan.Config{Pool: pool, Roots: []string{w.dir}, Clamd: []string{"/nonexistent"}, Processes: func() []uint32 { return nil },
-		// The agent's program would step down before it becomes yara; here it need not.
-		Helper: func(program string, args ...string) *exec.Cmd { return exec.Command(program, args...) }}
+	w.conf = scan.Config{Pool: pool, Roots: []string{w.dir}, Clamd: []string{"/nonexistent"}, Processes: func() []uint32 { return nil }}
 	w.h = New(Config{Scanner: scan.New(w.conf), Remediator: r, Server: &w.server, RuleDirs: []string{filepath.Join(state, "rules")},
 		Emit: func(e *event.Event) { w.events = append(w.events, e) }})
 	return w

@@ -5,7 +5,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,8 +24,8 @@ func (d *device) containers(t *Task, r *rootfs.Root) error {
 		return err
 	}
 	for _, pid := range pids {
-		if id := containerID.FindString(string(d.read("proc/"+strconv.Itoa(pid)+"/cgroup", 16<<10))); id != "" {
-			running[id] = append(running[id], strconv.Itoa(pid))
+		if id := containerID.FindString(string(d.read("proc/"+itoa(pid)+"/cgroup", 16<<10))); id != "" {
+			running[id] = append(running[id], itoa(pid))
 		}
 	}
 	tab, err := t.Table("Containers.csv", "Runtime", "Id", "Name", "Image", "Created", "Started", "State", "RestartPolicy", "Privileged", "NetworkMode", "Command", "Mounts", "Ports", "ProcessIds")

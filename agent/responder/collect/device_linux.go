@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"slices"
 	"strconv"
@@ -21,6 +20,7 @@ import (
 	"github.com/vedette-edr/vedette/agent/inventory"
 	"github.com/vedette-edr/vedette/agent/inventory/posture"
 	"github.com/vedette-edr/vedette/agent/inventory/software"
+	"github.com/vedette-edr/vedette/agent/launch"
 	"github.com/vedette-edr/vedette/agent/passwd"
 	"github.com/vedette-edr/vedette/agent/recent"
 	"github.com/vedette-edr/vedette/agent/responder/collect/archive"
@@ -282,7 +282,7 @@ func (d *device) run(t *Task, file string, most int64, argv ...string) error {
 		return err
 	}
 	defer out.end()
-	cmd := exec.CommandContext(t.ctx, exe, argv[1:]...)
+	cmd := launch.Command(t.ctx, "", exe, argv[1:]...)
 	cmd.Env = []string{"PATH=" + strings.Join(programs, ":"), "LC_ALL=C.UTF-8", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=", "HOME=/"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
@@ -292,7 +292,7 @@ func (d *device) run(t *Task, file string, most int64, argv ...string) error {
 	var complaint bytes.Buffer
 	limit := &limited{w: out, left: most}
 	cmd.Stdout, cmd.Stderr = limit, &limited{w: &complaint, left: 2000}
-	err = cmd.Run()
+	err = launch.Run(cmd)
 	switch {
 	case limit.full:
 		out.Cut("only the first %d bytes of the output", most)

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +16,7 @@ const maxNamespaces = 1000
 // namespace is a network namespace, with a process that is in it.
 type namespace struct {
 	name string // net:[4026531840]
-	pid  int    // 0 for the agent's own
+	pid  uint32 // 0 for the agent's own
 }
 
 // eachNamespace calls look in the agent's own network namespace and in every other that a
@@ -36,7 +35,7 @@ func (d *device) eachNamespace(t *Task, look func(ns namespace) error) error {
 	}
 	seen := map[string]bool{own: true}
 	for _, pid := range pids {
-		file := d.path("proc/" + strconv.Itoa(pid) + "/ns/net")
+		file := d.path("proc/" + itoa(pid) + "/ns/net")
 		name, err := os.Readlink(file)
 		if err != nil || seen[name] {
 			continue

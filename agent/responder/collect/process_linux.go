@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/agent/responder/collect/archive"
 	"github.com/vedette-edr/vedette/agent/responder/collect/rootfs"
 )
@@ -25,52 +26,21 @@ const (
 )
 
 // pids are the processes of the root's /proc, in order.
-func (d *device) pids() ([]int, error) {
-	dir, err := os.Open(d.path("proc"))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	var out []int
-	for _, n := range names {
-		if pid, err := strconv.Atoi(n); err == nil && pid > 0 {
-			out = append(out, pid)
-		}
-	}
-	slices.Sort(out)
-	return out, nil
-}
+func (d *device) pids() ([]uint32, error) { return procfs.PIDs(d.path("proc")) }
 
 // procStat is what proc_pid_stat(5) and proc_pid_status(5) say.
 type procStat struct {
-	comm, state string
-	ppid, tty   int
-	start       time.Duration // since the boot
-	threads     int
-	status      map[string]string
+	procfs.Stat
+	status map[string]string
 }
 
-func (d *device) procStat(pid int) (procStat, bool) {
-	base := "proc/" + strconv.Itoa(pid)
-	raw := d.read(base+"/stat", 4096)
-	open, end := bytes.IndexByte(raw, '('), bytes.LastIndexByte(raw, ')')
-	if open < 0 || end < open {
+func (d *device) procStat(pid uint32) (procStat, bool) {
+	base := "proc/" + itoa(pid)
+	stat, ok := procfs.ParseStat(d.read(base+"/stat", 4096))
+	if !ok {
 		return procStat{}, false
 	}
-	f := strings.Fields(string(raw[end+1:]))
-	if len(f) < 20 {
-		return procStat{}, false
-	}
-	s := procStat{comm: string(raw[open+1 : end]), state: f[0], status: map[string]string{}}
-	s.ppid, _ = strconv.Atoi(f[1])
-	s.tty, _ = strconv.Atoi(f[4])
-	s.threads, _ = strconv.Atoi(f[17])
-	ticks, _ := strconv.ParseInt(f[19], 10, 64)
-	s.start = time.Duration(ticks) * 10 * time.Millisecond // USER_HZ is 100 everywhere
+	s := procStat{stat, map[string]string{}}
 	for line := range strings.Lines(string(d.read(base+"/status", 64<<10))) {
 		if name, value, ok := strings.Cut(line, ":"); ok {
 			s.status[name] = strings.TrimSpace(value)
@@ -120,17 +90,17 @@ func (d *device) processes(t *Task) error {
 		if !ok {
 			continue // it ended
 		}
-		base := "proc/" + strconv.Itoa(pid)
+		base := "proc/" + itoa(pid)
 		exe, state, size, sums := d.executable(t, pid)
 		uid, _ := strconv.ParseUint(s.id("Uid", 0), 10, 32)
 		rss, _, _ := strings.Cut(s.status["VmRSS"], " ")
 		kernel := ""
-		if exe == "" && (pid == 2 || s.ppid == 2 || s.status["Kthread"] == "1") {
+		if exe == "" && (pid == 2 || s.PPID == 2 || s.status["Kthread"] == "1") {
 			kernel = "1"
 		}
 		link := func(name string) string { v, _ := os.Readlink(d.path(base + "/" + name)); return v }
-		if err := tab.Row(itoa(pid), itoa(s.ppid), s.comm, s.state, when(boot.Add(s.start)), d.user(uint32(uid)), s.id("Uid", 0), s.id("Uid", 1), s.id("Gid", 0),
-			unset(d.line(base+"/loginuid")), unset(d.line(base+"/sessionid")), terminal(s.tty), itoa(s.threads), rss, exe, state, size, sums[0], sums[1], sums[2],
+		if err := tab.Row(itoa(pid), itoa(s.PPID), s.Comm, s.State, when(boot.Add(s.Start)), d.user(uint32(uid)), s.id("Uid", 0), s.id("Uid", 1), s.id("Gid", 0),
+			unset(d.line(base+"/loginuid")), unset(d.line(base+"/sessionid")), s.Terminal(), itoa(s.Threads), rss, exe, state, size, sums[0], sums[1], sums[2],
 			process.JoinArgs(d.read(base+"/cmdline", maxArgs)), link("cwd"), link("root"), strings.TrimSpace(string(d.read(base+"/cgroup", 16<<10))),
 			s.status["CapEff"], s.status["Seccomp"], s.status["NoNewPrivs"], s.status["TracerPid"], d.namespaces(base), kernel); err != nil {
 			return err
@@ -144,23 +114,6 @@ func unset(id string) string {
 		return ""
 	}
 	return id
-}
-
-// terminal names a device number of proc_pid_stat(5).
-func terminal(n int) string {
-	if n == 0 {
-		return ""
-	}
-	major, minor := n>>8&0xfff, n&0xff|n>>12&0xfff00
-	switch {
-	case major >= 136 && major <= 143:
-		return fmt.Sprintf("pts/%d", (major-136)<<20|minor)
-	case major == 4 && minor < 64:
-		return fmt.Sprintf("tty%d", minor)
-	case major == 4:
-		return fmt.Sprintf("ttyS%d", minor-64)
-	}
-	return fmt.Sprintf("%d:%d", major, minor)
 }
 
 // namespaces are those of a process that are not init's.
@@ -179,8 +132,8 @@ func (d *device) namespaces(base string) string {
 }
 
 // executable describes the file that a process runs, whatever its name leads to by now.
-func (d *device) executable(t *Task, pid int) (name, state, size string, sums [3]string) {
-	link := d.path("proc/" + strconv.Itoa(pid) + "/exe")
+func (d *device) executable(t *Task, pid uint32) (name, state, size string, sums [3]string) {
+	link := d.path("proc/" + itoa(pid) + "/exe")
 	name, err := os.Readlink(link)
 	if err != nil {
 		return "", "", "", sums
@@ -226,7 +179,7 @@ func (d *device) environments(t *Task) error {
 		if err := t.ctx.Err(); err != nil {
 			return err
 		}
-		for v := range bytes.SplitSeq(d.read("proc/"+strconv.Itoa(pid)+"/environ", maxArgs), []byte{0}) {
+		for v := range bytes.SplitSeq(d.read("proc/"+itoa(pid)+"/environ", maxArgs), []byte{0}) {
 			if len(v) == 0 {
 				continue
 			}
@@ -282,7 +235,7 @@ func (d *device) handles(t *Task) error {
 			if st, err := os.Lstat(d.path(base)); err == nil {
 				mode = st.Mode().Perm().String()[1:3]
 			}
-			if err := tab.Row(itoa(pid), s.comm, itoa(fd), handleType(target), target, info["flags"], info["pos"], mode); err != nil {
+			if err := tab.Row(itoa(pid), s.Comm, itoa(fd), handleType(target), target, info["flags"], info["pos"], mode); err != nil {
 				return err
 			}
 		}
@@ -306,8 +259,8 @@ func handleType(target string) string {
 	return "other"
 }
 
-func (d *device) descriptors(pid int) (fds []int, more bool) {
-	dir, err := os.Open(d.path("proc/" + strconv.Itoa(pid) + "/fd"))
+func (d *device) descriptors(pid uint32) (fds []int, more bool) {
+	dir, err := os.Open(d.path("proc/" + itoa(pid) + "/fd"))
 	if err != nil {
 		return nil, false
 	}
@@ -343,12 +296,12 @@ func (d *device) maps(t *Task) error {
 		if err := t.ctx.Err(); err != nil {
 			return err
 		}
-		name := "proc/" + strconv.Itoa(pid) + "/maps"
+		name := "proc/" + itoa(pid) + "/maps"
 		raw := d.read(name, maxMaps+1)
 		if len(raw) == 0 {
 			continue // a kernel thread, or gone
 		}
-		f, err := t.Create("Maps/"+strconv.Itoa(pid)+".txt", archive.Info{Source: "/" + name})
+		f, err := t.Create("Maps/"+itoa(pid)+".txt", archive.Info{Source: "/" + name})
 		if err != nil {
 			return err
 		}
@@ -367,7 +320,7 @@ func (d *device) maps(t *Task) error {
 			if why == "" {
 				continue
 			}
-			if err := tab.Row(itoa(pid), s.comm, span, perms, mapping, why); err != nil {
+			if err := tab.Row(itoa(pid), s.Comm, span, perms, mapping, why); err != nil {
 				return err
 			}
 		}

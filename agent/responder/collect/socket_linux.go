@@ -21,7 +21,7 @@ var native = binary.NativeEndian
 
 // owner is a process that holds a socket.
 type owner struct {
-	pid  int
+	pid  uint32
 	name string
 	exe  string
 }
@@ -41,7 +41,7 @@ func (d *device) owners(t *Task) (map[string][]owner, error) {
 		if !ok {
 			continue
 		}
-		exe, _ := os.Readlink(d.path("proc/" + strconv.Itoa(pid) + "/exe"))
+		exe, _ := os.Readlink(d.path("proc/" + itoa(pid) + "/exe"))
 		fds, _ := d.descriptors(pid)
 		for _, fd := range fds {
 			target, err := os.Readlink(d.path(fmt.Sprintf("proc/%d/fd/%d", pid, fd)))
@@ -49,7 +49,7 @@ func (d *device) owners(t *Task) (map[string][]owner, error) {
 				continue
 			}
 			inode := strings.Trim(target[len("socket:"):], "[]")
-			o := owner{pid, s.comm, exe}
+			o := owner{pid, s.Comm, exe}
 			if !slices.Contains(out[inode], o) {
 				out[inode] = append(out[inode], o)
 			}
@@ -62,7 +62,7 @@ func (d *device) owners(t *Task) (map[string][]owner, error) {
 func cells(list []owner) (pids, names, exes string) {
 	var p, n, e []string
 	for _, o := range list {
-		p = append(p, strconv.Itoa(o.pid))
+		p = append(p, itoa(o.pid))
 		n = append(n, o.name)
 		e = append(e, o.exe)
 	}
@@ -135,7 +135,7 @@ func (d *device) connections(t *Task) error {
 func (d *device) sockets(t *Task, ns namespace) ([]socket, error) {
 	pid := "self"
 	if ns.pid != 0 {
-		pid = strconv.Itoa(ns.pid)
+		pid = itoa(ns.pid)
 	} else if d.Root != "/" {
 		pid = "1"
 	}

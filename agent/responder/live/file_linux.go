@@ -311,9 +311,15 @@ func (f *finder) walk(d *os.File, where string, depth int) error {
 	}
 }
 
+// lstatAt looks at a name in an open directory.
+func lstatAt(d *os.File, n string) (st unix.Stat_t, there bool) {
+	there = unix.Fstatat(int(d.Fd()), n, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	return st, there
+}
+
 func (f *finder) look(d *os.File, where, n string, depth int) error {
-	var st unix.Stat_t
-	if unix.Fstatat(int(d.Fd()), n, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+	st, there := lstatAt(d, n)
+	if !there {
 		return nil // it went meanwhile
 	}
 	if ok, err := path.Match(f.pattern, n); ok && err == nil || n == f.pattern {

@@ -83,6 +83,21 @@ func New(c Config) (*Live, error) {
 	return l, l.sweepPut()
 }
 
+// Leave ends every session with what it has started, removes its control groups, and the
+// files that were put on the device, whichever start of it they were put in.
+func (l *Live) Leave() error {
+	if err := sweepGroups(l.conf.Instance); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left, err := l.removePut(func(put) bool { return true })
+	if err == nil && left > 0 {
+		err = fmt.Errorf("live: %d files that were put on the device cannot be removed", left)
+	}
+	return err
+}
+
 // Handlers returns what carries out the commands livesession and liveresponse.
 func (l *Live) Handlers() []responder.Handler { return []responder.Handler{&sessions{l}, &batches{l}} }
 
@@ -198,28 +213,35 @@ func (l *Live) notePut(p put) error {
 	return l.savePut(append(all, p))
 }
 
-// sweepPut removes the files that were put before the device's present start, where they
-// still are what was put.
+// sweepPut removes the files that were put before the device's present start.
 func (l *Live) sweepPut() error {
+	_, err := l.removePut(func(p put) bool { return p.Boot != l.boot })
+	return err
+}
+
+// removePut removes the files that were put and that are wanted gone, where they still are
+// what was put, and returns how many of these it could not.
+func (l *Live) removePut(unwanted func(put) bool) (stay int, err error) {
 	all, err := l.loadPut()
 	if err != nil {
 		l.conf.Log.Error("files of live response", "err", err)
-		return nil
+		return 0, nil
 	}
 	var left []put
 	for _, p := range all {
 		switch id, err := inodeOf(unix.AT_FDCWD, p.Path); {
-		case p.Boot == l.boot:
+		case !unwanted(p):
 			left = append(left, p)
 		case err == nil && id == p.inode:
 			if err := os.Remove(p.Path); err != nil {
 				l.conf.Log.Error("removing a file that live response has put", "path", p.Path, "err", err)
 				left = append(left, p)
+				stay++
 			}
 		}
 	}
 	if len(left) == len(all) {
-		return nil
+		return stay, nil
 	}
-	return l.savePut(left)
+	return stay, l.savePut(left)
 }

@@ -20,6 +20,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/kernfs"
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/wire"
 	"github.com/vedette-edr/vedette/wire/wirepb"
@@ -474,7 +476,7 @@ func TestNothingOutlivesASession(t *testing.T) {
 	c.until("the shell", func() bool { return strings.Contains(c.out[shell], "ready") })
 	count := func() int {
 		n := 0
-		for _, pid := range pids() {
+		for _, pid := range procfs.All() {
 			raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 			if bytes.HasPrefix(raw, []byte("sleep\x00"+mark)) {
 				n++
@@ -606,5 +608,38 @@ func TestTheSystemIsShown(t *testing.T) {
 		if got := c.ok(line); strings.HasSuffix(line, "json") && !json.Valid([]byte(got)) {
 			t.Errorf("%s: %q", line, got)
 		}
+	}
+}
+
+func TestADeviceThatLeavesKeepsNothingOfASession(t *testing.T) {
+	c := open(t, wire.LiveAdvanced)
+	dir := t.TempDir()
+	c.depot.library["a"] = "x"
+	c.depot.library["b"] = "y"
+	c.ok("cd " + dir)
+	c.ok("putfile a")
+	c.ok("putfile b -keep")
+	shell := c.begin("shell")
+	c.pipe.down <- &wirepb.LiveDown{Run: shell, Input: []byte("sleep 1000 & echo $!; echo rea''dy\n")}
+	c.until("the shell", func() bool { return strings.Contains(c.out[shell], "ready") })
+	if err := c.live.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was put for a while: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "b")); err != nil {
+		t.Errorf("what was put to stay: %v", err)
+	}
+	m, err := kernfs.Cgroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if _, err := os.Stat(groupsOf(m, c.live.conf.Instance)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its control groups: %v", err)
+	}
+	if err := c.live.Leave(); err != nil {
+		t.Errorf("again: %v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/vedette-edr/vedette/agent/launch"
 	"github.com/vedette-edr/vedette/wire"
 )
 
@@ -97,13 +98,13 @@ func (s *space) execute(ctx context.Context, argv []string, stdout, stderr io.Wr
 	defer func() { _ = g.dir.Close() }() // the session's end removes it
 	var cmd *exec.Cmd
 	for try := 0; ; try++ {
-		cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd = launch.Command(ctx, searchPath, argv[0], argv[1:]...)
 		cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = environment(), s.here().in(), stdout, stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: g.fd(), Setsid: true}
 		cmd.Cancel = func() error { return destroyGroup(g.path) }
 		// What it left behind may hold the pipes for ever.
 		cmd.WaitDelay = 2 * time.Second
-		if err = cmd.Start(); !errors.Is(err, syscall.ETXTBSY) || try == 20 {
+		if err = launch.Start(cmd); !errors.Is(err, syscall.ETXTBSY) || try == 20 {
 			break
 		}
 		// Another thread of the agent was just starting a program, with the descriptor that
@@ -175,13 +176,21 @@ func (s *session) shell(j *job) error {
 	if _, err := os.Stat("/bin/bash"); err == nil {
 		program = "/bin/bash"
 	}
-	cmd := exec.Command(program, "-i")
+	cmd := launch.Command(context.Background(), searchPath, program, "-i")
 	cmd.Env, cmd.Dir = environment("TERM=xterm-256color", "HISTFILE=/dev/null"), s.here().in()
-	terminal, err := pty.StartWithAttrs(cmd, size, &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: g.fd(), Setsid: true, Setctty: true})
+	var terminal *os.File
+	err = launch.StartBy(cmd, func() (err error) {
+		terminal, err = pty.StartWithAttrs(cmd, size, &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: g.fd(), Setsid: true, Setctty: true})
+		return err
+	})
 	if err != nil {
+		if terminal != nil {
+			_ = terminal.Close() // nobody has the other side
+		}
 		return err
 	}
-	copied, ended := make(chan struct{}), make(chan error, 1)
+	copied, ended := make(chan struct{}), make(chan struct{})
+	var how error // once it ended
 	go func() {
 		defer close(copied)
 		buf := make([]byte, wire.MaxLiveOutput)
@@ -197,7 +206,10 @@ func (s *session) shell(j *job) error {
 			}
 		}
 	}()
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		defer close(ended)
+		how = cmd.Wait()
+	}()
 	for {
 		select {
 		case n := <-j.size:
@@ -207,7 +219,8 @@ func (s *session) shell(j *job) error {
 		case p := <-j.input:
 			_, _ = terminal.Write(p) // it fails once the shell has ended, which is told next
 			continue
-		case err = <-ended:
+		case <-ended:
+			err = how
 		case <-j.ctx.Done():
 			err = errors.Join(context.Cause(j.ctx), destroyGroup(g.path))
 			<-ended

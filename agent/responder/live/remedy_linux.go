@@ -134,7 +134,7 @@ func (s *space) remediateProcess(ctx context.Context, id string, w io.Writer) er
 	}
 	defer func() { _ = unix.Close(fd) }() // it was only opened
 	dir := "/proc/" + strconv.Itoa(pid)
-	p, ok := readProc(pid, bootTime())
+	p, ok := readProc(uint32(pid), bootTime())
 	switch {
 	case !ok:
 		return fmt.Errorf("process %d: %w", pid, unix.ESRCH)

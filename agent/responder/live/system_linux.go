@@ -13,9 +13,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,7 +21,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/launch"
 	"github.com/vedette-edr/vedette/agent/process"
+	"github.com/vedette-edr/vedette/agent/procfs"
 )
 
 // proc is what /proc says of one process.
@@ -34,24 +34,6 @@ type proc struct {
 	started     time.Time
 	memory      int64 // bytes resident
 	image, line string
-}
-
-// pids lists the processes that there are.
-func pids() []int {
-	d, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = d.Close() }() // it was only read
-	names, _ := d.Readdirnames(-1)
-	var out []int
-	for _, n := range names {
-		if pid, err := strconv.Atoi(n); err == nil {
-			out = append(out, pid)
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // bootTime is when the kernel started, by which processes count.
@@ -70,23 +52,13 @@ func bootTime() time.Time {
 	return time.Time{}
 }
 
-// ticks of a second in /proc/PID/stat (USER_HZ), the same on every platform of ours.
-const ticks = 100
-
-func readProc(pid int, boot time.Time) (p proc, ok bool) {
-	dir := "/proc/" + strconv.Itoa(pid)
-	raw, err := os.ReadFile(dir + "/stat")
-	open, end := bytes.IndexByte(raw, '('), bytes.LastIndexByte(raw, ')')
-	if err != nil || open < 0 || end < open {
+func readProc(pid uint32, boot time.Time) (p proc, ok bool) {
+	dir := "/proc/" + strconv.FormatUint(uint64(pid), 10)
+	stat, ok := procfs.ReadStat(pid)
+	if !ok {
 		return p, false
 	}
-	f := strings.Fields(string(raw[end+1:]))
-	if len(f) < 22 {
-		return p, false
-	}
-	number := func(i int) int64 { n, _ := strconv.ParseInt(f[i], 10, 64); return n }
-	p = proc{pid: int64(pid), name: string(raw[open+1 : end]), state: f[0], parent: number(1), memory: number(21) * int64(os.Getpagesize())}
-	p.started = boot.Add(time.Duration(number(19)) * time.Second / ticks).UTC()
+	p = proc{pid: int64(pid), name: stat.Comm, state: stat.State, parent: int64(stat.PPID), memory: stat.Resident, started: boot.Add(stat.Start).UTC()}
 	var st unix.Stat_t
 	if unix.Stat(dir, &st) == nil {
 		p.uid = st.Uid
@@ -120,7 +92,7 @@ func (s *space) processes(ctx context.Context, l *line, w io.Writer) error {
 	}
 	t := &table{columns: []string{"pid", "parent", "user", "name", "state", "started", "memory", "image", "command_line"}}
 	boot := bootTime()
-	for _, pid := range pids() {
+	for _, pid := range procfs.All() {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -200,18 +172,18 @@ func socketAddress(s string) (netip.AddrPort, error) {
 }
 
 type socketOwner struct {
-	pid  int
+	pid  uint32
 	name string
 }
 
 // sockets finds which process has a socket, by inode.
 func sockets(ctx context.Context) map[string]socketOwner {
 	out := map[string]socketOwner{}
-	for _, pid := range pids() {
+	for _, pid := range procfs.All() {
 		if ctx.Err() != nil {
 			return out
 		}
-		dir := "/proc/" + strconv.Itoa(pid) + "/fd/"
+		dir := fmt.Sprintf("/proc/%d/fd/", pid)
 		d, err := os.Open(dir)
 		if err != nil {
 			continue // it ended
@@ -226,7 +198,7 @@ func sockets(ctx context.Context) map[string]socketOwner {
 				continue
 			}
 			if name == "" {
-				raw, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+				raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 				name = strings.TrimSuffix(string(raw), "\n")
 			}
 			out[strings.TrimSuffix(inode, "]")] = socketOwner{pid, name}
@@ -269,12 +241,12 @@ func systemd() bool {
 func (s *space) helper(ctx context.Context, name string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, shortly)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := launch.Command(ctx, searchPath, name, args...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = []string{"PATH=" + searchPath, "LC_ALL=C"}, "/", time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: s.group.fd(), Setsid: true}
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &bounded{w: &out, left: 16 << 20}, &bounded{w: &problems, left: 4 << 10}
-	if err := cmd.Run(); err != nil {
+	if err := launch.Run(cmd); err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", name, err, visible(strings.TrimSpace(problems.String())))
 	}
 	return out.Bytes(), nil

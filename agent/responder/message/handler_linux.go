@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,6 +141,19 @@ func (h *Handler) later(p Params) Place {
 	got, err := os.ReadFile(name)
 	out.Shown = err == nil && string(got) == text
 	return out
+}
+
+// Withdraw takes away what waits for whoever logs on.
+func (h *Handler) Withdraw() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.end != nil {
+		h.end.Stop()
+	}
+	if err := os.Remove(h.fragment()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (h *Handler) endAfter(d time.Duration) {

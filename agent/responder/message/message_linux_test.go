@@ -169,6 +169,22 @@ func TestNobodyIsLoggedOn(t *testing.T) {
 	}
 }
 
+func TestWhoLogsOnToADeviceThatLeftIsToldNothing(t *testing.T) {
+	run := t.TempDir()
+	h := newHandler(t, Config{Run: run})
+	if r, _ := handle(t, h, Params{Text: "Careful."}); r.State != responder.Verified {
+		t.Fatalf("%+v", r)
+	}
+	for range 2 { // nothing to take away is no error
+		if err := h.Withdraw(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(run, "motd.d")); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
 func TestMessagesAreChecked(t *testing.T) {
 	h := newHandler(t, Config{Run: t.TempDir()})
 	for name, p := range map[string]Params{

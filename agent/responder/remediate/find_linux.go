@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/hash"
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/agent/walk"
 )
 
@@ -95,7 +96,7 @@ func (h *hunt) learn(size int64) {
 
 // processes looks at what runs.
 func (h *hunt) processes() {
-	for _, pid := range pids() {
+	for _, pid := range procfs.All() {
 		if h.ctx.Err() != nil {
 			return
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vedette-edr/vedette/agent/procfs"
 )
 
 // inode names a file for as long as somebody has it open.
@@ -28,22 +30,6 @@ type image struct {
 }
 
 func procDir(pid uint32) string { return "/proc/" + strconv.FormatUint(uint64(pid), 10) }
-
-func pids() []uint32 {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what could be read is enough
-	var out []uint32
-	for _, n := range names {
-		if pid, err := strconv.ParseUint(n, 10, 32); err == nil {
-			out = append(out, uint32(pid))
-		}
-	}
-	return out
-}
 
 // maxMaps bounds what is read of one process's mappings.
 const maxMaps = 8 << 20
@@ -106,7 +92,7 @@ func script(pid uint32, files map[inode]bool) bool {
 		return false
 	}
 	exe, err := os.Readlink(base + "/exe")
-	if err != nil || !interprets(filepath.Base(exe)) {
+	if err != nil || !procfs.Interprets(filepath.Base(exe)) {
 		return false
 	}
 	cwd, err := os.Readlink(base + "/cwd")
@@ -143,21 +129,6 @@ func script(pid uint32, files map[inode]bool) bool {
 	return false
 }
 
-// interpreters are programs that run a file which they are given by name; an editor that
-// has it open does not.
-var interpreters = map[string]bool{
-	"sh": true, "bash": true, "dash": true, "ash": true, "zsh": true, "ksh": true, "mksh": true, "fish": true, "csh": true, "tcsh": true,
-	"busybox": true, "python": true, "perl": true, "ruby": true, "node": true, "nodejs": true, "php": true, "lua": true, "luajit": true,
-	"tclsh": true, "expect": true, "awk": true, "gawk": true, "mawk": true, "java": true, "deno": true, "bun": true, "pwsh": true, "Rscript": true,
-	"ld": true, "ld-linux": true, "ld-linux-x86-64": true, "ld-linux-aarch64": true, "ld-musl-x86_64": true, "ld-musl-aarch64": true,
-}
-
-func interprets(name string) bool {
-	name = strings.TrimSuffix(name, " (deleted)")
-	name, _, _ = strings.Cut(name, ".so")
-	return interpreters[name] || interpreters[strings.TrimRight(name, "0123456789.-")]
-}
-
 // runner is a process that runs one of the files, held so that its number means nothing
 // else.
 type runner struct {
@@ -170,7 +141,7 @@ type runner struct {
 // runners returns the processes that run one of the files. The caller closes them.
 func runners(files map[inode]bool) []runner {
 	var out []runner
-	for _, pid := range pids() {
+	for _, pid := range procfs.All() {
 		fd, err := unix.PidfdOpen(int(pid), 0)
 		if err != nil {
 			continue

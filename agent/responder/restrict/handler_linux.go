@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/vedette-edr/vedette/agent/launch"
 	"github.com/vedette-edr/vedette/agent/responder"
 )
 
@@ -61,9 +59,6 @@ type Handler struct {
 	Restrictor *Restrictor
 	Guard      Guard // nil where execution cannot be controlled, for the reason in Without
 	Without    error
-	// Probe makes the command that runs a program as ProbeMain does; nil for this program
-	// with the argument "probe".
-	Probe func(args ...string) *exec.Cmd
 }
 
 var _ responder.Limited = (*Handler)(nil)
@@ -148,6 +143,23 @@ func (h *Handler) unrestrict(ctx context.Context) responder.Result {
 	return h.conclude(ctx, Evidence{}, true)
 }
 
+// Lift ends the restriction, also one that is to be and is not in force, and proves that
+// programs run. Lifting what is not restricted does nothing.
+func (h *Handler) Lift(ctx context.Context) error {
+	r := h.Restrictor
+	if !r.Active() && r.Problem() == nil {
+		return nil
+	}
+	if h.Guard == nil {
+		return r.lift() // nothing asks it
+	}
+	out := h.unrestrict(ctx)
+	if out.State != responder.Verified {
+		return errors.New(out.Detail)
+	}
+	return nil
+}
+
 // conclude tries whether programs that nobody knows run.
 func (h *Handler) conclude(ctx context.Context, ev Evidence, run bool) responder.Result {
 	name, err := h.unknown()
@@ -205,41 +217,20 @@ func (h *Handler) unknown() (string, error) {
 func (h *Handler) try(ctx context.Context, name string, say int, args ...string) Probe {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	command := h.Probe
-	if command == nil {
-		command = func(args ...string) *exec.Cmd {
-			return exec.Command("/proc/self/exe", append([]string{"probe"}, args...)...)
-		}
+	before := launch.Before{}
+	if h.Restrictor.cfg.Root != "/" {
+		before.Root = h.Restrictor.cfg.Root
 	}
-	cmd := command(append([]string{h.Restrictor.cfg.Root}, args...)...)
-	if err := cmd.Start(); err != nil {
+	cmd := before.Command(ctx, "", args[0], args[1:]...)
+	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	err := launch.Run(cmd)
+	if cmd.ProcessState == nil {
 		return Probe{Name: name, Detail: err.Error()}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
-	defer stop()
-	err := cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != say {
 		return Probe{Name: name, Detail: fmt.Sprintf("%s: exit %d: %v", filepath.Base(args[0]), code, err)}
 	}
 	return Probe{Name: name, OK: true}
-}
-
-// ProbeMain runs a program in the place of this process: args are the root it is below, and
-// the program with its arguments. It returns the exit code when it cannot. The agent starts
-// itself for it, which the kernel never asks about: it must not wait in execve for its own
-// answer.
-func ProbeMain(args []string) int {
-	const cannot = 126
-	if len(args) < 2 {
-		return cannot
-	}
-	if args[0] != "/" {
-		if unix.Chroot(args[0]) != nil || unix.Chdir("/") != nil {
-			return cannot
-		}
-	}
-	_ = unix.Exec(args[1], args[1:], []string{"PATH=/usr/bin:/bin"})
-	return cannot
 }
 
 func result(s responder.State, detail string, ev Evidence) responder.Result {

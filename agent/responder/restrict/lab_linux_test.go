@@ -21,12 +21,16 @@ import (
 	"github.com/vedette-edr/vedette/agent/enforce/fileless"
 	"github.com/vedette-edr/vedette/agent/hash"
 	"github.com/vedette-edr/vedette/agent/kernfs"
+	"github.com/vedette-edr/vedette/agent/launch"
 	"github.com/vedette-edr/vedette/agent/responder"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
 // The test program is also the watchdog, the probe, and programs that misbehave.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == launch.Name {
+		os.Exit(launch.Main(os.Args[2:]))
+	}
 	switch os.Getenv("RESTRICT_TEST_ROLE") {
 	case "watchdog":
 		if err := file.Watch(); err != nil {
@@ -34,8 +38,6 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
-	case "probe":
-		os.Exit(ProbeMain(os.Args[1:]))
 	case "memfd":
 		os.Exit(memfd(os.Args[1:]))
 	}
@@ -247,7 +249,7 @@ func (l *lab) start() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.h = &Handler{Restrictor: l.r, Guard: l.guard, Probe: func(args ...string) *exec.Cmd { return role("probe", args...) }}
+	l.h = &Handler{Restrictor: l.r, Guard: l.guard}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.guard.Run(ctx, l.seen) }()

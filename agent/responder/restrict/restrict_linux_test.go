@@ -396,3 +396,47 @@ func TestSystemCallsOf32BitProgramsAreNoWayAround(t *testing.T) {
 	}
 	l.unrestrict()
 }
+
+func TestADeviceThatLeavesIsNotRestricted(t *testing.T) {
+	l := newLab(t)
+	l.put("tmp/evil.sh", "#!/bin/sh\nexit 0\n")
+	l.start()
+	if err := l.h.Lift(t.Context()); err != nil {
+		t.Errorf("nothing: %v", err)
+	}
+	l.restrict(Params{})
+	l.denied("/tmp/evil.sh")
+	if err := l.h.Lift(t.Context()); err != nil {
+		t.Error(err)
+	}
+	l.runs("/tmp/evil.sh")
+	// A restriction that is not in force, because no database of packages can be read, would
+	// come into force with one.
+	l.restrict(Params{})
+	l.stop()
+	if err := os.Rename(filepath.Join(l.root, "var/lib/dpkg"), filepath.Join(l.root, "var/lib/away")); err != nil {
+		t.Fatal(err)
+	}
+	l.start()
+	if l.r.Problem() == nil {
+		t.Fatal("it is in force")
+	}
+	if err := l.h.Lift(t.Context()); err != nil {
+		t.Error(err)
+	}
+	l.stop()
+	if err := os.Rename(filepath.Join(l.root, "var/lib/away"), filepath.Join(l.root, "var/lib/dpkg")); err != nil {
+		t.Fatal(err)
+	}
+	l.start()
+	if l.r.Active() || l.r.Problem() != nil {
+		t.Error("a restriction comes back")
+	}
+	l.runs("/tmp/evil.sh")
+	// Where nothing can be controlled there is nothing to prove.
+	l.restrict(Params{})
+	unable := &Handler{Restrictor: l.r, Without: errors.New("no fanotify")}
+	if err := unable.Lift(t.Context()); err != nil || l.r.Active() {
+		t.Errorf("%v, active %v", err, l.r.Active())
+	}
+}

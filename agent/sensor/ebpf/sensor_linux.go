@@ -113,7 +113,7 @@ func (s *Sensor) Run(ctx context.Context, sink sensor.Sink) (err error) {
 		err = errors.New("the kernel refuses BPF to this user or container")
 	}
 	if err != nil {
-		s.found.missing("bpf", "run the agent as root on a kernel with BPF, BTF and ring buffers (5.8 or later)", err)
+		s.found.missing("bpf", "run the agent as root on a kernel with BPF, BTF and typed tasks (5.11 or later)", err)
 		return fmt.Errorf("ebpf: %w", err)
 	}
 	defer obj.close()

@@ -9,6 +9,7 @@ export const at = {
   alert: (id: string) => `/alerts/${segment(id)}`,
   device: (id: string) => `/devices/${segment(id)}`,
   action: (id: string) => `/actions?open=${segment(id)}`,
+  live: (id: string) => `/live/${segment(id)}`,
   file: (hash: string) => `/files/${segment(hash)}`,
   ip: (ip: string) => `/ips/${segment(ip)}`,
   domain: (name: string) => `/domains/${segment(name)}`,

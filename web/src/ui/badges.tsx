@@ -5,6 +5,7 @@ import css from './badges.module.css';
 // What taking apart would get wrong, or what people call otherwise.
 const called: Record<string, string> = {
   RunAntiVirusScan: 'Run antivirus scan', Unisolate: 'Release from isolation', RestrictCodeExecution: 'Restrict app execution', UnrestrictCodeExecution: 'Remove app restrictions', PublicApi: 'API',
+  WindowsDefenderAtp: 'Endpoint sensor', CustomDetection: 'Custom detection', CustomerTI: 'Custom indicator',
   ImpairedCommunication: 'Impaired', NoSensorDataImpairedCommunication: 'No data, impaired',
 };
 

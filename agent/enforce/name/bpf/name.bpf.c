@@ -331,9 +331,9 @@ int judge_egress(struct __sk_buff *skb)
 	if (n > HEAD_MAX - have)
 		n = HEAD_MAX - have;
 	have &= HEAD_MAX - 1;
-	asm volatile("%0 &= 0x1fff" : "+r"(n));
-	if (n < 1 || n > HEAD_MAX)
-		return 1;
+	/* 1 to HEAD_MAX, which it is: said without a comparison, because the verifiers of older
+	 * kernels (6.1) do not carry what one shows over to a copy on the stack. */
+	asm volatile("%0 += -1\n\t%0 &= %1\n\t%0 += 1" : "+r"(n) : "i"(HEAD_MAX - 1));
 	if (bpf_skb_load_bytes(skb, p.payload + skip, &h->b[have], n))
 		return 1;
 	h->have = have + n;

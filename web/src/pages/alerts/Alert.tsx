@@ -1,6 +1,5 @@
 import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 import { get, segment } from '../../api/client';
 import { useMay } from '../../api/session';
@@ -10,7 +9,7 @@ import { Time } from '../../app/time';
 import { Severity, Status, words } from '../../ui/badges';
 import { Card, Facts, Page } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import css from './Alert.module.css';
 import { EntityMenu, entityOf, pageOf } from './entity';
 import { History } from './History';
@@ -19,7 +18,7 @@ import { ProcessTree } from './ProcessTree';
 
 /** One alert: its story, what it names, and what is done about it. */
 export default function Alert() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const found = useQuery({ queryKey: ['alert', id], queryFn: () => get<AlertEntity>(`/api/alerts/${segment(id)}`), refetchInterval: 60_000 });
   if (found.isPending) return <Waiting />;
   if (!found.data) return <Failure error={found.error} retry={() => void found.refetch()} />;

@@ -1,6 +1,5 @@
 import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useMemo } from 'react';
 import { get, quoted, segment, type List } from '../../api/client';
 import { useMay } from '../../api/session';
@@ -12,9 +11,10 @@ import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
 import { Card, Cards, Facts, Page } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import { State } from '../actions/Truth';
 import { columns as alertColumns, filters as alertFilters, search as alertSearch } from '../alerts/columns';
+import { Sessions } from '../live/Sessions';
 import { ActionBar, inForce, useActions } from './actions';
 import css from './Device.module.css';
 
@@ -22,7 +22,7 @@ const Timeline = lazy(() => import('./Timeline'));
 
 /** One device. */
 export default function Device() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const found = useQuery({ queryKey: ['device', id], queryFn: () => get<Machine>(`/api/machines/${segment(id)}`), refetchInterval: 30_000 });
   if (found.isPending) return <Waiting />;
   if (!found.data) return <Failure error={found.error} retry={() => void found.refetch()} />;
@@ -37,7 +37,7 @@ function Shown({ machine: m }: { machine: Machine }) {
   const restricted = inForce(actions.data, 'RestrictCodeExecution');
   const running = actions.data?.filter((a) => a.isOpen) ?? [];
   return (
-    <Page title={m.computerDnsName ?? m.id} fill={['timeline', 'alerts', 'software', 'vulnerabilities', 'recommendations', 'users'].includes(tab)} crumbs={[{ title: 'Devices', to: '/devices' }]} actions={<ActionBar machine={m} />}
+    <Page title={m.computerDnsName ?? m.id} fill={['timeline', 'alerts', 'software', 'vulnerabilities', 'recommendations', 'users', 'live'].includes(tab)} crumbs={[{ title: 'Devices', to: '/devices' }]} actions={<ActionBar machine={m} />}
       aside={(
         <span className={css.states}>
           <Health value={m.healthStatus} />
@@ -65,6 +65,7 @@ function Shown({ machine: m }: { machine: Machine }) {
         {may('Vulnerability.Read.All') && <Tab value="vulnerabilities">Vulnerabilities</Tab>}
         {may('SecurityRecommendation.Read.All') && <Tab value="recommendations">Recommendations</Tab>}
         {may('User.Read.All') && <Tab value="users">Users</Tab>}
+        {may('Machine.LiveResponse') && <Tab value="live">Live response sessions</Tab>}
       </TabList>
       {tab === 'overview' && <Overview machine={m} />}
       {tab === 'alerts' && <ListView<Alert> name="device-alerts" label="Alerts of the device" path="/api/alerts" always={`machineId eq ${quoted(m.id)}`} columns={alertColumns} rowKey={(a) => a.id} filters={alertFilters.filter((f) => f.id !== 'range').map((f) => ({ ...f, start: undefined }))} search={alertSearch} start={newest} empty={{ title: 'This device raised no alert' }} />}
@@ -73,6 +74,7 @@ function Shown({ machine: m }: { machine: Machine }) {
       {tab === 'vulnerabilities' && <ListView<Vulnerability> name="device-vulnerabilities" label="Vulnerabilities of the device" path={`/api/machines/${segment(m.id)}/vulnerabilities`} columns={vulnerabilities} rowKey={(v) => v.id} empty={{ title: 'No vulnerability is known', text: 'Nothing that is installed here has one that an imported feed tells of.' }} />}
       {tab === 'recommendations' && <ListView<Recommendation> name="device-recommendations" label="Recommendations for the device" path={`/api/machines/${segment(m.id)}/recommendations`} columns={recommendations} rowKey={(r) => r.id} empty={{ title: 'Nothing is recommended' }} />}
       {tab === 'users' && <Users id={m.id} />}
+      {tab === 'live' && <Sessions name="device-livesessions" always={`machineId eq ${quoted(m.id)}`} />}
     </Page>
   );
 }
