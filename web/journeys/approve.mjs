@@ -15,7 +15,7 @@ await run(async (view) => {
   await page.getByRole('button', { name: 'Create policy' }).click();
   await page.getByLabel('Name').fill('Packages need a second person');
   await page.getByRole('combobox', { name: 'Actions' }).click();
-  await page.getByRole('option', { name: 'Collect investigation package' }).click();
+  await page.getByRole('menuitemcheckbox', { name: 'Collect investigation package' }).click();
   await page.keyboard.press('Escape');
   await accessible(page, 'the form of an approval policy');
   await page.getByRole('button', { name: 'Create', exact: true }).click();

@@ -1,5 +1,6 @@
 // Plays a transcript on a terminal. Going back draws from the beginning: a terminal knows no other way.
 import { indexAt, type Cast } from './cast';
+import { upright } from './plain';
 import type { Screen } from './terminal';
 
 const tick = 100; // ms between two reports of the position
@@ -92,7 +93,7 @@ export class Player {
     for (; this.next < to; this.next += 1) {
       const said = this.cast.texts[this.next];
       switch (this.cast.kinds[this.next]) {
-        case 'o': text += said; break;
+        case 'o': text += upright(said); break;
         case 'r': {
           const size = /^(\d{1,4})x(\d{1,4})$/.exec(said);
           if (!size) break;
