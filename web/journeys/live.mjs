@@ -136,6 +136,7 @@ await run(async (view) => {
   await play.press('Enter');
   await page.getByRole('button', { name: 'Play again' }).waitFor(slow);
   await says('hello two words');
+  await says('^Moverwritten <U+202E>gnp.exe'); // as it was shown: nothing of a script writes over what stands there
   await says('all shown');
   await accessible(page, 'the recording');
   await view.shot('replay');

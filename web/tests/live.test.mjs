@@ -27,6 +27,11 @@ test('what comes in pieces is shown as what comes at once', () => {
   }
 });
 
+test('a text is shown as its bytes are', () => {
+  const p = new Plain();
+  assert.equal(p.text('a\r') + p.text('\nb\rc\x1b[3') + p.text('1mred') + p.end(), 'a\r\nb^Mc\x1b[31mred');
+});
+
 test('bytes at random never reach a terminal as anything but text and colours', () => {
   let seed = 1;
   const random = (n) => { seed = (seed * 1103515245 + 12345) & 0x7fffffff; return seed % n; };

@@ -37,6 +37,11 @@ export class Plain {
     return this.clean(this.held + this.decoder.decode(data, { stream: true }), false);
   }
 
+  /** The same of what is a text already. */
+  text(data: string): string {
+    return this.clean(this.held + data, false);
+  }
+
   /** What is left when the run ends. */
   end(): string {
     return this.clean(this.held + this.decoder.decode(), true);
