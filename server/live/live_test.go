@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -302,6 +303,47 @@ func TestNothingIsCutSilently(t *testing.T) {
 	}
 	if !bytes.Equal(got, typed) {
 		t.Error("what was typed is not what arrived")
+	}
+}
+
+// Whose right is taken away is out, before the next command and soon without one.
+func TestARightThatIsTakenAwayEndsTheSession(t *testing.T) {
+	for name, change := range map[string]struct {
+		now  func(p access.Principal) (*access.Principal, error)
+		want string
+	}{
+		"gone": {func(access.Principal) (*access.Principal, error) {
+			return nil, errs.New("x", errs.Unauthenticated, errs.Unauthorized, "gone")
+		}, "no longer sign in"},
+		"right": {func(p access.Principal) (*access.Principal, error) { p.Rights = []access.Right{access.LiveResponseBasic}; return &p, nil }, "withdrawn"},
+		"scope": {func(p access.Principal) (*access.Principal, error) { p.Scope = access.Scope{}; return &p, nil }, "no longer see"},
+	} {
+		for _, typed := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, typed), func(t *testing.T) {
+				var taken atomic.Bool
+				f := setup(t, 1, func(c *live.Config) {
+					if !typed {
+						c.Recheck = 10 * time.Millisecond
+					}
+					c.Renew = func(_ context.Context, by *access.Principal, _ time.Time) (*access.Principal, error) {
+						if !taken.Load() {
+							return by, nil
+						}
+						return change.now(*by)
+					}
+				})
+				n, c, _ := f.join(doer, 0)
+				c.inputs <- live.Input{Type: "run", Line: "dir /tmp"}
+				c.until(t, "end")
+				taken.Store(true)
+				if typed {
+					c.inputs <- live.Input{Type: "run", Line: "dir /root"}
+				}
+				if got := f.ended(n.ID); !strings.Contains(got.Reason, change.want) || got.Commands != 1 {
+					t.Errorf("%q after %d commands", got.Reason, got.Commands)
+				}
+			})
+		}
 	}
 }
 

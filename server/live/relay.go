@@ -457,15 +457,13 @@ func (p *Seat) Take(ctx context.Context, c Console) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.console <- consoleOf{c, by}
-	pumped := make(chan struct{})
-	go func() {
-		defer close(pumped)
-		r.obey(ctx, consoleOf{c, by})
-	}()
+	var pumped sync.WaitGroup
+	pumped.Go(func() { r.obey(ctx, consoleOf{c, by}) })
+	pumped.Go(func() { r.recheck(ctx, by) })
 	<-r.stopped
 	<-r.parted // the last word is said
 	cancel()
-	<-pumped
+	pumped.Wait()
 	return nil
 }
 
@@ -547,6 +545,13 @@ func (r *relay) begin(ctx context.Context, by *access.Principal, in Input) error
 	const op = "live.begin"
 	in.Line = strings.TrimSpace(strings.ToValidUTF8(in.Line, "\ufffd"))
 	if in.Line == "" {
+		return nil
+	}
+	switch why, err := r.withdrawn(ctx, by); {
+	case err != nil:
+		return errs.Wrap(op, err)
+	case why != "":
+		r.end(why)
 		return nil
 	}
 	command, words, wrong := r.judge(in.Line)

@@ -58,12 +58,17 @@ type Config struct {
 	Barred func(ctx context.Context, d *device.Device) (string, error)
 	// Shelf carries out the command library for somebody; see Shelf.
 	Shelf Shelf
+	// Renew returns who opened a session as they stand now, with what they may do and see, and
+	// fails when they may do nothing any more (access.Authority.Renew); nil takes them for
+	// unchanged.
+	Renew func(ctx context.Context, by *access.Principal, since time.Time) (*access.Principal, error)
 	Dir   string // for transcripts while sessions last; made if need be
 	Log   *slog.Logger
 	Clock func() time.Time // nil for time.Now
 	// Sessions at a time: of a tenant, 0 for 500; of one caller, 0 for 10, as published.
 	PerTenant, PerCaller int
 	Idle                 time.Duration // 0 for half an hour, as published
+	Recheck              time.Duration // how often Renew is asked while a session lasts; 0 for 15 seconds
 	Connect              time.Duration // how long either side is waited for; 0 for a minute
 }
 
@@ -125,6 +130,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	if c.Connect == 0 {
 		c.Connect = time.Minute
+	}
+	if c.Recheck == 0 {
+		c.Recheck = 15 * time.Second
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, err
