@@ -41,7 +41,7 @@ web/dist/.stamp: web/node_modules/.stamp $(WEB)
 	cd web && npm run --silent build
 	@touch $@
 
-## check-web: types of the portal against the API's document, which it is generated from
+## check-web: types of the portal against the API's document, which it is generated from, and its tests that need no browser
 check-web: web/node_modules/.stamp
 	cd web && npm run --silent generate >/dev/null && npm run --silent check
 
