@@ -36,6 +36,7 @@ func hostileStory(s *scene) {
 		name := h.owner.login
 		a := s.on2(h, "hostile", s.ago(time.Duration(40+n)*time.Minute))
 		n++
+		number := n
 		user := h.account(name, 6666)
 		sh := a.begin("/usr/bin/bash", "bash "+name, user, nil)
 		bad := file("/tmp/"+noSlash(name), name, 4096)
@@ -45,7 +46,7 @@ func hostileStory(s *scene) {
 		a.file(p, "FileCreated", file("/etc/cron.d/"+noSlash(name), name, 12))
 		a.logon(name, 6666, outside(66), name, "")
 		a.flush()
-		s.people(s.ago(time.Duration(20)*time.Minute-time.Duration(n)*time.Second), "writing about "+h.name, func(d *desk) error { return d.writeAbout(h, name, n) })
+		s.people(s.ago(time.Duration(20)*time.Minute-time.Duration(n)*time.Second), "writing about "+h.name, func(d *desk) error { return d.writeAbout(h, name, number) })
 	}
 }
 
@@ -53,7 +54,7 @@ func hostileStory(s *scene) {
 // rules, roles and groups.
 func (d *desk) writeAbout(h *host, name string, n int) error {
 	short := cutRunes(name, 60)
-	unique := fmt.Sprintf("%s %d", short, n)
+	unique := fmt.Sprintf("%s %d", printable(short), n)
 	do := func(method, path string, body any) error { return d.do(method, path, body, nil) }
 	err := errors.Join(
 		do(http.MethodPost, "/api/machines/"+d.id(h)+"/tags", m{"Value": printable(short), "Action": "Add"}),
@@ -62,7 +63,7 @@ func (d *desk) writeAbout(h *host, name string, n int) error {
 		d.triage(h, m{"comment": strings.Repeat(name+" ", 8), "tags": []string{short}, "incidentName": unique, "assignedTo": short}),
 		do(http.MethodPost, "/api/indicators", m{"indicatorType": "IpAddress", "indicatorValue": fmt.Sprint("192.0.2.", 100+n), "action": "Audit", "title": unique,
 			"description": name, "generateAlert": true, "severity": "Low", "recommendedActions": name}),
-		do(http.MethodPost, "/api/vedette/devicegroups", m{"name": unique, "description": name, "automationLevel": "Full", "rank": 20 + n,
+		do(http.MethodPost, "/api/vedette/devicegroups", m{"name": unique, "description": name, "automationLevel": "Full",
 			"rules": []m{{"property": "Tag", "operator": "Equals", "values": []string{short}}}}),
 		do(http.MethodPost, "/api/vedette/roles", m{"name": unique, "description": name, "permissions": []string{"ViewData.SecurityOperations"}}),
 		do(http.MethodPost, "/api/vedette/queries", m{"name": unique, "folder": short, "description": name, "query": "// " + printable(name) + "\nDeviceEvents | take 1", "isShared": true}),
