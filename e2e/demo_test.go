@@ -180,6 +180,7 @@ func TestEveryPageOfThePortal(t *testing.T) {
 		journey(t, "", "https://"+s.addr, s.profile, "look")
 	}
 	journey(t, "", "https://"+s.addr, s.profile, "axe")
+	journey(t, "", "https://"+s.addr, s.profile, "sites")
 	if out := s.metric(t, "vedette_portal_policy_reports_total"); out != 0 {
 		t.Errorf("%v reports of a broken policy", out)
 	}
