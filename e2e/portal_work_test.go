@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vedette-edr/vedette/client"
 )
@@ -50,6 +51,9 @@ func TestPeopleWorkInThePortal(t *testing.T) {
 		}
 	})
 
+	// A session in which nobody says anything outlasts whatever is small.
+	quiet, begun := openLive(t, s, d.ID, "basic"), time.Now()
+
 	t.Run("a second person approves an action", func(t *testing.T) {
 		var roles struct{ Value []struct{ ID, Name string } }
 		must(t, s.Do(t.Context(), http.MethodGet, "/api/vedette/roles", nil, &roles))
@@ -81,4 +85,9 @@ func TestPeopleWorkInThePortal(t *testing.T) {
 		})
 		journey(t, "", "https://"+s.addr, s.profile, "detect", "PROGRAM="+program, "SHA256="+hash)
 	})
+
+	time.Sleep(time.Until(begun.Add(70 * time.Second))) // beyond the minute that requests have for their bodies
+	if out, _ := quiet.ok("pwd"); out != "/\n" {
+		t.Errorf("after %v: %q", time.Since(begun), out)
+	}
 }

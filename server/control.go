@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -127,7 +128,7 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.incidents = incident.New(incident.Config{Store: c.store.Incidents(), Links: c.store.Incidents(), History: c.store.Histories(), Audit: c.audit,
 		Clock: clock, Atomic: c.store.Atomic, Observers: []incident.Observer{c.notices}})
 	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Suppressions: c.store.Alerts(), History: c.store.Histories(),
-		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
+		Groups: groups{c.devices}, Sessions: sessions{c.store.Devices()}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
 		Observers: []alert.Observer{c.incidents, c.notices}})
 	c.incidents.Use(c.alerts)
 	c.linkKey = key.Derive("download-link")
@@ -356,6 +357,30 @@ func (g groups) GroupOf(ctx context.Context, tenant ident.TenantID, id ident.Dev
 	}
 	return d.Group, nil
 }
+
+// sessions says who is logged on to devices, as their inventories tell.
+type sessions struct{ devices device.Store }
+
+// LoggedOn implements alert.Sessions.
+func (v sessions) LoggedOn(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) ([]alert.User, error) {
+	d, err := v.devices.Get(ctx, tenant, id)
+	if errs.Is(err, errs.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []alert.User
+	for _, u := range d.Inventory.Users {
+		if who := (alert.User{Name: u.Name, Domain: u.Domain}); !slices.Contains(out, who) {
+			out = append(out, who)
+		}
+	}
+	return out[:min(len(out), maxLoggedOn)], nil
+}
+
+// maxLoggedOn bounds the accounts that an alert keeps.
+const maxLoggedOn = 100
 
 // regroup tells devices that changed their group. What is lost here a device learns with
 // its next heartbeat.

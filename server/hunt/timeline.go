@@ -72,7 +72,7 @@ func (s *Service) Timeline(ctx context.Context, tenant ident.TenantID, device id
 	}
 	// What is missing of no known device may be missing of this one.
 	of := &within{devices: []string{string(device), ""}}
-	if out.Completeness, err = s.completeness(ctx, who, of, plan.TimeRange{Min: types.FromTime(at.From), Max: types.FromTime(at.To)}); err != nil {
+	if out.Completeness, err = s.gaps(ctx, tenant, of, plan.TimeRange{Min: types.FromTime(at.From), Max: types.FromTime(at.To)}); err != nil {
 		_ = out.Close() // what is wrong is told already
 		return nil, errs.Wrap(op, err)
 	}

@@ -15,7 +15,7 @@ await run(async (view) => {
   await page.getByRole('button', { name: 'Create policy' }).click();
   await page.getByLabel('Name').fill('Packages need a second person');
   await page.getByRole('combobox', { name: 'Actions' }).click();
-  await page.getByRole('option', { name: 'Collect investigation package' }).click();
+  await page.getByRole('menuitemcheckbox', { name: 'Collect investigation package' }).click();
   await page.keyboard.press('Escape');
   await accessible(page, 'the form of an approval policy');
   await page.getByRole('button', { name: 'Create', exact: true }).click();
@@ -44,7 +44,7 @@ await run(async (view) => {
   const second = await open(page.context().browser());
   await signIn(second.page, SECOND, SECOND_PASSWORD);
   await second.page.goto(`${url}/actions`);
-  await second.page.getByRole('grid', { name: 'Actions' }).getByRole('checkbox', { name: 'Select row 1' }).check();
+  await second.page.getByRole('grid', { name: 'Actions' }).getByRole('checkbox', { name: 'Select row 1', exact: true }).check();
   await second.page.getByRole('button', { name: 'Approve 1' }).click();
   await second.page.getByRole('dialog').getByLabel('Comment').fill('Seen and agreed');
   await accessible(second.page, 'the approval');
@@ -52,17 +52,17 @@ await run(async (view) => {
   await second.page.getByRole('dialog').waitFor({ state: 'detached' });
   await second.page.goto(`${url}/actions?tab=all`);
   await second.page.getByRole('grid', { name: 'Actions' }).getByText('For the case file').click();
-  await second.page.getByText(`${SECOND} agreed`).waitFor();
-  await second.page.getByText('Seen and agreed').waitFor();
+  await second.page.getByText(`${SECOND} agreed`).first().waitFor();
+  await second.page.getByText('Seen and agreed').first().waitFor();
   await second.shot('agreed');
   second.verdict();
   await second.context.close();
 
   // Only then the device was asked, and what it did is proven.
   await page.goto(`${url}/actions?tab=history`);
-  await page.getByRole('grid', { name: 'Actions' }).getByText('Verified').first().waitFor({ timeout: 180_000 });
+  await page.getByRole('grid', { name: 'Actions' }).getByText('Verified').first().waitFor({ timeout: 270_000 });
   await page.getByRole('grid', { name: 'Actions' }).getByText('For the case file').click();
-  await page.getByText(`${SECOND} agreed`).waitFor(slow);
+  await page.getByText(`${SECOND} agreed`).first().waitFor(slow);
   const download = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Download package' }).click();
   assert.match((await download).suggestedFilename(), /\.zip$/);

@@ -80,6 +80,9 @@ await run(async (view) => {
   assert.ok(rows > 10 && columns > 60, `the terminal of the device has ${columns} columns and ${rows} rows`);
   await type(`cat ${HOSTILE}; echo all' 'shown`);
   await says('all shown');
+  await says('overwritten \ufffdgnp.exe');
+  await type(`echo no' 'answer`); // whatever the terminal had answered would stand before it
+  await says('no answer');
   assert.equal(await page.title(), title, 'the device renamed the window');
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'before', 'the device wrote into the clipboard');
   assert.equal(await page.locator('.xterm a').count(), 0, 'the device made a link');
@@ -133,6 +136,7 @@ await run(async (view) => {
   await play.press('Enter');
   await page.getByRole('button', { name: 'Play again' }).waitFor(slow);
   await says('hello two words');
+  await says('^Moverwritten <U+202E>gnp.exe'); // as it was shown: nothing of a script writes over what stands there
   await says('all shown');
   await accessible(page, 'the recording');
   await view.shot('replay');

@@ -10,6 +10,7 @@ import { area as indicators } from '../pages/indicators/area';
 import { area as live } from '../pages/live/area';
 import { area as rules } from '../pages/rules/area';
 import { area as settings } from '../pages/settings/area';
+import { area as vulnerabilities } from '../pages/vulnerabilities/area';
 import type { Area } from './place';
 
-export const areas: Area[] = [dashboard, incidents, alerts, devices, actions, live, hunting, rules, indicators, entities, settings];
+export const areas: Area[] = [dashboard, incidents, alerts, devices, vulnerabilities, actions, live, hunting, rules, indicators, entities, settings];

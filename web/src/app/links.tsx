@@ -15,6 +15,8 @@ export const at = {
   domain: (name: string) => `/domains/${segment(name)}`,
   user: (name: string) => `/users/${segment(name)}`,
   vulnerability: (id: string) => `/vulnerabilities/${segment(id)}`,
+  software: (id: string) => `/software/${segment(id)}`,
+  recommendation: (id: string) => `/recommendations/${segment(id)}`,
   /** The hunting page with a query in it. */
   hunt: (query: string) => `/hunting?query=${segment(query)}`,
 };

@@ -17,7 +17,7 @@ export function words(s: string | null | undefined): string {
   return parts.map((p, i) => (i === 0 ? p.charAt(0).toUpperCase() + p.slice(1) : /^[A-Z]{2,}$/.test(p) ? p : p.toLowerCase())).join(' ');
 }
 
-const severityClass: Record<string, string> = { high: css.high, medium: css.medium, low: css.low, informational: css.info, none: css.none, unspecified: css.info };
+const severityClass: Record<string, string> = { critical: css.high, high: css.high, medium: css.medium, low: css.low, informational: css.info, none: css.none, unspecified: css.info };
 
 /** A severity, a device's risk or exposure. */
 export function Severity({ value }: { value: string | null | undefined }) {

@@ -6,7 +6,7 @@ import { useMay } from '../../api/session';
 import type { Alert, DeviceHealth, Incident, LogonUser, Machine, Recommendation, Software, Vulnerability } from '../../api/types';
 import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
-import { Badge, Health, Severity, Status, Tags, words } from '../../ui/badges';
+import { Badge, Health, Severity, Tags, words } from '../../ui/badges';
 import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
 import { Card, Cards, Facts, Page } from '../../ui/Page';
@@ -15,6 +15,7 @@ import { useAddressed, useId } from '../../ui/url';
 import { State } from '../actions/Truth';
 import { columns as alertColumns, filters as alertFilters, search as alertSearch } from '../alerts/columns';
 import { Sessions } from '../live/Sessions';
+import { recommendations as ofRecommendations, software as ofSoftware, vulnerabilities as ofVulnerabilities } from '../vulnerabilities/columns';
 import { ActionBar, inForce, useActions } from './actions';
 import css from './Device.module.css';
 
@@ -81,28 +82,11 @@ function Shown({ machine: m }: { machine: Machine }) {
 
 const newest = { id: 'alertCreationTime', desc: true };
 
-const software: Column<Software>[] = [
-  { id: 'name', title: 'Software', value: (s) => s.name, width: 260, grow: true, sort: false },
-  { id: 'vendor', title: 'Vendor', value: (s) => s.vendor, width: 200, sort: false },
-  { id: 'weaknesses', title: 'Weaknesses', value: (s) => s.weaknesses, width: 110, align: 'end', sort: false },
-  { id: 'publicExploit', title: 'Public exploit', value: (s) => (s.publicExploit ? 'Yes' : 'No'), width: 110, sort: false },
-  { id: 'exposedMachines', title: 'Exposed devices', value: (s) => s.exposedMachines, width: 130, align: 'end', sort: false },
-];
-const vulnerabilities: Column<Vulnerability>[] = [
-  { id: 'id', title: 'Name', value: (v) => v.name || v.id, cell: (v) => <Go to={at.vulnerability(v.id)}>{v.name || v.id}</Go>, width: 160, sort: false },
-  { id: 'severity', title: 'Severity', value: (v) => v.severity, cell: (v) => <Severity value={v.severity} />, width: 120, sort: false },
-  { id: 'cvss', title: 'CVSS', value: (v) => v.cvssV3, width: 80, align: 'end', sort: false },
-  { id: 'exploit', title: 'Exploit', value: (v) => (v.exploitVerified ? 'Verified' : v.publicExploit ? 'Public' : 'None known'), width: 110, sort: false },
-  { id: 'description', title: 'Description', value: (v) => v.description, width: 300, grow: true, sort: false },
-  { id: 'publishedOn', title: 'Published', value: (v) => v.publishedOn, cell: (v) => <Time at={v.publishedOn} form="day" />, width: 120, sort: false },
-];
-const recommendations: Column<Recommendation>[] = [
-  { id: 'name', title: 'Recommendation', value: (r) => r.recommendationName, width: 320, grow: true, sort: false },
-  { id: 'category', title: 'Category', value: (r) => words(r.recommendationCategory), width: 160, sort: false },
-  { id: 'weaknesses', title: 'Weaknesses', value: (r) => r.weaknesses, width: 110, align: 'end', sort: false },
-  { id: 'severity', title: 'Severity score', value: (r) => r.severityScore, width: 120, align: 'end', sort: false },
-  { id: 'status', title: 'Status', value: (r) => r.status, cell: (r) => <Status value={r.status} />, width: 120, sort: false },
-];
+// Lists of one device are in the server's order.
+const unsorted = <T,>(columns: Column<T>[]): Column<T>[] => columns.map((c) => ({ ...c, sort: false }));
+const software = unsorted(ofSoftware);
+const vulnerabilities = unsorted(ofVulnerabilities);
+const recommendations = unsorted(ofRecommendations);
 const users: Column<LogonUser>[] = [
   { id: 'name', title: 'User', value: (u) => u.id, cell: (u) => <Go to={at.user(u.id)}>{u.id}</Go>, width: 240, grow: true, sort: false },
   { id: 'sid', title: 'SID', value: (u) => u.accountSid, width: 160, sort: false },

@@ -19,9 +19,9 @@ import type { Action, Availability, Machine } from '../../api/types';
 import { at, hasPage, useGo } from '../../app/links';
 import { useNotify } from '../../app/notices';
 import { useConfirm, type Question } from '../../ui/confirm';
-import { AskExpert } from '../expert/Ask';
 import { useOutlook } from '../live/api';
 import { useStart } from '../live/start';
+import { AskExpert } from '../expert/Ask';
 
 interface Doing {
   /** The published type of the action. */
@@ -139,8 +139,8 @@ export function ActionBar({ machine: m }: { machine: Machine }) {
         const button = <Button key={d.type} icon={<Icon />} disabledFocusable={no !== ''} onClick={() => { if (!no) start(d); }}>{d.title}</Button>;
         return no ? <Tooltip key={d.type} content={no} relationship="description">{button}</Tooltip> : button;
       })}
-      <AskExpert about={{ machineId: m.id }} name={name} />
       <LiveResponse machine={m} />
+      <AskExpert about={{ machineId: m.id }} name={name} />
       <Menu>
         <MenuTrigger disableButtonEnhancement><Button icon={<MoreHorizontalRegular />} aria-label="More actions" /></MenuTrigger>
         <MenuPopover>

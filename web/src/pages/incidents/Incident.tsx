@@ -17,8 +17,8 @@ import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
 import { EntityMenu, entityOf, pageOf, type Entity } from '../alerts/entity';
 import { History } from '../alerts/History';
-import { AskExpert } from '../expert/Ask';
 import { MergeIncidents, MoveAlerts } from './arrange';
+import { AskExpert } from '../expert/Ask';
 import { devicesOf, usersOf, type DeviceOf } from './assets';
 import { graphOf, type Node } from './graph';
 import css from './Incident.module.css';
@@ -53,8 +53,12 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
       actions={(
         <>
           <AskExpert about={{ incidentId: i.incidentId }} name="this incident" />
-          {may('Incident.ReadWrite.All') && <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>}
-          {may('Incident.ReadWrite.All') && <Button icon={<MergeRegular />} onClick={() => setMerging(true)}>Merge</Button>}
+          {may('Incident.ReadWrite.All') && (
+            <>
+              <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>
+              <Button icon={<MergeRegular />} onClick={() => setMerging(true)}>Merge</Button>
+            </>
+          )}
         </>
       )}>
       <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the incident" className={css.tabs}>

@@ -42,19 +42,20 @@ function Recorded({ id, cast, whole, commands }: { id: string; cast: Cast; whole
   const [playing, setPlaying] = useState(false);
   const times = useMemo(() => (shorten ? withoutPauses(cast.times, longest) : cast.times), [cast, shorten]);
   const length = times.at(-1) ?? 0;
-  const begun = useMemo(() => commandsIn(cast, commands.map((c) => c.commandLine)), [cast, commands]);
+  const lines = useMemo(() => commands.map((c) => c.commandLine), [commands]);
+  const begun = useMemo(() => commandsIn(cast, lines), [cast, lines]);
 
   useEffect(() => {
     const screen = new Screen({ label: 'Recorded session', input: false, scrollback: 50_000 });
     const hide = screen.show(stage.current!);
-    const p = new Player(cast, screen, (now, plays) => { setAt(now); setPlaying(plays); });
+    const p = new Player(cast, screen, { lines, begun }, (now, plays) => { setAt(now); setPlaying(plays); });
     setPlayer(p);
     return () => {
       p.dispose();
       hide();
       screen.dispose();
     };
-  }, [cast]);
+  }, [cast, lines, begun]);
   useEffect(() => { player?.pace(times, speed); }, [player, times, speed]);
 
   const keys = (e: KeyboardEvent) => {

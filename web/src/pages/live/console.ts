@@ -59,6 +59,7 @@ export class Console {
   private readonly socket: WebSocket;
   private readonly line = new Line();
   private readonly plain = new Map<number, Plain>();
+  private decoder = new TextDecoder(); // of a shell
   private drawn = 0; // rows above the cursor that the command line takes
   private sent = ''; // a line that the server has not taken up yet
   private rest: string; // the directory to go to at the beginning
@@ -176,7 +177,7 @@ export class Console {
     const raw = new Uint8Array(data, 4);
     const of = this.shown.runs.find((r) => r.run === run);
     if (!of) return;
-    if (of.shell) this.screen.output(raw);
+    if (of.shell) this.screen.output(this.decoder.decode(raw, { stream: true }));
     else if (/^(cls|clear)$/i.test(of.line)) this.screen.clear(); // what the device sends for it is what others show
     else {
       let p = this.plain.get(run);
@@ -193,7 +194,10 @@ export class Console {
     const rest = this.plain.get(run)?.end();
     this.plain.delete(run);
     if (rest) this.screen.output(rest);
-    if (of?.shell) this.screen.restore();
+    if (of?.shell) {
+      this.decoder = new TextDecoder();
+      this.screen.restore();
+    }
     // What the device wrote is drawn before this program's own words, which begin a line.
     this.screen.drawn(() => {
       if (this.gone) return;

@@ -10,6 +10,9 @@ const unfinished = /^\x1b(\[[0-9;:]{0,64})?$/;
 /** Characters that turn the reading order around; a name written with them reads as another. */
 const turns = (c: number): boolean => (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c === 0x200e || c === 0x200f || c === 0x061c;
 
+/** A text with a sign in the place of each such character. */
+export const upright = (text: string): string => text.replace(/[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]/g, '\ufffd');
+
 function visible(c: number): string {
   if (c < 0x20) return `^${String.fromCharCode(c + 0x40)}`;
   if (c === 0x7f) return '^?';
@@ -32,6 +35,11 @@ export class Plain {
 
   write(data: Uint8Array): string {
     return this.clean(this.held + this.decoder.decode(data, { stream: true }), false);
+  }
+
+  /** The same of what is a text already. */
+  text(data: string): string {
+    return this.clean(this.held + data, false);
   }
 
   /** What is left when the run ends. */

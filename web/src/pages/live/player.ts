@@ -1,6 +1,12 @@
-// Plays a transcript on a terminal. Going back draws from the beginning: a terminal knows no other way.
+// Plays a transcript on a terminal. Going back draws from the beginning: a terminal knows no other way. What was shown as
+// text is text again: a terminal obeys nothing but the programs of a shell, as in the console.
 import { indexAt, type Cast } from './cast';
+import { Plain, upright } from './plain';
 import type { Screen } from './terminal';
+
+/** How the output of a command is drawn: as text, as that of a shell's programs, or by clearing the screen. */
+type Mode = 'text' | 'shell' | 'clear';
+const modeOf = (line: string): Mode => (/^(shell|fg)(\s|$)/i.test(line) ? 'shell' : /^(cls|clear)$/i.test(line) ? 'clear' : 'text');
 
 const tick = 100; // ms between two reports of the position
 
@@ -13,9 +19,14 @@ export class Player {
   private before = 0; // of the last frame, in ms
   private told = 0;
   private gone = false;
+  private mode: Mode = 'text';
+  private plain = new Plain();
+  private readonly modes = new Map<number, Mode>();
 
-  constructor(private readonly cast: Cast, private readonly screen: Screen, private readonly tell: (at: number, playing: boolean) => void) {
+  /** `begun` are the events in which the commands of `lines` begin. */
+  constructor(private readonly cast: Cast, private readonly screen: Screen, { lines, begun }: { lines: readonly string[]; begun: readonly (number | undefined)[] }, private readonly tell: (at: number, playing: boolean) => void) {
     this.times = cast.times;
+    begun.forEach((i, n) => { if (i !== undefined) this.modes.set(i, modeOf(lines[n])); });
     screen.fixed({ columns: cast.width, rows: cast.height });
   }
 
@@ -87,24 +98,41 @@ export class Player {
       this.screen.reset();
       this.screen.fixed({ columns: this.cast.width, rows: this.cast.height });
       this.next = 0;
+      this.mode = 'text';
+      this.plain = new Plain();
     }
     let text = '';
+    const flush = () => {
+      if (text) this.screen.say(text);
+      text = '';
+    };
     for (; this.next < to; this.next += 1) {
       const said = this.cast.texts[this.next];
       switch (this.cast.kinds[this.next]) {
-        case 'o': text += said; break;
+        case 'o': {
+          const mode = this.modes.get(this.next);
+          if (mode !== undefined) {
+            text += this.plain.end();
+            if (this.mode === 'shell') { flush(); this.screen.restore(); }
+            this.mode = mode;
+            text += this.plain.text(said);
+          } else if (this.mode === 'clear' && said.startsWith('\x1b[')) {
+            flush();
+            this.screen.clear();
+          } else text += this.mode === 'shell' ? upright(said) : this.plain.text(said);
+          break;
+        }
         case 'r': {
           const size = /^(\d{1,4})x(\d{1,4})$/.exec(said);
           if (!size) break;
           // A size applies to what comes after it, and the terminal takes what was written in its own time.
-          if (text) this.screen.say(text);
-          text = '';
+          flush();
           const [columns, rows] = [Number(size[1]), Number(size[2])];
           if (columns >= 1 && columns <= 1000 && rows >= 1 && rows <= 1000) this.screen.drawn(() => { if (!this.gone) this.screen.fixed({ columns, rows }); });
         }
       }
     }
-    if (text) this.screen.say(text);
+    flush();
   }
 
   private report(): void { if (!this.gone) this.tell(this.at, this.frame !== 0); }

@@ -3,9 +3,14 @@
 import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import '@xterm/xterm/css/xterm.css';
+import { upright } from './plain';
 
 // Operating system commands: titles, colours of the theme, links, the clipboard, notifications and what editors made up.
 const commands = [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 50, 52, 99, 104, 105, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119, 133, 633, 777, 1337];
+
+// What, where and how large the terminal is, which modes it has, which attributes.
+const questions = [{ final: 'n' }, { prefix: '?', final: 'n' }, { final: 'c' }, { prefix: '>', final: 'c' }, { prefix: '=', final: 'c' }, { prefix: '>', final: 'q' }, { final: 't' }, { final: 'x' },
+  { intermediates: '$', final: 'p' }, { prefix: '?', intermediates: '$', final: 'p' }, { intermediates: '*', final: 'y' }, { intermediates: '$', final: 'w' }, { prefix: '?', final: 'u' }];
 
 /** What gives a terminal back whose program left it in any state: the usual screen, no mouse, the cursor, no colour. */
 const asBefore = '\x1b[?47l\x1b[!p\x1b[?1;9;1000;1002;1003;1004;1005;1006;1015;1016;2004;2026l\x1b>\x1b[?7;25h\x1b(B\x1b)B\x0f\x1b[4l\x1b[20h\x1b[0m';
@@ -46,10 +51,10 @@ export class Screen {
     });
     this.terminal.loadAddon(this.fitting);
     for (const n of commands) this.terminal.parser.registerOscHandler(n, () => true);
-    // Questions about settings, whose answers are typed into the program that asked: nobody needs them.
+    // Questions, whose answers would be typed as if a person had: a file that is shown could put words into a shell.
     this.terminal.parser.registerDcsHandler({ intermediates: '$', final: 'q' }, () => true);
     this.terminal.parser.registerDcsHandler({ intermediates: '+', final: 'q' }, () => true);
-    this.terminal.parser.registerCsiHandler({ final: 't' }, () => true);
+    for (const id of questions) this.terminal.parser.registerCsiHandler(id, () => true);
     this.terminal.onResize(({ cols, rows }) => this.onSize({ columns: cols, rows }));
     this.place.style.cssText = 'width:100%;height:100%';
     this.label = options.label;
@@ -88,14 +93,15 @@ export class Screen {
   /** Writes what has to be there: this program's own words. */
   say(text: string): void { this.terminal.write(text); }
 
-  /** Writes what a device said. A device that says more than can be drawn is not waited for: what is passed over is told. */
-  output(data: string | Uint8Array): void {
+  /** Writes what a device said, but for what turns the reading order around. A device that says more than can be drawn is not waited for: what is passed over is told. */
+  output(text: string): void {
+    const data = upright(text);
     if (this.waiting > mostWaiting) {
       this.passed += data.length;
       return;
     }
     if (this.passed > 0) {
-      this.terminal.write(`\r\n\x1b[0;38;5;15;48;5;24m ${this.passed.toLocaleString('en')} bytes are not shown here: the transcript has them \x1b[0m\r\n`);
+      this.terminal.write(`\r\n\x1b[0;38;5;15;48;5;24m ${this.passed.toLocaleString('en')} characters are not shown here: the transcript has them \x1b[0m\r\n`);
       this.passed = 0;
     }
     this.waiting += data.length;

@@ -10,7 +10,7 @@ import { bytes } from '../live/api';
 import { Form, Section, useAll } from './parts';
 
 const path = '/api/vedette/feeds';
-const tones: Record<string, Tone> = { Imported: 'good', Succeeded: 'good', Failed: 'bad', Importing: 'busy', Running: 'busy', Queued: 'busy', Waiting: 'busy' };
+const tones: Record<string, Tone> = { ready: 'good', failed: 'bad', importing: 'busy', waiting: 'busy' };
 
 /** What the server knows of vulnerabilities, by where it is from. */
 export function Feeds() {

@@ -29,7 +29,7 @@ export function Retention() {
           <Facts of={[
             ['Telemetry, and devices that sent none since', days], ['Recordings and files of live response', days], ['Packages and results of actions', days], ['Notifications that were sent', '30 days'],
             ['Indicators that have expired', '180 days'], ['Alerts, incidents, actions', 'Until the server is removed'], ['Audit record', 'Until the server is removed; no entry can be taken out'],
-            ['Left free on the disk', bytes(s.diskReserveBytes)],
+            ['Left free on the disk', s.diskReserveBytes > 0 ? `${bytes(s.diskReserveBytes)}: below that, devices keep their telemetry` : 'None is set'],
           ]} />
         </Card>
         <Card title="Telemetry that is there">
