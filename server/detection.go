@@ -138,7 +138,7 @@ func (d *detections) connect(t *stream) {
 		Failed: func(l indicator.Lookback, err error) {
 			cfg.Log.Warn("an indicator was not looked for in past telemetry", "tenant", l.Tenant, "indicator", l.ID, "err", err)
 		}})
-	d.backtests = backtest.New(backtest.Config{Store: t.store, Hunter: hunts, Clock: cfg.Clock})
+	d.backtests = backtest.New(backtest.Config{Store: t.store, Hunter: hunts, Devices: c.groups, Clock: cfg.Clock})
 }
 
 // refresh makes the detector run a tenant's continuous rules as they are now.

@@ -22,6 +22,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
 	"github.com/vedette-edr/vedette/server/api/detection"
+	expertapi "github.com/vedette-edr/vedette/server/api/expert"
 	"github.com/vedette-edr/vedette/server/api/feed"
 	"github.com/vedette-edr/vedette/server/api/graph"
 	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
@@ -31,6 +32,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/oauth"
 	"github.com/vedette-edr/vedette/server/api/openapi"
 	"github.com/vedette-edr/vedette/server/api/portal"
+	"github.com/vedette-edr/vedette/server/api/preview"
 	"github.com/vedette-edr/vedette/server/api/respond"
 	"github.com/vedette-edr/vedette/server/api/ti"
 	"github.com/vedette-edr/vedette/server/api/triage"
@@ -122,14 +124,16 @@ func newHTTP(s *Server, h http.Handler) *http.Server {
 func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Releases: c.actions, Indicators: c.indicators,
-		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention})
+		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention, Model: tvm.Model()})
 	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, History: c.audit, Settings: s.settings(), Health: s.health, Now: s.cfg.Clock})
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
+	old := preview.New(preview.Config{Devices: c.devices, Groups: c.groups, Actions: c.actions, Indicators: c.indicators, Alerts: c.alerts, Now: s.cfg.Clock})
 	sessions := liveapi.New(c.live, c.live)
 	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Sightings: s.stream.hunts, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), acting.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
+	asking := expertapi.New(s.experts, s.experts, c.actions)
+	all := slices.Concat(published.Routes(), old.Routes(), acting.Routes(), asking.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
 		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
@@ -281,7 +285,7 @@ func publicHandler(s *Server, router, pages http.Handler) http.Handler {
 		}})
 	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		guard(w.Header())
 		switch path := r.URL.Path; {
 		case path == "/healthz":
 			s.health.Live(w, r)
@@ -303,15 +307,24 @@ func publicHandler(s *Server, router, pages http.Handler) http.Handler {
 	})
 }
 
+// guard sets what every answer carries. An answer that is a page sets a policy of its own;
+// what a browser opens of the API runs nothing, is taken for nothing else and is framed by nobody.
+func guard(h http.Header) {
+	h.Set("Strict-Transport-Security", "max-age=31536000")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+}
+
 // isAPI reports whether a path is below the root of the published API, of the custom TI
 // API, of Graph or of the web hooks of the flow connector, in any case, with or without a doubled slash in front.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions", preview, trigger}, func(root string) bool { return strings.EqualFold(first, root) })
+	return slices.ContainsFunc([]string{"api", "v1.0", "beta", "subscriptions", previewRoot, trigger}, func(root string) bool { return strings.EqualFold(first, root) })
 }
 
-// preview is the root of the published API's form of before 2019, on the host of Graph.
-const preview = "testwdatppreview"
+// previewRoot is the root of the published API's form of before 2019, on the host of Graph.
+const previewRoot = "testwdatppreview"
 
 // trigger is the root below which the flow connector polls the published API for what is
 // new: /trigger/api/remediationtasks.
@@ -323,7 +336,7 @@ func current(r *http.Request) *http.Request {
 	first, rest, _ := strings.Cut(strings.TrimLeft(r.URL.EscapedPath(), "/"), "/")
 	target := "/" + rest
 	switch {
-	case strings.EqualFold(first, preview):
+	case strings.EqualFold(first, previewRoot):
 		target = "/api/" + rest
 	case !strings.EqualFold(first, trigger):
 		return r

@@ -28,6 +28,6 @@ func inMemory(s *Server) *hunttest.Memory {
 	s.stream.hunts = hunt.New(hunt.Config{Store: rows, Audit: s.control.audit, Devices: s.control.groups,
 		Quota: hunt.Quota{Hour: 1000 * time.Hour, Day: 1000 * time.Hour}})
 	s.detect.backtests.Close()
-	s.detect.backtests = backtest.New(backtest.Config{Store: rows, Hunter: s.stream.hunts})
+	s.detect.backtests = backtest.New(backtest.Config{Store: rows, Hunter: s.stream.hunts, Devices: s.control.groups})
 	return rows
 }

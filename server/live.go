@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
@@ -20,7 +21,12 @@ import (
 func (c *control) openLive(ctx context.Context) (*live.Service, error) {
 	cfg := c.server.cfg
 	return live.New(ctx, live.Config{Store: c.store.Live(), Devices: c.devices, Library: c.library, Shelf: shelf{c.library}, Blobs: c.blobs,
-		Audit: c.audit, Nudge: c.nudges.Nudge, Barred: c.barred, Dir: filepath.Join(cfg.DataDir, "live"), Log: cfg.Log, Clock: cfg.Clock})
+		Audit: c.audit, Nudge: c.nudges.Nudge, Barred: c.barred, Renew: c.renew, Dir: filepath.Join(cfg.DataDir, "live"), Log: cfg.Log, Clock: cfg.Clock})
+}
+
+// renew is the authority's, which is opened later.
+func (c *control) renew(ctx context.Context, by *access.Principal, since time.Time) (*access.Principal, error) {
+	return c.authority.Renew(ctx, by, since)
 }
 
 // barred says why there is no live response with a device: its group has none.

@@ -158,6 +158,19 @@ GET /api/DeviceAuthenticatedScanAgents/{id}
 GET /api/incidents
 GET /api/incidents/{id}
 PATCH /api/incidents/{id}
+# Before 2019, below /testwdatppreview
+POST /api/files/{id}/block
+POST /api/files/{id}/unblock
+POST /api/machines/{id}/requestSample
+GET /api/fileactions
+GET /api/filemachineactions
+GET /api/filemachineactions/{id}
+GET /api/actors/{id} | nothing here attributes what it sees
+GET /api/alerts/{id}/actor | nothing here attributes what it sees
+GET /api/cvekbmap | of Linux there are none
+GET /api/kbinfo | of Linux there are none
+GET /api/machinegroups
+GET /api/machinesecuritystates
 # Custom detection rules
 GET /beta/security/rules/detectionRules
 GET /beta/security/rules/detectionRules/{id}

@@ -96,6 +96,38 @@ func TestALongQueryOutlivesItsBodysTime(t *testing.T) {
 	}
 }
 
+// spoon is a body of pieces with a pause before each.
+type spoon struct {
+	pieces int
+	pause  time.Duration
+}
+
+func (s *spoon) Read(p []byte) (int, error) {
+	if s.pieces == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(s.pause)
+	s.pieces--
+	return copy(p, make([]byte, 1000)), nil
+}
+
+func TestALargeBodyMayTakeItsTimeAsLongAsItComes(t *testing.T) {
+	const most = 2 * time.Second
+	s := patientServer(t, patience{body: most, piece: 2000, write: time.Minute}, func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, err)
+	})
+	begin := time.Now()
+	resp, err := s.Client().Post(s.URL, "text/plain", &spoon{pieces: 30, pause: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "30000 <nil>" || time.Since(begin) < most {
+		t.Errorf("%q, %v, after %v", b, err, time.Since(begin))
+	}
+}
+
 func TestAnAnswerThatNobodyTakesEnds(t *testing.T) {
 	ended := make(chan error, 1)
 	h := patience{body: time.Minute, write: 300 * time.Millisecond}.with(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/expert"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/investigation"
@@ -227,7 +229,7 @@ func fill(pattern string, value func(key string) (string, bool)) (string, bool) 
 func nowhere(key string) (string, bool) {
 	const guid, digits = "5f3ad3a4-0000-4000-8000-00000000ffff", "7777777"
 	v, ok := map[string]string{
-		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid,
+		"machines/{id}": strings.Repeat("f", 40), "alerts/{id}": "da637551227677560813_-961444813", "machineactions/{id}": guid, "filemachineactions/{id}": guid, "actors/{id}": "nobody",
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
 		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{id}": "no-such-file", "tiindicators/{id}": digits,
@@ -238,6 +240,7 @@ func nowhere(key string) (string, bool) {
 		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
 		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
 		"approvalpolicies/{id}": digits, "livesessions/{id}": guid, "tokens/{tokenId}": guid, "queries/{id}": strings.Repeat("d", 32),
+		"cases/{id}": guid, "receivers/{id}": digits,
 	}[key]
 	return v, ok
 }
@@ -266,7 +269,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 		Evidence: []alert.Evidence{{Type: "File", SHA1: strings.Repeat("a", 40)}, {Type: "Ip", IP: "192.0.2.1"}, {Type: "Url", URL: "x.example"}}}
 	_, err := c.alerts.Raise(ctx, []*alert.Alert{al})
 	must(err)
-	ac := &action.Action{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", n)), Tenant: tenant, Device: dev, Kind: action.Unisolate,
+	ac := &action.Action{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", n)), Tenant: tenant, Device: dev, Kind: action.StopAndQuarantineFile, File: strings.Repeat("a", 40),
 		State: action.Approved, Created: now, Updated: now, Expires: now.Add(time.Hour), Incarnation: 1}
 	must(c.store.Actions().CreateAction(ctx, ac))
 	in, def, ioc := s.furnishThreats(t, tenant, n, inGroup)
@@ -278,6 +281,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	}
 	session := &live.Session{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-00000000aaaa", n)), Tenant: tenant, Device: dev, State: live.Ended, Created: now}
 	must(c.store.Live().CreateSession(ctx, session))
+	asked, receiver := s.furnishExperts(t, tenant, dev, n)
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -288,7 +292,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	must(err)
 	out := things{
 		ids: map[string]string{
-			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
+			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "filemachineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
 			"software/{id}": fmt.Sprintf("debian-_-package%d", n), "vulnerabilities/{id}": fmt.Sprintf("CVE-2099-000%d", n),
 			"recommendations/{id}": fmt.Sprintf("va-_-debian-_-package%d", n), "remediationtasks/{id}": task, "deviceauthenticatedscandefinitions/{id}": scan,
@@ -296,13 +300,34 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
 			"investigations/{id}": fmt.Sprint(inquiry.ID), "tiindicators/{id}": in.ID.String(),
 			"incidents/{id}": al.Incident.String(), "livesessions/{id}": string(session.ID),
+			"cases/{id}": string(asked), "receivers/{id}": receiver.String(),
 		},
-		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
+		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "filemachineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
 			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true,
-			"software/{id}": true, "recommendations/{id}": true, "livesessions/{id}": true},
+			"software/{id}": true, "recommendations/{id}": true, "livesessions/{id}": true, "cases/{id}": true},
 	}
 	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
 	return out
+}
+
+// furnishExperts asks an expert about a device, and makes a receiver.
+func (s *site) furnishExperts(t *testing.T, tenant ident.TenantID, dev ident.DeviceID, n int) (ident.ActionID, ident.ReceiverID) {
+	t.Helper()
+	ctx, c, now := t.Context(), s.control, time.Now().UTC()
+	var err error
+	// As many as n, so that no other tenant has the number of the last.
+	to := &expert.Receiver{Tenant: tenant, Name: "somebody", Mail: []string{"a@b.example"}, Hand: expert.ByLink}
+	for range n {
+		err = errors.Join(err, c.store.Experts().CreateReceiver(ctx, to))
+	}
+	ask := &action.Action{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-00000000bbbb", n)), Tenant: tenant, Device: dev, Kind: action.AskExpert,
+		State: action.Verified, Created: now, Updated: now}
+	err = errors.Join(err, c.store.Actions().CreateAction(ctx, ask),
+		c.store.Experts().CreateCase(ctx, &expert.Case{ID: ask.ID, Tenant: tenant, Receiver: to.ID, Subjects: []expert.Subject{{Device: dev}}, Created: now, Due: now}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ask.ID, to.ID
 }
 
 // furnishSoftware gives a device vulnerable software of its own, with a remediation task and

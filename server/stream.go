@@ -51,7 +51,8 @@ func newStream(ctx context.Context, s *Server) (*stream, error) {
 	t.pipeline = ingest.New(ingest.Config{Appender: st, Detector: s.detect.all(), Alerts: s.control.alerts,
 		Devices: s.control.devices, Groups: s.control.groups, Metrics: s.metrics, Clock: clock})
 	t.hunts = hunt.New(hunt.Config{Store: st, Audit: s.control.audit, Devices: s.control.groups, Clock: clock, External: files, State: s.control.vulnerabilities,
-		Quota: s.cfg.Quota, Scratch: s.cfg.DataDir,
+		Quota: s.cfg.Quota, Usage: s.control.store.Usage(), Scratch: s.cfg.DataDir,
+		Uncounted: func(err error) { s.cfg.Log.Error("the running time of hunts is not counted", "err", err) },
 		Unaudited: func(e audit.Entry, err error) {
 			s.cfg.Log.Error("a hunt without an audit record", "tenant", e.Tenant, "actor", e.Actor.ID, "query", e.Detail, "err", err)
 		}})

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -115,17 +116,13 @@ type LiveWord struct {
 	Quoted bool // it is what it says: neither an operator nor the name of a parameter
 }
 
-// errUnquoted and the others are what is wrong with a line.
-var (
-	errQuote = errors.New("a quotation mark is not closed")
-	errLine  = errors.New("the command line is too long")
-)
+var errQuote = errors.New("a quotation mark is not closed")
 
 // SplitLine splits a command line into words. What stands in ' is taken as it is; in "
 // there are \n, \t, \\ and \". A > or & outside of them is a word of its own.
 func SplitLine(line string) ([]LiveWord, error) {
 	if len(line) > MaxLiveLine {
-		return nil, errLine
+		return nil, fmt.Errorf("the command line has %d bytes, and may have %d", len(line), MaxLiveLine)
 	}
 	var out []LiveWord
 	var word strings.Builder

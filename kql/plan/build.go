@@ -19,6 +19,18 @@ func NewCall(name string, t types.Type, args ...Expr) *Call {
 	return &Call{Fn: f, Args: args, T: t}
 }
 
+// givenID is the number of the column of a given relation: one that the binder, which
+// counts up from 1, and Scan.Read, which counts down from -1, do not give.
+const givenID = -1 << 21
+
+// InGiven is x in (the texts of a relation that who asks brings along), for lists that are
+// too long to stand in the plan. The relation has one column, a string.
+func InGiven(x Expr, name string) Expr {
+	c := Column{ID: givenID, Name: "value", Type: types.String}
+	return &InTable{Op: "in", X: x, Root: &Scan{Table: name, External: &External{Cols: []Column{c}, Given: name},
+		Cols: []ScanColumn{{Column: c, Source: ExternalColumn(0), BaseType: types.String}}}}
+}
+
 // InStrings is x in (list), the usual shape of a scope; an empty list is never true.
 func InStrings(x Expr, list []string) Expr {
 	if len(list) == 0 {

@@ -30,6 +30,9 @@ type External struct {
 	Cols      []Column
 	Addresses []Address
 	Props     map[string]string
+	// Given names rows that whoever asks brings along, in the place of Addresses; "" for
+	// none. No text of a query says it: see InGiven.
+	Given string
 }
 
 // Address is where a file of externaldata is, and where in the text the query says so.

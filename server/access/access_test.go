@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/store"
 )
 
@@ -268,5 +270,45 @@ func TestPeople(t *testing.T) {
 	}
 	if _, err := f.dir.SignIn(ctx, "other", "admin", "correct horse battery"); !errs.Is(err, errs.Unauthenticated) {
 		t.Errorf("in another tenant: %v", err)
+	}
+}
+
+// What was begun with a right ends when the right does.
+func TestWhoWasAllowedIsLookedAtAgain(t *testing.T) {
+	f := setup(t)
+	ctx, tenant := t.Context(), f.first.Tenant.ID
+	app := &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: string(f.first.Application.ID), Tenant: tenant}, Roles: append([]string{"Gone.Since"}, f.first.Application.Roles...)}
+	if now, err := f.authority.Renew(ctx, app, f.now); err != nil || slices.Contains(now.Roles, "Gone.Since") || !slices.Equal(now.Roles, f.first.Application.Roles) {
+		t.Errorf("an application: %+v, %v", now, err)
+	}
+	app.Tenant = "other"
+	if _, err := f.authority.Renew(ctx, app, f.now); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("an application of another tenant: %v", err)
+	}
+	app.Tenant = tenant
+	if err := f.dir.Disable(ctx, tenant, f.first.Application.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.authority.Renew(ctx, app, f.now); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("an application that was disabled: %v", err)
+	}
+	admin := &access.Principal{Actor: ident.Actor{Kind: ident.ActorUser, ID: string(f.first.Admin.ID), Tenant: tenant}, Scopes: []string{"Machine.LiveResponse"}, Portal: true}
+	since := f.now
+	f.now = f.now.Add(time.Minute)
+	if now, err := f.authority.Renew(ctx, admin, since); err != nil || !now.Can(access.MachineLive) || !now.Portal {
+		t.Errorf("a person: %+v, %v", now, err)
+	}
+	if err := f.dir.SetPassword(ctx, tenant, f.first.Admin.ID, "correct horse battery"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.authority.Renew(ctx, admin, since); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("a person whose password was changed: %v", err)
+	}
+	if _, err := f.authority.Renew(ctx, admin, f.now); err != nil {
+		t.Errorf("what began after that: %v", err)
+	}
+	admin.ID = "nobody"
+	if _, err := f.authority.Renew(ctx, admin, f.now); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("nobody: %v", err)
 	}
 }

@@ -24,6 +24,13 @@ type Request struct {
 // Var returns a variable of the route's pattern, unescaped and unquoted.
 func (r *Request) Var(name string) string { return r.vars[name] }
 
+// Counting reports whether the path ends in OData's /$count: the number of a collection's
+// members is asked for, and not the members.
+func (r *Request) Counting() bool { return strings.HasSuffix(r.route, CountSegment) }
+
+// CountSegment ends the pattern of a route that answers the number of a collection.
+const CountSegment = "/$count"
+
 // Source is the published requestSource of what is asked for by this request.
 func (r *Request) Source() string {
 	if r.Caller != nil && r.Caller.Portal {

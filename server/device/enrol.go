@@ -27,7 +27,7 @@ const certificatesKept = 8
 
 // New returns the service.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, tokens: c.Tokens, groups: c.Groups, moved: c.Moved, key: c.TokenKey, now: c.Clock, rand: c.Rand}
+	s := &Service{store: c.Store, tokens: c.Tokens, groups: c.Groups, moved: c.Moved, key: c.TokenKey, now: c.Clock, rand: c.Rand, protections: c.Protections}
 	if s.now == nil {
 		s.now = time.Now
 	}

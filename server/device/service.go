@@ -30,6 +30,8 @@ type Config struct {
 	TokenKey []byte            // keys the hash of tokens: 32 random bytes, kept secret
 	Clock    func() time.Time  // nil for time.Now
 	Rand     io.Reader         // nil for crypto/rand
+	// Protections is needed by the method of that name alone.
+	Protections ProtectionStore
 }
 
 // Service holds the rules about devices. Permission is the caller's affair: package
@@ -42,6 +44,8 @@ type Service struct {
 	key    []byte
 	now    func() time.Time
 	rand   io.Reader
+
+	protections ProtectionStore
 }
 
 // Get returns one device.

@@ -38,7 +38,11 @@ func (s *agent) Live(ctx context.Context, in *connect.BidiStream[wirepb.LiveUp, 
 	}
 	s.g.metrics.live.Inc()
 	defer s.g.metrics.live.Dec()
-	stream := &liveStream{stream: in, control: peerOf(ctx).control}
+	// What the device says is a body without an end. Bodies have to come soon; that a device
+	// which says nothing is gone is seen to by the session, see wire.LiveSilence.
+	control := peerOf(ctx).control
+	_ = control.SetReadDeadline(time.Time{}) // a connection without deadlines needs none taken off
+	stream := &liveStream{stream: in, control: control}
 	defer stream.Close()
 	return errs.Wrap(op, s.g.cfg.Sessions.Serve(ctx, peerOf(ctx).device, id, stream))
 }

@@ -20,7 +20,7 @@ const part = "lookup"
 
 // lookup runs a text of this package as the server itself.
 func (s *Service) lookup(ctx context.Context, tenant ident.TenantID, text string) (*table, error) {
-	q, rows, err := s.run(ctx, access.System(tenant, part), Request{Query: text}, s.now())
+	q, rows, err := s.run(ctx, access.System(tenant, part), nil, Request{Query: text}, s.now())
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
 // Devices says which devices a caller sees.
@@ -20,7 +21,50 @@ type Devices interface {
 
 // within keeps the plans of one request to the devices of its caller. nil restricts
 // nothing.
+//
+// Few devices stand in the plan itself, where the store may pass over what has rows of none
+// of them. Many are a relation that the store gets beside the plan, once for the query, and
+// joins: a text of 100,000 ids takes longer to read than the answer (docs/design/0046-scope.md).
 type within struct{ devices []string }
+
+// inline is how many devices stand in the plan.
+const inline = 64
+
+// givenDevices names the relation of the caller's devices.
+const givenDevices = "devices of the caller"
+
+// holds is the predicate that x is one of the devices.
+func (w *within) holds(x plan.Expr) plan.Expr {
+	if len(w.devices) <= inline {
+		return plan.InStrings(x, w.devices)
+	}
+	return plan.InGiven(x, givenDevices)
+}
+
+// give answers telemetry.Query.External: the caller's devices, and by others what else the
+// query reads.
+func (w *within) give(others func(context.Context, *plan.External, telemetry.Sink) error) func(context.Context, *plan.External, telemetry.Sink) error {
+	if w == nil || len(w.devices) <= inline {
+		return others
+	}
+	return func(ctx context.Context, x *plan.External, sink telemetry.Sink) error {
+		switch {
+		case x.Given == givenDevices:
+			row := make([]types.Value, 1)
+			for _, id := range w.devices {
+				row[0] = types.NewString(id)
+				if err := sink(row); err != nil {
+					return err
+				}
+			}
+			return nil
+		case others == nil:
+			return errs.New("hunt.external", errs.Unsupported, errs.DisabledFeature,
+				"externaldata is not available on this server: queries read the tables of telemetry alone, no addresses and no files")
+		}
+		return others(ctx, x, sink)
+	}
+}
 
 // within returns what restricts the queries of p, who is not always the principal of ctx:
 // lookups run as the server itself.
@@ -60,7 +104,7 @@ func (w *within) restrict(root plan.Node) {
 	}
 	plan.RestrictScans(root, func(s *plan.Scan) plan.Expr {
 		if s.External != nil {
-			return nil // no telemetry; what may be read there is decided elsewhere
+			return nil // no telemetry; what may be read there is decided elsewhere, or it is the scope itself
 		}
 		if knowledge(s.Base) {
 			return nil
@@ -85,7 +129,7 @@ func (w *within) predicate(s *plan.Scan) plan.Expr {
 		return nothing
 	}
 	if _, ok := t.Column(deviceColumn); ok {
-		return plan.InStrings(s.Read(deviceColumn, types.String), w.devices)
+		return w.holds(s.Read(deviceColumn, types.String))
 	}
 	if _, ok := t.Column(alertColumn); ok {
 		// An alert is seen by who sees a device of its evidence. RestrictScans walks into the

@@ -17,20 +17,32 @@ import (
 	"github.com/vedette-edr/vedette/server/telemetry"
 )
 
-// oneDevice says that device 1 is the only one of group 5.
-type oneDevice struct{}
+// oneDevice says that device 1 is the only one of group 5 that ever sent something; so many
+// others are in it too.
+type oneDevice struct{ others int }
 
-func (oneDevice) Within(ctx context.Context, tenant ident.TenantID) ([]ident.DeviceID, error) {
-	if tenant == tenantA && access.ScopeOf(ctx).Holds(5) {
-		return []ident.DeviceID{device(1)}, nil
+func (o oneDevice) Within(ctx context.Context, tenant ident.TenantID) ([]ident.DeviceID, error) {
+	if tenant != tenantA || !access.ScopeOf(ctx).Holds(5) {
+		return nil, nil
 	}
-	return nil, nil
+	out := []ident.DeviceID{device(1)}
+	for n := range o.others {
+		out = append(out, ident.DeviceID(fmt.Sprintf("c%039x", n)))
+	}
+	return out, nil
 }
 
-// TestAHuntStaysWithinTheCallersDevices asks in every way that a query can reach a table.
+// TestAHuntStaysWithinTheCallersDevices asks in every way that a query can reach a table,
+// with devices that stand in the plan, and with so many that they do not.
 func TestAHuntStaysWithinTheCallersDevices(t *testing.T) {
+	for _, others := range []int{0, 63, 64, 3000} {
+		t.Run(fmt.Sprint(others+1), func(t *testing.T) { aHuntStaysWithin(t, oneDevice{others}) })
+	}
+}
+
+func aHuntStaysWithin(t *testing.T, devices oneDevice) {
 	f := setup(t)
-	svc := hunt.New(hunt.Config{Store: f.rows, Audit: f.log, Devices: oneDevice{}, Clock: func() time.Time { return noon.Add(time.Hour) }})
+	svc := hunt.New(hunt.Config{Store: f.rows, Audit: f.log, Devices: devices, Clock: func() time.Time { return noon.Add(time.Hour) }})
 	for n := range 3 {
 		f.rows.Add(tenantA, origin(n), &event.Event{Table: event.ProcessEvents, Action: "ProcessCreated", Time: noon,
 			Process: &event.Process{PID: uint32(n + 1), Image: event.File{Name: fmt.Sprintf("p%d", n), Size: -1}}})
@@ -83,6 +95,9 @@ func TestAHuntStaysWithinTheCallersDevices(t *testing.T) {
 		}
 		if strings.Contains(text, "print") || strings.Contains(text, "getschema") {
 			continue
+		}
+		if r.Completeness.Complete {
+			t.Errorf("%s: the gap of the caller's device is not told", text)
 		}
 		r, err = svc.Run(as(access.Scope{Groups: []int64{7}}), hunt.Request{Query: text})
 		if err != nil || r.Rows.Len() != 0 {

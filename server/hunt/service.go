@@ -43,9 +43,13 @@ type Config struct {
 	External Opener           // of the files that queries name by address; nil refuses them
 	State    telemetry.State  // tables that are not stored; nil for none
 	Quota    Quota            // of each tenant
+	Usage    Usage            // what was used of the quotas; nil begins anew with the server
 	Scratch  string           // directory for rows that wait to be read; "" for the system's
 	// Unaudited is told of a hunt whose audit record could not be kept; nil for nobody.
 	Unaudited func(audit.Entry, error)
+	// Uncounted is told when what a query used of its quota could not be kept, or not be
+	// read; nil for nobody.
+	Uncounted func(error)
 }
 
 // Service runs queries. It is safe for concurrent use.
@@ -71,7 +75,7 @@ func New(c Config) *Service {
 	if s.audit == nil {
 		s.audit = audit.Discard
 	}
-	s.ledger = newLedger(c.Quota, s.now)
+	s.ledger = newLedger(c.Quota, c.Usage, s.now, c.Uncounted)
 	return s
 }
 
@@ -90,12 +94,16 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	if metered(caller) {
-		if err := s.ledger.check(caller.Tenant); err != nil {
+		if err := s.ledger.check(ctx, caller.Tenant); err != nil {
 			return nil, errs.Wrap(op, err)
 		}
 	}
 	start := s.now()
-	q, out, err := s.run(ctx, caller, r, start)
+	within, err := s.within(ctx, caller)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	q, out, err := s.run(ctx, caller, within, r, start)
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}
@@ -107,7 +115,7 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 		w := window(n)
 		looked.Min, looked.Max = min(looked.Min, w.Min), max(looked.Max, w.Max)
 	}
-	if out.Completeness, err = s.completeness(ctx, caller, looked); err != nil {
+	if out.Completeness, err = s.completeness(ctx, caller, within, looked); err != nil {
 		return nil, errors.Join(errs.Wrap(op, err), out.Close())
 	}
 	out.Stats.Elapsed = s.now().Sub(start)
@@ -118,14 +126,10 @@ func (s *Service) Run(ctx context.Context, r Request) (*Result, error) {
 // not fail because people hunt.
 func metered(p *access.Principal) bool { return p.Actor.Kind != ident.ActorSystem }
 
-// run compiles and runs text in the tenant of p, whose permission was decided before, and
-// records it once it was worth running.
-func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now time.Time) (*kql.Query, *Result, error) {
+// run compiles and runs text in the tenant of p, whose permission and scope were decided
+// before, and records it once it was worth running.
+func (s *Service) run(ctx context.Context, p *access.Principal, within *within, r Request, now time.Time) (*kql.Query, *Result, error) {
 	const op = "hunt.run"
-	within, err := s.within(ctx, p)
-	if err != nil {
-		return nil, nil, err
-	}
 	text := r.Query
 	if !r.At.IsZero() {
 		now = r.At
@@ -158,7 +162,7 @@ func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now t
 			r.Ingested.restrict(n)
 		}
 	}
-	out, err := s.answer(ctx, p, q)
+	out, err := s.answer(ctx, p, within, q)
 	if err != nil {
 		s.record(ctx, p, text, audit.Failed)
 		return nil, nil, tooMuch(op, err)
@@ -168,7 +172,7 @@ func (s *Service) run(ctx context.Context, p *access.Principal, r Request, now t
 }
 
 // answer runs the parts of a query within the limits of the whole.
-func (s *Service) answer(ctx context.Context, p *access.Principal, q *kql.Query) (out *Result, err error) {
+func (s *Service) answer(ctx context.Context, p *access.Principal, within *within, q *kql.Query) (out *Result, err error) {
 	out = &Result{}
 	defer func() {
 		if err != nil {
@@ -190,7 +194,7 @@ func (s *Service) answer(ctx context.Context, p *access.Principal, q *kql.Query)
 		if left.Rows <= 0 || left.Bytes <= 0 || left.Time <= 0 {
 			return out, errs.New("hunt.answer", errs.Limited, "", "The tables of the query together are more than one query may answer.")
 		}
-		used, err := s.query(ctx, p, root, left, t.Rows.Add)
+		used, err := s.query(ctx, p, within, root, left, t.Rows.Add)
 		out.Stats.add(used)
 		if err != nil {
 			return out, err
@@ -203,14 +207,14 @@ func (s *Service) answer(ctx context.Context, p *access.Principal, q *kql.Query)
 }
 
 // query has the store run a plan, and charges the caller with what it took however it ends.
-func (s *Service) query(ctx context.Context, p *access.Principal, root plan.Node, l telemetry.Limits, sink telemetry.Sink) (telemetry.Stats, error) {
-	q := &telemetry.Query{Tenant: p.Tenant, Plan: root, Limits: l, External: s.external(), State: s.state}
+func (s *Service) query(ctx context.Context, p *access.Principal, within *within, root plan.Node, l telemetry.Limits, sink telemetry.Sink) (telemetry.Stats, error) {
+	q := &telemetry.Query{Tenant: p.Tenant, Plan: root, Limits: l, External: within.give(s.external()), State: s.state}
 	if metered(p) {
 		q.Caller = string(p.Actor.Kind) + ":" + p.Actor.ID
 	}
 	used, err := s.store.Query(ctx, q, sink)
 	if metered(p) {
-		s.ledger.charge(p.Tenant, used.Running)
+		s.ledger.charge(ctx, p.Tenant, used.Running)
 	}
 	return used, err
 }
@@ -308,7 +312,7 @@ func (b *probes) ask(ctx context.Context, n plan.Node) ([][]types.Value, error) 
 	n = plan.Optimize(n)
 	b.within.restrict(n)
 	var rows [][]types.Value
-	_, err := b.service.query(ctx, b.principal, n, telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime},
+	_, err := b.service.query(ctx, b.principal, b.within, n, telemetry.Limits{Rows: probeRows, Bytes: maxBytes, Time: probeTime},
 		func(row []types.Value) error {
 			rows = append(rows, append([]types.Value(nil), row...))
 			return nil
@@ -338,7 +342,7 @@ func (s *Service) record(ctx context.Context, p *access.Principal, text string, 
 func window(root plan.Node) plan.TimeRange {
 	w := plan.TimeRange{Min: types.MaxDatetime, Max: 0}
 	plan.Walk(root, func(n plan.Node) {
-		if s, ok := n.(*plan.Scan); ok {
+		if s, ok := n.(*plan.Scan); ok && s.External == nil {
 			r := s.Time("Timestamp")
 			w.Min, w.Max = min(w.Min, r.Min), max(w.Max, r.Max)
 		}
@@ -347,8 +351,13 @@ func window(root plan.Node) plan.TimeRange {
 }
 
 // completeness lists the gaps that overlap the window, a range of Timestamp.
-func (s *Service) completeness(ctx context.Context, p *access.Principal, window plan.TimeRange) (Completeness, error) {
-	const op = "hunt.completeness"
+func (s *Service) completeness(ctx context.Context, p *access.Principal, within *within, window plan.TimeRange) (Completeness, error) {
+	return s.gaps(ctx, p.Tenant, within, window)
+}
+
+// gaps lists those of some devices that overlap the window.
+func (s *Service) gaps(ctx context.Context, tenant ident.TenantID, of *within, window plan.TimeRange) (Completeness, error) {
+	const op = "hunt.gaps"
 	if window.Min > window.Max {
 		return Completeness{Complete: true}, nil
 	}
@@ -360,12 +369,8 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, window 
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}
-	within, err := s.within(ctx, p)
-	if err != nil {
-		return Completeness{}, err
-	}
-	within.restrict(q.Root)
-	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: q.Root})
+	of.restrict(q.Root)
+	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: tenant, Plan: q.Root, External: of.give(nil)})
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}

@@ -156,7 +156,11 @@ func later(a, b time.Time) time.Time {
 func (s *Service) lookupWithin(ctx context.Context, tenant ident.TenantID, text string) (*table, error) {
 	p := access.System(tenant, part)
 	p.Scope = access.ScopeOf(ctx)
-	q, rows, err := s.run(ctx, p, Request{Query: text}, s.now())
+	within, err := s.within(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	q, rows, err := s.run(ctx, p, within, Request{Query: text}, s.now())
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -84,9 +85,12 @@ func (i *Incident) describe() string {
 	case n > 1:
 		where = fmt.Sprintf(" on %d devices", n)
 	}
-	tactics := slices.DeleteFunc(slices.Clone(i.Categories), func(c string) bool {
-		return c == "General" || c == "SuspiciousActivity"
-	})
+	var tactics []string
+	for _, c := range i.Categories {
+		if c != "General" && c != "SuspiciousActivity" {
+			tactics = append(tactics, spelled(c))
+		}
+	}
 	switch {
 	case len(i.Titles) == 1:
 		return cut(i.Titles[0], maxName-len(where)) + where
@@ -100,6 +104,19 @@ func (i *Incident) describe() string {
 		return cut(i.Titles[0], maxName-len(where)-16) + " and others" + where
 	}
 	return "Incident" + where
+}
+
+// spelled is a category as people write it: Defense evasion.
+func spelled(category string) string {
+	var b strings.Builder
+	for n, r := range category {
+		if n > 0 && unicode.IsUpper(r) {
+			b.WriteByte(' ')
+			r = unicode.ToLower(r)
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // recount makes the account anew from all alerts of the incident.

@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -224,7 +226,7 @@ func (f *fixture) ended(id ident.ActionID) *live.Session {
 func TestWhatIsTypedIsRecordedAndShown(t *testing.T) {
 	f := setup(t, 1, nil)
 	n, c, _ := f.join(doer, 0)
-	c.inputs <- live.Input{Type: "run", Line: "dir /tmp"}
+	c.inputs <- live.Input{Type: "run", Line: "dir /tmp", Columns: 91, Rows: 37}
 	if e := c.until(t, "output"); string(e.Data) != "did dir /tmp\n" {
 		t.Errorf("%q", e.Data)
 	}
@@ -247,6 +249,10 @@ func TestWhatIsTypedIsRecordedAndShown(t *testing.T) {
 			t.Errorf("the transcript has %q", l)
 		}
 	}
+	// A recording is played on a terminal of the size that the console had.
+	if size, shown := strings.Index(string(raw), `"r","91x37"`), strings.Index(string(raw), `"o","\u003e dir`); size < 0 || shown < size {
+		t.Errorf("the transcript has no size before what is shown: %s", raw)
+	}
 	if !strings.Contains(string(raw), `"o","did dir /tmp\n"`) {
 		t.Errorf("the transcript: %s", raw)
 	}
@@ -260,6 +266,83 @@ func TestWhatIsTypedIsRecordedAndShown(t *testing.T) {
 	for _, want := range []string{"live.open", "live.command device " + string(dev(0)) + ", command 1: dir /tmp", "live.close"} {
 		if !strings.Contains(verbs, want) {
 			t.Errorf("the audit log says nothing of %q:\n%s", want, verbs)
+		}
+	}
+}
+
+// Half a command is another command, and half of what was typed is something else.
+func TestNothingIsCutSilently(t *testing.T) {
+	f := setup(t, 1, nil)
+	n, ticket, err := f.Open(t.Context(), doer, live.Request{Device: dev(0)})
+	must(t, err)
+	w, c := newWire(), newConsole()
+	defer w.Close()
+	go func() { _ = f.Serve(context.Background(), f.device(0), n.ID, w) }()
+	seat, err := f.Redeem(ticket)
+	must(t, err)
+	go func() { _ = seat.Take(context.Background(), c) }()
+	c.until(t, "ready")
+	c.inputs <- live.Input{Type: "run", Line: "delete /tmp/" + strings.Repeat("x", 9000)}
+	if e := c.until(t, "end"); e.Status != "denied" || !strings.Contains(e.Error, "8192") {
+		t.Errorf("a long line: %+v", e)
+	}
+	c.inputs <- live.Input{Type: "run", Line: "dir /tmp"}
+	typed := []byte(strings.Repeat("0123456789", 10_000))
+	c.inputs <- live.Input{Type: "input", Run: 2, Data: typed}
+	var got []byte
+	for len(got) < len(typed) {
+		select {
+		case d := <-w.down:
+			if strings.HasPrefix(d.Line, "delete") {
+				t.Errorf("the device was told %.40q", d.Line)
+			}
+			got = append(got, d.Input...)
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d bytes of %d", len(got), len(typed))
+		}
+	}
+	if !bytes.Equal(got, typed) {
+		t.Error("what was typed is not what arrived")
+	}
+}
+
+// Whose right is taken away is out, before the next command and soon without one.
+func TestARightThatIsTakenAwayEndsTheSession(t *testing.T) {
+	for name, change := range map[string]struct {
+		now  func(p access.Principal) (*access.Principal, error)
+		want string
+	}{
+		"gone": {func(access.Principal) (*access.Principal, error) {
+			return nil, errs.New("x", errs.Unauthenticated, errs.Unauthorized, "gone")
+		}, "no longer sign in"},
+		"right": {func(p access.Principal) (*access.Principal, error) { p.Rights = []access.Right{access.LiveResponseBasic}; return &p, nil }, "withdrawn"},
+		"scope": {func(p access.Principal) (*access.Principal, error) { p.Scope = access.Scope{}; return &p, nil }, "no longer see"},
+	} {
+		for _, typed := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, typed), func(t *testing.T) {
+				var taken atomic.Bool
+				f := setup(t, 1, func(c *live.Config) {
+					if !typed {
+						c.Recheck = 10 * time.Millisecond
+					}
+					c.Renew = func(_ context.Context, by *access.Principal, _ time.Time) (*access.Principal, error) {
+						if !taken.Load() {
+							return by, nil
+						}
+						return change.now(*by)
+					}
+				})
+				n, c, _ := f.join(doer, 0)
+				c.inputs <- live.Input{Type: "run", Line: "dir /tmp"}
+				c.until(t, "end")
+				taken.Store(true)
+				if typed {
+					c.inputs <- live.Input{Type: "run", Line: "dir /root"}
+				}
+				if got := f.ended(n.ID); !strings.Contains(got.Reason, change.want) || got.Commands != 1 {
+					t.Errorf("%q after %d commands", got.Reason, got.Commands)
+				}
+			})
 		}
 	}
 }
@@ -295,6 +378,37 @@ func TestRightsDecideTheLevel(t *testing.T) {
 	app := &access.Principal{Actor: ident.Actor{Kind: ident.ActorApp, ID: "app", Name: "app", Tenant: tenant}, Roles: []string{"Machine.LiveResponse"}, Scope: access.Everything}
 	if n, _, _ := f.join(app, 2); n.Level != "advanced" {
 		t.Errorf("level %s", n.Level)
+	}
+}
+
+func TestWhatAskingWouldGive(t *testing.T) {
+	f := setup(t, 2, func(c *live.Config) {
+		c.Barred = func(_ context.Context, d *device.Device) (string, error) {
+			if d.ID == dev(1) {
+				return "its group has no live response", nil
+			}
+			return "", nil
+		}
+	})
+	ask := func(by *access.Principal, i int) *live.Outlook {
+		t.Helper()
+		o, err := f.Ask(t.Context(), by, dev(i))
+		must(t, err)
+		return o
+	}
+	if o := ask(looker, 0); o.Level != "basic" || o.Reason != "" || o.Open != nil {
+		t.Errorf("of who may look: %+v", o)
+	}
+	n, _, _ := f.join(doer, 0)
+	if o := ask(looker, 0); o.Open == nil || o.Open.ID != n.ID {
+		t.Errorf("while there is one: %+v", o)
+	}
+	o := ask(doer, 1)
+	if _, _, err := f.Open(t.Context(), doer, live.Request{Device: dev(1)}); o.Level != "advanced" || o.Open != nil || !strings.Contains(fmt.Sprint(err), o.Reason) || o.Reason == "" {
+		t.Errorf("of a device without: %+v, and opening says %v", o, err)
+	}
+	if _, err := f.Ask(t.Context(), doer, dev(7)); !errs.Is(err, errs.NotFound) {
+		t.Errorf("of no device: %v", err)
 	}
 }
 

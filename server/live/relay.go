@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -102,6 +103,7 @@ type relay struct {
 	device  chan Stream // of capacity 1, like the next
 	console chan consoleOf
 	ready   chan struct{} // closed when both are there
+	size    [2]int        // of the console's terminal, columns and rows; of who obeys it
 
 	mu      sync.Mutex
 	reason  string
@@ -455,15 +457,13 @@ func (p *Seat) Take(ctx context.Context, c Console) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.console <- consoleOf{c, by}
-	pumped := make(chan struct{})
-	go func() {
-		defer close(pumped)
-		r.obey(ctx, consoleOf{c, by})
-	}()
+	var pumped sync.WaitGroup
+	pumped.Go(func() { r.obey(ctx, consoleOf{c, by}) })
+	pumped.Go(func() { r.recheck(ctx, by) })
 	<-r.stopped
 	<-r.parted // the last word is said
 	cancel()
-	<-pumped
+	pumped.Wait()
 	return nil
 }
 
@@ -508,16 +508,21 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 	case "run":
 		return r.begin(ctx, by, in)
 	case "input":
-		if run == 0 || len(in.Data) == 0 || len(in.Data) > wire.MaxLiveInput {
+		if run == 0 {
 			return nil
 		}
-		r.cast.event("i", in.Data)
-		return r.stream.Send(Down{Run: run, Input: in.Data})
+		for part := range slices.Chunk(in.Data, wire.MaxLiveInput) {
+			r.cast.event("i", part)
+			if err := r.stream.Send(Down{Run: run, Input: part}); err != nil {
+				return err
+			}
+		}
+		return nil
 	case "resize":
 		if run == 0 || in.Columns < 1 || in.Rows < 1 || in.Columns > 1000 || in.Rows > 1000 {
 			return nil
 		}
-		r.cast.event("r", fmt.Appendf(nil, "%dx%d", in.Columns, in.Rows))
+		r.sized(in)
 		return r.stream.Send(Down{Run: run, Columns: uint32(in.Columns), Rows: uint32(in.Rows)})
 	case "cancel":
 		return r.stream.Send(Down{Run: run, Cancel: run != 0})
@@ -527,15 +532,31 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 	return nil
 }
 
+// sized notes in the transcript how large the terminal of the console is, when that changed.
+func (r *relay) sized(in Input) {
+	if size := [2]int{in.Columns, in.Rows}; size != r.size && in.Columns >= 1 && in.Rows >= 1 && in.Columns <= 1000 && in.Rows <= 1000 {
+		r.size = size
+		r.cast.event("r", fmt.Appendf(nil, "%dx%d", in.Columns, in.Rows))
+	}
+}
+
 // begin records a command, and only then lets the device have it.
 func (r *relay) begin(ctx context.Context, by *access.Principal, in Input) error {
 	const op = "live.begin"
-	if len(in.Line) > wire.MaxLiveLine {
-		in.Line = in.Line[:wire.MaxLiveLine]
-	}
 	in.Line = strings.TrimSpace(strings.ToValidUTF8(in.Line, "\ufffd"))
 	if in.Line == "" {
 		return nil
+	}
+	switch why, err := r.withdrawn(ctx, by); {
+	case err != nil:
+		return errs.Wrap(op, err)
+	case why != "":
+		r.end(why)
+		return nil
+	}
+	command, words, wrong := r.judge(in.Line)
+	if len(in.Line) > wire.MaxLiveLine { // it was refused: half a command is another one
+		in.Line = strings.ToValidUTF8(in.Line[:wire.MaxLiveLine], "") + "…"
 	}
 	now := r.s.cfg.Clock().UTC()
 	r.mu.Lock()
@@ -547,11 +568,11 @@ func (r *relay) begin(ctx context.Context, by *access.Principal, in Input) error
 	r.next++
 	c := &Command{Run: r.next, Line: in.Line, Begun: now, Status: "running"}
 	r.mu.Unlock()
-	command, words, wrong := r.judge(in.Line)
 	outcome := audit.Done
 	if wrong != nil {
 		outcome, c.Status, c.Error, c.Ended = audit.Denied, "denied", wrong.Error(), now
 	}
+	r.sized(in)
 	r.cast.event("o", []byte("> "+in.Line+"\r\n"))
 	if err := r.s.cfg.Store.PutCommand(ctx, r.session.Tenant, r.session.ID, c); err != nil {
 		return errs.Wrap(op, err)

@@ -58,12 +58,17 @@ type Config struct {
 	Barred func(ctx context.Context, d *device.Device) (string, error)
 	// Shelf carries out the command library for somebody; see Shelf.
 	Shelf Shelf
+	// Renew returns who opened a session as they stand now, with what they may do and see, and
+	// fails when they may do nothing any more (access.Authority.Renew); nil takes them for
+	// unchanged.
+	Renew func(ctx context.Context, by *access.Principal, since time.Time) (*access.Principal, error)
 	Dir   string // for transcripts while sessions last; made if need be
 	Log   *slog.Logger
 	Clock func() time.Time // nil for time.Now
 	// Sessions at a time: of a tenant, 0 for 500; of one caller, 0 for 10, as published.
 	PerTenant, PerCaller int
 	Idle                 time.Duration // 0 for half an hour, as published
+	Recheck              time.Duration // how often Renew is asked while a session lasts; 0 for 15 seconds
 	Connect              time.Duration // how long either side is waited for; 0 for a minute
 }
 
@@ -126,6 +131,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Connect == 0 {
 		c.Connect = time.Minute
 	}
+	if c.Recheck == 0 {
+		c.Recheck = 15 * time.Second
+	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -187,17 +195,8 @@ func (s *Service) Open(ctx context.Context, by *access.Principal, r Request) (*S
 	if err != nil {
 		return nil, "", errs.Wrap(op, err)
 	}
-	if works, known := d.Responds(wire.KindLiveSession); known && !works {
-		return nil, "", errs.New(op, errs.Unsupported, errs.ClientVersionNotSupported, "The agent %s of %s has no live response: %s", d.AgentVersion, d.Name, d.Lacks(wire.KindLiveSession))
-	}
-	if s.cfg.Barred != nil {
-		why, err := s.cfg.Barred(ctx, d)
-		if err != nil {
-			return nil, "", errs.Wrap(op, err)
-		}
-		if why != "" {
-			return nil, "", errs.New(op, errs.Denied, errs.DisabledFeature, "%s", why)
-		}
+	if err := s.possible(ctx, d); err != nil {
+		return nil, "", err
 	}
 	if err := s.settle(ctx, d); err != nil {
 		return nil, "", err
@@ -222,6 +221,63 @@ func (s *Service) Open(ctx context.Context, by *access.Principal, r Request) (*S
 	s.wg.Go(func() { rel.run(context.WithoutCancel(ctx)) })
 	s.cfg.Nudge(n.Device)
 	return n, text, nil
+}
+
+// possible says why no session may be had with d, whoever asks; nil when one may.
+func (s *Service) possible(ctx context.Context, d *device.Device) error {
+	const op = "live.Open"
+	if works, known := d.Responds(wire.KindLiveSession); known && !works {
+		return errs.New(op, errs.Unsupported, errs.ClientVersionNotSupported, "The agent %s of %s has no live response: %s", d.AgentVersion, d.Name, d.Lacks(wire.KindLiveSession))
+	}
+	if s.cfg.Barred == nil {
+		return nil
+	}
+	why, err := s.cfg.Barred(ctx, d)
+	if err != nil {
+		return errs.Wrap(op, err)
+	}
+	if why != "" {
+		return errs.New(op, errs.Denied, errs.DisabledFeature, "%s", why)
+	}
+	return nil
+}
+
+// Outlook is what would come of asking for a session now.
+type Outlook struct {
+	Level  wire.LiveLevel // the most that the caller may do
+	Reason string         // why there would be none; "" when there would
+	Open   *Session       // the session that the device has; nil for none
+}
+
+// Ask says what Open would, and opens nothing.
+func (s *Service) Ask(ctx context.Context, by *access.Principal, id ident.DeviceID) (*Outlook, error) {
+	const op = "live.Ask"
+	d, err := s.cfg.Devices.Get(ctx, by.Tenant, id)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	o := &Outlook{}
+	o.Level, _ = LevelOf(by)
+	if err := s.possible(ctx, d); err != nil {
+		var e *errs.E
+		if !errors.As(err, &e) || (e.Kind != errs.Unsupported && e.Kind != errs.Denied) {
+			return nil, errs.Wrap(op, err)
+		}
+		o.Reason = e.Detail
+	}
+	equals := func(name string, op filter.Op, v string) filter.Compare {
+		f, _ := Fields.Find(name)
+		return filter.Compare{Field: f, Op: op, Value: filter.Value{Type: filter.String, S: v}}
+	}
+	page, err := s.cfg.Store.Sessions(ctx, by.Tenant, filter.Query{Top: 1, Where: filter.And{
+		equals("machineId", filter.Eq, string(id)), equals("state", filter.Ne, string(Ended))}})
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	if len(page.Items) > 0 {
+		o.Open = page.Items[0]
+	}
+	return o, nil
 }
 
 // settle waits for a session with d that is just ending: whoever closes one may open another.

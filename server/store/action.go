@@ -37,7 +37,7 @@ func (a Actions) CreateAction(ctx context.Context, ac *action.Action) error {
 		if err != nil {
 			return err
 		}
-		if open > 0 && ac.State.Open() {
+		if open > 0 && ac.State.Open() && !ac.Kind.ByServer() {
 			return errs.New(op, errs.Conflict, errs.ActiveRequestAlreadyExists, "Action is already in progress")
 		}
 		doc, err := encode(ac)
@@ -95,8 +95,11 @@ func (a Actions) UpdateAction(ctx context.Context, tenant ident.TenantID, id ide
 		_, err = q.ExecContext(ctx, `UPDATE action SET device = ?, kind = ?, status = ?, requestor = ?, open = ?, rank = ?,
 			created = ?, updated = ?, source = ?, waiting = ?, doc = ? WHERE tenant = ? AND id = ?`,
 			append(actionColumns(ac, doc), string(tenant), string(id))...)
+		if err != nil {
+			return err
+		}
 		out = ac
-		return err
+		return scanned(ctx, q, ac)
 	})
 	if err != nil {
 		return nil, err

@@ -122,6 +122,20 @@ func scanTraits(scan func(...any) error) (group.Traits, error) {
 	return t, json.Unmarshal([]byte(*tags), &t.Tags)
 }
 
+// Within implements group.Store.
+func (v Groups) Within(ctx context.Context, tenant ident.TenantID) ([]ident.DeviceID, error) {
+	var out []ident.DeviceID
+	err := v.s.view(ctx, "store.Within", func(ctx context.Context, q querier) error {
+		return eachRow(ctx, q, "SELECT id FROM device WHERE tenant = ?"+deviceTable.visible(ctx)+" ORDER BY id", []any{string(tenant)}, func(scan func(...any) error) error {
+			var id ident.DeviceID
+			err := scan(&id)
+			out = append(out, id)
+			return err
+		})
+	})
+	return out, err
+}
+
 // Traits implements group.Store.
 func (v Groups) Traits(ctx context.Context, tenant ident.TenantID, after ident.DeviceID, limit int) ([]group.Traits, error) {
 	var out []group.Traits

@@ -106,9 +106,9 @@ type Query struct {
 	// Plan is the bound query; its columns are the result's. It is not changed.
 	Plan   plan.Node
 	Limits Limits
-	// External answers the rows of files that Plan names by address, in order and with a
-	// value for each of x.Cols; the store asks it once for each externaldata. Nil refuses
-	// such plans as errs.Unsupported.
+	// External answers the rows of files that Plan names by address, and of what the caller
+	// brings along (x.Given), in order and with a value for each of x.Cols; the store asks it
+	// once for each. Nil refuses such plans as errs.Unsupported.
 	External func(ctx context.Context, x *plan.External, sink Sink) error
 	// State answers the tables that are not stored; nil for none.
 	State State

@@ -1,22 +1,35 @@
-// Every page that is named, looked at by axe in light and dark: node journeys/axe.mjs /incidents /alerts …
+// Every page and its states, looked at by axe in light and dark. Names of pages choose: node journeys/axe.mjs alert device
 import { accessible, launch, open, signIn, url } from './browser.mjs';
+import { settled, walk } from './pages.mjs';
 
+const only = process.argv.slice(2);
 const browser = await launch();
-for (const scheme of ['light', 'dark']) {
-  const view = await open(browser, { scheme });
-  await signIn(view.page);
-  for (const path of process.argv.slice(2)) {
-    await view.page.goto(url + path);
-    await view.page.getByRole('heading', { level: 1 }).waitFor();
-    await view.page.waitForLoadState('networkidle', { timeout: 6000 }).catch(() => undefined);
-    try {
-      await accessible(view.page, `${path} (${scheme})`);
-    } catch (e) {
-      console.error(e.message);
-      process.exitCode = 1;
-    }
+const view = await open(browser, { allow: [/status of 40[0-9]/] });
+const { page } = view;
+const found = [];
+let looked = 0;
+async function look(name) {
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.waitForTimeout(120);
+    looked++;
+    // The dark page differs from the light one by its colours alone.
+    await accessible(page, `${name} (${scheme})`, scheme === 'dark' ? ['color-contrast'] : undefined).catch((e) => { found.push(name); console.error(e.message); });
   }
-  try { view.verdict(); } catch (e) { console.error(e.message); process.exitCode = 1; }
-  await view.context.close();
+  await page.emulateMedia({ colorScheme: 'light' });
 }
+try {
+  await page.goto(url);
+  await settled(page);
+  await look('sign-in');
+  await signIn(page);
+  await walk(page, look, only);
+  view.verdict();
+} catch (e) {
+  await view.shot('failed').catch(() => undefined);
+  found.push('the walk');
+  console.error(e);
+}
+if (found.length > 0) process.exitCode = 1;
+console.log(`${looked} looks, ${found.length} with findings`);
 await browser.close();

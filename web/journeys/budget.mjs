@@ -1,22 +1,105 @@
-// What the first page costs: bytes over the wire, and the time until it can be used.
-import assert from 'node:assert/strict';
+// What the portal may cost: bytes over the wire, and time. Always the first page; the rows of a hunt with HUNTS set; with
+// DEVICE (its id) the timeline of a device with very many events, with INCIDENT the graph of one with very many things.
+// Prints what was measured as a line of JSON and fails on what is over its budget.
 import { launch, open, signIn, url } from './browser.mjs';
+import { frames, quantile, seen, watch } from './measure.mjs';
 
+const { DEVICE, INCIDENT, HUNTS } = process.env;
 const browser = await launch();
 const view = await open(browser);
 await signIn(view.page);
 const session = await view.context.storageState();
-await view.context.close();
+const found = {};
+const over = [];
+const within = (what, n, most) => { found[what] = n; if (!(n <= most)) over.push(`${what} is ${n}, more than ${most}`); };
 
-// A new browser with the session alone: nothing is in its cache.
-const fresh = await open(browser);
-await fresh.context.addCookies(session.cookies);
-fresh.resetWire();
-await fresh.page.goto(`${url}/incidents`);
-await fresh.page.getByRole('grid', { name: 'Incidents' }).or(fresh.page.getByText('There are no open incidents')).first().waitFor();
-const ready = await fresh.page.evaluate(() => Math.round(performance.now()));
-await fresh.page.waitForLoadState('networkidle').catch(() => undefined);
-console.log(JSON.stringify({ wireKB: Math.round(fresh.wire() / 1000), readyMs: ready }));
-assert.ok(fresh.wire() <= 300_000, `the first route is ${fresh.wire()} bytes over the wire, more than 300 KB`);
-fresh.verdict();
+/** A new browser with the session alone: nothing is in its cache. */
+async function fresh(selector, path, use) {
+  const f = await open(browser);
+  await f.context.addCookies(session.cookies);
+  await watch(f.page, selector);
+  f.resetWire();
+  await f.page.goto(url + path);
+  const n = await use(f);
+  f.verdict();
+  await f.context.close();
+  return n;
+}
+
+// The best of three: what other work on the machine takes is none of the page's.
+const ready = [];
+for (let i = 0; i < 3; i++) {
+  await fresh('[role=grid][aria-label=Incidents] [data-index], [role=main] p, main p', '/incidents', async (f) => {
+    ready.push(await seen(f.page));
+    await f.page.waitForLoadState('networkidle').catch(() => undefined);
+    within('firstRouteKB', Math.round(f.wire() / 100) / 10, 300);
+  });
+}
+within('readyMs', Math.min(...ready), 1000);
+
+if (HUNTS) {
+  for (const [rows, most] of [[10_000, 600], [100_000, 4000]]) {
+    const query = `range i from 1 to ${rows} step 1 | extend A = tostring(i), B = strcat("file-", i), C = i * 2, D = i % 7, E = "c:/a/b/c", F = "user", G = i * 3.5, H = "10.0.0.1", I = true, J = "name", K = i + 1`;
+    const times = [];
+    for (let i = 0; i < 3; i++) {
+      times.push(await fresh('[role=grid][aria-label=Results] [data-index]', `/hunting?query=${encodeURIComponent(query)}`, async (f) => {
+        await f.page.locator('.monaco-editor .view-line').first().waitFor({ timeout: 60_000 });
+        await f.page.getByRole('button', { name: 'Run query' }).click();
+        const painted = await seen(f.page);
+        const answered = await f.page.evaluate(() => performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/hunting/run')).at(-1).responseEnd);
+        if (i === 0) {
+          const grid = f.page.getByRole('grid', { name: 'Results' });
+          await grid.hover();
+          const scrolled = await frames(f, () => wheel(f.page, 200, 300));
+          within(`scroll${rows}P95Ms`, scrolled.p95, 16);
+          within(`scroll${rows}LongestTaskMs`, scrolled.longestTask, 50);
+        }
+        return Math.round(painted - answered);
+      }));
+    }
+    within(`painted${rows}Ms`, Math.min(...times), most);
+  }
+}
+
+if (DEVICE) {
+  await fresh('[role=grid][aria-label="Events of the device"] [data-index]', `/devices/${DEVICE}?tab=timeline&span=30d`, async (f) => {
+    found.timelineReadyMs = await seen(f.page);
+    const grid = f.page.getByRole('grid', { name: 'Events of the device' });
+    await f.page.waitForLoadState('networkidle').catch(() => undefined);
+    await grid.hover();
+    const scrolled = await frames(f, () => wheel(f.page, 900, 300));
+    found.timeline = scrolled;
+    found.timelineRows = Number(await grid.getAttribute('aria-rowcount'));
+    within('timelineFrameP95Ms', scrolled.p95, 16);
+    within('timelineLongestTaskMs', scrolled.longestTask, 50);
+  });
+}
+
+if (INCIDENT) {
+  const times = [];
+  for (let i = 0; i < 3; i++) {
+    times.push(await fresh('.react-flow__node', `/incidents/${INCIDENT}`, async (f) => {
+      const n = await seen(f.page);
+      const label = await f.page.getByRole('group', { name: /^Graph of/ }).getAttribute('aria-label');
+      found.graphNodes = Number(/\d+/.exec(label)[0]);
+      found.graphAnsweredMs = await f.page.evaluate(() => Math.round(performance.getEntriesByType('resource').find((e) => /api\/incidents\/\d+$/.test(e.name)).responseEnd));
+      return n;
+    }));
+  }
+  within('graphMs', Math.min(...times), 2000);
+}
+
+/** Turns the wheel, a frame each, and waits for what the page does of it. */
+async function wheel(page, turns, by) {
+  for (let i = 0; i < turns; i++) {
+    await page.mouse.wheel(0, by);
+    await page.evaluate(() => new Promise((r) => { requestAnimationFrame(r); }));
+  }
+  await page.waitForTimeout(300);
+}
+
+console.log(JSON.stringify({ ...found, ready: ready.map(Math.round), median: quantile(ready, 0.5) }));
+for (const o of over) console.error(o);
+if (over.length > 0) process.exitCode = 1;
+view.verdict();
 await browser.close();

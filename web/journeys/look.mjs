@@ -1,22 +1,40 @@
-// Pictures of pages, for people: node journeys/look.mjs /incidents /alerts … In light and dark, 1440 and 1024 wide.
+// Pictures of every page and its states, for people: light and dark, 1440 and 1024 wide. Names of pages choose
+// (node journeys/look.mjs alert device), --quick takes the first of the four ways alone. Fails on what a page should
+// never do, and where something is wider than the window.
 import { launch, open, signIn, url } from './browser.mjs';
+import { settled, walk } from './pages.mjs';
 
-const paths = process.argv.slice(2).filter((a) => a.startsWith('/'));
-const quick = process.argv.includes('--quick');
+const only = process.argv.slice(2).filter((a) => !a.startsWith('--'));
+const ways = [[1440, 'light'], [1440, 'dark'], [1024, 'light'], [1024, 'dark']].slice(0, process.argv.includes('--quick') ? 1 : 4);
 const browser = await launch();
-for (const scheme of quick ? ['light'] : ['light', 'dark']) {
-  for (const width of quick ? [1440] : [1440, 1024]) {
-    const view = await open(browser, { width, scheme });
-    await signIn(view.page);
-    for (const path of paths) {
-      await view.page.goto(url + path);
-      await view.page.getByRole('heading', { level: 1 }).waitFor();
-      await view.page.waitForLoadState('networkidle', { timeout: 8000 }).catch(() => undefined);
-      await view.page.waitForTimeout(400);
-      await view.shot(`${path.replace(/\W+/g, '-').replace(/^-|-$/g, '') || 'start'}-${scheme}-${width}`);
-    }
-    for (const w of view.wrong) console.log(scheme, width, w);
-    await view.context.close();
+const view = await open(browser, { allow: [/status of 40[0-9]/] });
+const { page } = view;
+const wide = [];
+async function look(name) {
+  for (const [width, scheme] of ways) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize({ width, height: 900 });
+    await page.waitForTimeout(120);
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    if (over > 0) wide.push(`${name} at ${width}: ${over} pixels too wide`);
+    await view.shot(`${name}-${width}-${scheme}`);
   }
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 1440, height: 900 });
+}
+if (only.length === 0) {
+  await page.goto(url);
+  await settled(page);
+  await look('sign-in');
+}
+await signIn(page);
+try {
+  await walk(page, look, only);
+  view.verdict();
+  if (wide.length > 0) throw new Error(wide.join('\n'));
+} catch (e) {
+  await view.shot('failed').catch(() => undefined);
+  console.error(e);
+  process.exitCode = 1;
 }
 await browser.close();

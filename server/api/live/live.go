@@ -28,6 +28,7 @@ import (
 // Sessions is what this package needs of live.Service.
 type Sessions interface {
 	Open(ctx context.Context, by *access.Principal, r live.Request) (*live.Session, string, error)
+	Ask(ctx context.Context, by *access.Principal, id ident.DeviceID) (*live.Outlook, error)
 	Redeem(ticket string) (*live.Seat, error)
 	End(ctx context.Context, by *access.Principal, id ident.ActionID) (*live.Session, error)
 	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*live.Session], error)
@@ -61,6 +62,33 @@ type openEntity struct {
 	Ticket string `json:"ticket"`
 	// Socket is the path of the console's WebSocket; the ticket goes into its query.
 	Socket string `json:"socket"`
+	// Commands are those that the session may use, in the order of help.
+	Commands []usableEntity `json:"commands"`
+}
+
+// outlookEntity is what would come of opening a session now.
+type outlookEntity struct {
+	Available bool   `json:"isAvailable"`
+	Reason    string `json:"notAvailableReason"`
+	Level     string `json:"level"`
+	// Open is the session that the device has, of whoever it is; null for none.
+	Open *sessionEntity `json:"openSession"`
+}
+
+type usableEntity struct {
+	Name  string `json:"name"`
+	Usage string `json:"usage"`
+	Help  string `json:"help"`
+}
+
+func usable(level wire.LiveLevel) []usableEntity {
+	var out []usableEntity
+	for _, c := range wire.LiveCommands() {
+		if level.Allows(c) {
+			out = append(out, usableEntity{c.Name, c.Usage, c.Help})
+		}
+	}
+	return out
 }
 
 type sessionEntity struct {
@@ -133,6 +161,8 @@ func (a *API) Routes() []api.Route {
 		{Method: http.MethodPost, Pattern: "/api/vedette/machines/{id}/livesessions", Need: need, Handle: a.open, MaxBody: 64 << 10, Doc: api.Doc{
 			Summary: "Open a live response session with a device", Body: openBody{}, Answer: openEntity{}, Status: http.StatusCreated, Bare: true,
 			Errors: []errs.Code{errs.ResourceNotFound, errs.InvalidInput, errs.InvalidRequestBody, errs.ActiveRequestAlreadyExists, errs.ClientVersionNotSupported, errs.DisabledFeature}}},
+		{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/livesessions", Need: need, Handle: a.ask, Doc: api.Doc{
+			Summary: "Tell whether a live response session can be had with a device", Answer: outlookEntity{}, Bare: true, Errors: one}},
 		get("", a.list, api.Doc{Summary: "List live response sessions", Params: odata.Params(spec()), Answer: []sessionEntity{}, Errors: []errs.Code{errs.ODataError}}),
 		get("/{id}", a.get, api.Doc{Summary: "Get a live response session", Answer: sessionEntity{}, Errors: one, Bare: true}),
 		get("/{id}/commands", a.commands, api.Doc{Summary: "List the commands of a live response session", Answer: []commandEntity{}, Errors: one}),
@@ -163,6 +193,27 @@ func sessionID(r *api.Request) (ident.ActionID, error) {
 	return id, nil
 }
 
+func (a *API) ask(w http.ResponseWriter, r *api.Request) error {
+	id, ok := ident.ParseDeviceID(r.Var("id"))
+	var o *live.Outlook
+	var err error = errs.New("live.ask", errs.NotFound, errs.ResourceNotFound, "Machine %s was not found", r.Var("id"))
+	if ok {
+		o, err = a.sessions.Ask(r.Context(), r.Caller, id)
+	}
+	if err != nil {
+		return err
+	}
+	e := outlookEntity{Available: o.Reason == "" && o.Open == nil, Reason: o.Reason, Level: string(o.Level)}
+	if o.Open != nil {
+		n := sessionOf(o.Open)
+		e.Open = &n
+		if e.Reason == "" {
+			e.Reason = o.Open.By.Name + " has a session with it: a device has one at a time"
+		}
+	}
+	return api.WriteJSON(w, r, http.StatusOK, e)
+}
+
 func (a *API) open(w http.ResponseWriter, r *api.Request) error {
 	id, ok := ident.ParseDeviceID(r.Var("id"))
 	if !ok {
@@ -185,7 +236,8 @@ func (a *API) open(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	return api.WriteJSON(w, r, http.StatusCreated, openEntity{Session: sessionOf(n), Ticket: ticket, Socket: "/api/vedette/livesessions/" + string(n.ID) + "/socket"})
+	return api.WriteJSON(w, r, http.StatusCreated, openEntity{Session: sessionOf(n), Ticket: ticket,
+		Socket: "/api/vedette/livesessions/" + string(n.ID) + "/socket", Commands: usable(n.Level)})
 }
 
 func (a *API) list(w http.ResponseWriter, r *api.Request) error {

@@ -36,6 +36,9 @@ func (a *API) alertRoutes() []api.Route {
 		limited(api.Limit{PerMinute: 15}, post("/alerts/CreateAlertByReference", alertWrite, a.createAlert)),
 		get("/alerts/{id}/machine", machineRead, a.getAlertMachine),
 		get("/alerts/{id}/files", []access.Permission{access.FileRead}, a.getAlertFiles),
+		get("/alerts/{id}/files/$count", []access.Permission{access.FileRead}, a.getAlertFiles),
+		get("/alerts/{id}/ips/$count", []access.Permission{access.IPRead}, a.getAlertIPs),
+		get("/alerts/{id}/domains/$count", []access.Permission{access.URLRead}, a.getAlertDomains),
 		get("/alerts/{id}/ips", []access.Permission{access.IPRead}, a.getAlertIPs),
 		get("/alerts/{id}/domains", []access.Permission{access.URLRead}, a.getAlertDomains),
 		get("/alerts/{id}/user", []access.Permission{access.UserRead}, a.getAlertUser),
@@ -268,6 +271,9 @@ func alertOf(al *alert.Alert, evidence bool) alertEntity {
 	}
 	if al.User.Name != "" {
 		e.RelatedUser = &relatedUser{UserName: optional(al.User.Name), DomainName: optional(al.User.Domain)}
+	}
+	for _, u := range al.LoggedOn {
+		e.LoggedOnUsers = append(e.LoggedOnUsers, loggedOnUser{AccountName: u.Name, DomainName: optional(u.Domain)})
 	}
 	for _, c := range al.Comments {
 		e.Comments = append(e.Comments, commentEntity{Comment: c.Text, CreatedBy: c.By, CreatedTime: stamp(c.Created)})

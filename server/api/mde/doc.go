@@ -47,6 +47,11 @@ func made[E any](a *API, summary string) api.Doc {
 	return listed(summary, a.spec(odata.Fields(zero), zero), []E{})
 }
 
+// madeCount documents the /$count of entities that are made for the request.
+func (a *API) madeCount(entity any, summary string) api.Doc {
+	return numbered(summary, a.spec(odata.Fields(entity), nil))
+}
+
 func (a *API) alertSpec() odata.Spec { return a.spec(alert.Fields, alertEntity{}, expandEvidence) }
 
 func (a *API) actionSpec() odata.Spec { return a.spec(action.Fields, actionEntity{}) }
@@ -89,6 +94,9 @@ func (a *API) alertDocs() docs {
 		"GET /alerts/{id}/files":              made[fileEntity](a, "List the files of an alert"),
 		"GET /alerts/{id}/ips":                made[ipReference](a, "List the addresses of an alert"),
 		"GET /alerts/{id}/domains":            made[domainReference](a, "List the domains of an alert"),
+		"GET /alerts/{id}/files/$count":       a.madeCount(fileEntity{}, "Count the files of an alert"),
+		"GET /alerts/{id}/ips/$count":         a.madeCount(ipReference{}, "Count the addresses of an alert"),
+		"GET /alerts/{id}/domains/$count":     a.madeCount(domainReference{}, "Count the domains of an alert"),
 		"GET /alerts/{id}/user":               {Summary: "Get the user of an alert", Answer: userEntity{}},
 	}
 }

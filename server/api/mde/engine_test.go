@@ -34,7 +34,7 @@ type engine struct {
 	store *duckdb.Store
 }
 
-func newEngine(t *testing.T) *engine {
+func newEngine(t testing.TB) *engine {
 	t.Helper()
 	var tables []telemetry.Table
 	for _, s := range schema.Tables() {

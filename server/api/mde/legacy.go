@@ -8,6 +8,7 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
+	"github.com/vedette-edr/vedette/server/api/preview"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -26,21 +27,6 @@ type tiIndicatorEntity struct {
 type tiIndicatorBody struct {
 	Indicator string `json:"indicator" doc:"required"`
 	indicatorBody
-}
-
-// fileActionEntity is the published fileAction of before 2019.
-type fileActionEntity struct {
-	FileIdentifier        string         `json:"fileIdentifier"`
-	FileIdentifierType    string         `json:"fileIdentifierType" doc:"enum=Sha1|Sha256|Md5"`
-	ActionType            string         `json:"actionType" doc:"enum=Block|UnBlock"`
-	FileStatus            string         `json:"fileStatus"`
-	CreationDateTimeUTC   odata.DateTime `json:"creationDateTimeUtc"`
-	Requestor             string         `json:"requestor"`
-	RequestorComment      string         `json:"requestorComment"`
-	CancellationRequestor *string        `json:"cancellationRequestor"`
-	CancellationComment   *string        `json:"cancellationComment"`
-	CancellationDateTime  odata.DateTime `json:"cancellationDateTimeUtc"`
-	LastUpdateDateTimeUTC odata.DateTime `json:"lastUpdateDateTimeUtc"`
 }
 
 func (a *API) legacyRoutes() []api.Route {
@@ -70,7 +56,7 @@ func (a *API) legacyDocs() docs {
 	find.Params = append([]api.Param{{Name: "ip", Example: "'192.0.2.10'"}, {Name: "timestamp", Type: "date-time"}}, find.Params...)
 	find.Errors = append(find.Errors, errs.InvalidInput)
 	block := func(summary string) api.Doc {
-		return api.Doc{Summary: summary, Body: commentBody{}, Answer: fileActionEntity{}, Errors: append([]errs.Code{errs.InvalidHashValue, errs.ResourceNotFound}, body...)}
+		return api.Doc{Summary: summary, Body: commentBody{}, Answer: preview.FileAction{}, Errors: append([]errs.Code{errs.InvalidHashValue, errs.ResourceNotFound}, body...)}
 	}
 	return docs{
 		"GET /tiindicators":                                  listed("List indicators; of before 2019", a.indicatorSpec(), []tiIndicatorEntity{}),
@@ -183,7 +169,7 @@ func (a *API) blockFile(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return quotaAsInput(err)
 	}
-	return writeFileAction(w, r, i, "Block", "Blocked", comment)
+	return writeFileAction(w, r, preview.ActionOn(i, preview.Block, preview.Blocked), comment)
 }
 
 func (a *API) unblockFile(w http.ResponseWriter, r *api.Request) error {
@@ -201,21 +187,13 @@ func (a *API) unblockFile(w http.ResponseWriter, r *api.Request) error {
 	if err := a.indicators.DeleteIndicators(r.Context(), []ident.IndicatorID{i.ID}); err != nil {
 		return err
 	}
-	return writeFileAction(w, r, i, "UnBlock", "UnBlocked", comment)
+	return writeFileAction(w, r, preview.ActionOn(i, preview.Unblock, preview.Unblocked), comment)
 }
 
-func writeFileAction(w http.ResponseWriter, r *api.Request, i *indicator.Indicator, verb, status, comment string) error {
-	kind := "Sha1"
-	if i.Type == indicator.FileSHA256 {
-		kind = "Sha256"
-	}
-	updated := i.Modified
-	if updated.IsZero() {
-		updated = i.Created
-	}
-	return odata.WriteEntity(w, r, http.StatusOK, kindOf("FileActions/$entity"), fileActionEntity{FileIdentifier: i.Value, FileIdentifierType: kind,
-		ActionType: verb, FileStatus: status, CreationDateTimeUTC: stamp(i.Created), LastUpdateDateTimeUTC: stamp(updated),
-		Requestor: cmp.Or(r.Caller.Name, r.Caller.ID), RequestorComment: comment})
+// writeFileAction answers with what the caller has just done.
+func writeFileAction(w http.ResponseWriter, r *api.Request, f preview.FileAction, comment string) error {
+	f.Requestor, f.RequestorComment = cmp.Or(r.Caller.Name, r.Caller.ID), comment
+	return odata.WriteEntity(w, r, http.StatusOK, kindOf("FileActions/$entity"), f)
 }
 
 // findByTagArgs takes the tag as an argument in the path.

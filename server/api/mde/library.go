@@ -51,7 +51,7 @@ func (a *API) libraryRoutes() []api.Route {
 	upload := post("/libraryfiles", need, a.putLibraryFile)
 	upload.MaxBody = library.MaxSize + formRoom
 	return []api.Route{
-		get("/libraryfiles", need, a.getLibraryFiles), upload,
+		get("/libraryfiles", need, a.getLibraryFiles), get("/libraryfiles/$count", need, a.countLibraryFiles), upload,
 		{Method: http.MethodDelete, Pattern: "/api/libraryfiles/{id}", Need: need, Handle: a.deleteLibraryFile},
 	}
 }
@@ -61,7 +61,8 @@ func (a *API) librarySpec() odata.Spec { return a.spec(library.Fields, libraryEn
 func (a *API) libraryDocs() docs {
 	name := api.Param{Name: "id", About: "The name of the file."}
 	return docs{
-		"GET /libraryfiles": listed("List the files of the live response library", a.librarySpec(), []libraryEntity{}),
+		"GET /libraryfiles":        listed("List the files of the live response library", a.librarySpec(), []libraryEntity{}),
+		"GET /libraryfiles/$count": numbered("Count the files of the live response library", a.librarySpec()),
 		"POST /libraryfiles": {Summary: "Upload a file to the live response library, of at most 20 MB", Media: "multipart/form-data", Body: uploadBody{}, Answer: libraryEntity{},
 			Errors: []errs.Code{errs.InvalidRequestBody, errs.MissingRequiredParameter, errs.InvalidInput, errs.QuotaExceeded}},
 		"DELETE /libraryfiles/{id}": {Summary: "Delete a file of the live response library", Params: []api.Param{name}, Status: 204, Errors: []errs.Code{errs.ResourceNotFound}},
@@ -78,6 +79,18 @@ func (a *API) getLibraryFiles(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	return odata.WriteCollection(w, r, kindOf("LibraryFiles"), o, page, libraryOf)
+}
+
+func (a *API) countLibraryFiles(w http.ResponseWriter, r *api.Request) error {
+	o, err := odata.Parse(r.Query, a.librarySpec())
+	if err != nil {
+		return err
+	}
+	page, err := a.library.List(r.Context(), r.Caller.Tenant, filter.Query{Where: o.Query.Where, Top: 1, Count: true})
+	if err != nil {
+		return err
+	}
+	return counted(w, page.Total)
 }
 
 func (a *API) putLibraryFile(w http.ResponseWriter, r *api.Request) error {

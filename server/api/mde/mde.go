@@ -105,6 +105,8 @@ type Config struct {
 	// Retention is how long a device that is not seen any more stays in lists; 0 for the
 	// published 180 days.
 	Retention time.Duration
+	// Model describes what other packages serve below /api.
+	Model odata.Model
 }
 
 // API is the handlers over the services.
@@ -126,6 +128,7 @@ type API struct {
 	now            func() time.Time
 	page           int
 	retention      time.Duration
+	more           odata.Model
 }
 
 // New returns the API.
@@ -134,7 +137,7 @@ func New(c Config) *API {
 		alerts: c.Alerts, incidents: c.Incidents, devices: c.Devices, actions: c.Actions, releases: c.Releases, indicators: c.Indicators,
 		hunter: c.Hunter, events: c.Hunter, logons: c.Hunter, sightings: c.Hunter,
 		library: c.Library, investigations: c.Investigations, linkKey: c.LinkKey,
-		now: c.Now, page: c.Page, retention: c.Retention,
+		now: c.Now, page: c.Page, retention: c.Retention, more: c.Model,
 	}
 	if a.groups = c.Groups; a.groups == nil {
 		a.groups = noGroups{}
@@ -193,6 +196,9 @@ func derived[E any](a *API, w http.ResponseWriter, r *api.Request, set string, i
 	o, err := odata.Parse(r.Query, a.spec(odata.Fields(zero), zero))
 	if err != nil {
 		return err
+	}
+	if r.Counting() {
+		return counted(w, odata.Derived(items, odata.Options{Query: filter.Query{Where: o.Query.Where}}).Total)
 	}
 	return odata.WriteCollection(w, r, kindOf(set), o, odata.Derived(items, o), func(e E) E { return e })
 }

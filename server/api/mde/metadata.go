@@ -7,7 +7,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/odata"
 )
 
-// Model is the published service as $metadata tells it.
+// Model is what this package serves of the published service, as $metadata tells it.
 func Model() odata.Model {
 	return odata.Model{
 		Namespace: "microsoft.windowsDefenderATP.api", Container: "Container",
@@ -21,6 +21,7 @@ func Model() odata.Model {
 			{Name: "MachineActions", Type: "MachineAction", Entity: actionEntity{}, Key: "id"},
 			{Name: "Indicators", Type: "Indicator", Entity: indicatorEntity{}, Key: "id"},
 			{Name: "Investigations", Type: "Investigation", Entity: investigationEntity{}, Key: "id"},
+			{Name: "Incidents", Type: "Incident", Entity: incidentEntity{}, Key: "incidentId"},
 			{Name: "LibraryFiles", Type: "LibraryFile", Entity: libraryEntity{}, Key: "fileName"},
 			{Name: "Users", Type: "User", Entity: userEntity{}, Key: "id", Hidden: true},
 			{Name: "Files", Type: "File", Entity: fileEntity{}, Key: "sha1", Hidden: true},
@@ -38,19 +39,19 @@ func Model() odata.Model {
 func (a *API) serviceRoutes() []api.Route {
 	const open = "it describes the published service and none of its data; clients read it before they have a token"
 	return []api.Route{
-		{Method: http.MethodGet, Pattern: "/api", Open: open, Handle: service,
+		{Method: http.MethodGet, Pattern: "/api", Open: open, Handle: a.service,
 			Doc: api.Doc{Summary: "The service document", Answer: []odata.ServiceSet{}}},
-		{Method: http.MethodGet, Pattern: "/api/$metadata", Open: open, Handle: metadata,
+		{Method: http.MethodGet, Pattern: "/api/$metadata", Open: open, Handle: a.metadata,
 			Doc: api.Doc{Summary: "The model as EDMX", Answer: "", AnswerMedia: "application/xml"}},
 	}
 }
 
-func service(w http.ResponseWriter, r *api.Request) error {
-	return odata.WriteService(w, r, "/api", Model())
+func (a *API) service(w http.ResponseWriter, r *api.Request) error {
+	return odata.WriteService(w, r, "/api", Model().With(a.more))
 }
 
-func metadata(w http.ResponseWriter, _ *api.Request) error {
-	doc, err := Model().EDMX()
+func (a *API) metadata(w http.ResponseWriter, _ *api.Request) error {
+	doc, err := Model().With(a.more).EDMX()
 	if err != nil {
 		return err
 	}

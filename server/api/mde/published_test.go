@@ -48,6 +48,17 @@ var published = map[string]string{
 	"LibraryFile":   `fileName:s sha256:s description:s creationTime:d lastUpdatedTime:d createdBy:s hasParameters:b parametersDescription:s`,
 	"InOrgFileStats": `sha1:s organizationPrevalence:l orgFirstSeen:d orgLastSeen:d globallyPrevalence:l globalFirstObserved:d
 		globalLastObserved:d topFileNames:[s]`,
+	"Incident": `incidentId:l redirectIncidentId:l incidentName:s createdTime:d lastUpdateTime:d assignedTo:s classification:s determination:s
+		detectionSource:s status:s severity:s tags:[s] comments:[Comment] alerts:[IncidentAlert]`,
+	"IncidentAlert": `alertId:s providerAlertId:s incidentId:l serviceSource:s creationTime:d lastUpdatedTime:d resolvedTime:d firstActivity:d lastActivity:d
+		title:s description:s category:s status:s severity:s investigationId:l investigationState:s classification:s determination:s detectionSource:s
+		detectorId:s assignedTo:s actorName:s threatFamilyName:s mitreTechniques:[s] devices:[IncidentDevice] entities:[IncidentThing]`,
+	"IncidentDevice": `mdatpDeviceId:s aadDeviceId:s deviceDnsName:s osPlatform:s version:s osProcessor:s osBuild:l healthStatus:s riskScore:s
+		rbacGroupName:s rbacGroupId:l firstSeen:d`,
+	"IncidentThing": `entityType:s evidenceCreationTime:d sha1:s sha256:s fileName:s filePath:s processId:l processCommandLine:s processCreationTime:d
+		parentProcessId:l parentProcessCreationTime:d ipAddress:s url:s accountName:s domainName:s userSid:s aadUserId:s userPrincipalName:s
+		mailboxDisplayName:s mailboxAddress:s clusterBy:s sender:s recipient:s subject:s deliveryAction:s securityGroupId:s securityGroupName:s
+		registryHive:s registryKey:s registryValueType:s registryValue:s deviceId:s`,
 	"InOrgDomainStats":         `host:s organizationPrevalence:l orgFirstSeen:d orgLastSeen:d`,
 	"InOrgIPStats":             `ipAddress:s organizationPrevalence:l orgFirstSeen:d orgLastSeen:d`,
 	"ActionAvailabilityStatus": `action:s isAvailable:b notSupportedReason:s`,

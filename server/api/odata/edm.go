@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -46,6 +47,21 @@ type Navigation struct {
 type Complex struct {
 	Type  string
 	Value any
+}
+
+// With returns the model with what other describes of the same service: its sets and types,
+// and the navigations of sets that both name.
+func (m Model) With(other Model) Model {
+	m.Sets, m.Complex = slices.Clone(m.Sets), slices.Concat(m.Complex, other.Complex)
+	for _, s := range other.Sets {
+		i := slices.IndexFunc(m.Sets, func(o Set) bool { return o.Name == s.Name })
+		if i < 0 {
+			m.Sets = append(m.Sets, s)
+			continue
+		}
+		m.Sets[i].Navigate = slices.Concat(m.Sets[i].Navigate, s.Navigate)
+	}
+	return m
 }
 
 // EDMX renders the model as CSDL XML 4.0. It refuses a struct that has no such form.

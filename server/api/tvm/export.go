@@ -43,6 +43,7 @@ type exported struct {
 func (a *API) sheets() []exported {
 	return []exported{
 		{"SoftwareInventoryByMachine", "SoftwareInventoryExport", "software", softwareRead, []assetSoftware{}, "AssetSoftware", a.softwareSheet},
+		{"", "Api/Machines/SoftwareInventoryNonCpeExport", "software without a product code", softwareRead, []assetSoftware{}, "AssetNonCpeSoftware", nothing}, // as one page prints it
 		{"SoftwareInventoryNoProductCodeByMachine", "SoftwareInventoryNonCpeExport", "software without a product code", softwareRead, []assetSoftware{}, "AssetNonCpeSoftware", nothing},
 		{"SoftwareVulnerabilitiesByMachine", "SoftwareVulnerabilitiesExport", "vulnerabilities", vulnerabilityRead, []assetVulnerability{}, "AssetVulnerability", a.vulnerabilitySheet},
 		{"SoftwareVulnerabilityChangesByMachine", "", "changes of vulnerabilities", vulnerabilityRead, []deltaVulnerability{}, "DeltaAssetVulnerability", a.changeSheet},
@@ -58,21 +59,46 @@ func (a *API) sheets() []exported {
 
 func (a *API) exportRoutes() []api.Route {
 	routes := []api.Route{
-		get("/baselineProfiles", "List baseline profiles", baselinesRead, []baselineProfile{}, none[baselineProfile]("BaselineProfile")),
-		get("/baselineConfigurations", "List baseline configurations", baselinesRead, []baselineConfiguration{}, none[baselineConfiguration]("BaselineConfiguration")),
-		get("/browserextensions/permissionsinfo", "List what permissions of browser extensions mean", softwareRead, []permissionInfo{}, none[permissionInfo]("BrowserExtension")),
 		{Method: http.MethodGet, Pattern: "/api/vedette/exports/{file}", Open: "the link is signed and expires", Handle: a.download,
 			Doc: api.Doc{Summary: "Fetch a file of an export", AnswerMedia: "application/gzip"}},
 	}
 	for _, s := range a.sheets() {
 		if s.json != "" {
-			routes = append(routes, limited(30, 1000, get("/machines/"+s.json, "List the "+s.what+" of devices", s.need, s.record, a.jsonExport(s))))
+			routes = append(routes, limited(30, 1000, sheetRoute(get("/machines/"+s.json, "List the "+s.what+" of devices", s.need, s.record, a.jsonExport(s)), pageParams(s))))
 		}
 		if s.files != "" {
-			routes = append(routes, limited(5, 20, get("/machines/"+s.files, "Export the "+s.what+" of devices as files", s.need, exportFiles{}, a.fileExport(s))))
+			routes = append(routes, limited(5, 20, sheetRoute(get("/machines/"+s.files, "Export the "+s.what+" of devices as files", s.need, exportFiles{}, a.fileExport(s)), fileParams())))
 		}
 	}
 	return routes
+}
+
+func sheetRoute(r api.Route, params []api.Param) api.Route {
+	r.Doc.Params = params
+	return r
+}
+
+// pageParams is what a page of a sheet is asked for with.
+func pageParams(s exported) []api.Param {
+	out := []api.Param{{Name: "pageSize", Type: "integer", Min: 1, Max: maxPage, About: "Records of a page; 50,000 when absent.", Example: "10"},
+		{Name: "$top", Type: "integer", Min: 1, Max: maxPage, About: "So many records, and no link to more.", Example: "10"},
+		{Name: "$skiptoken", About: "Where the list goes on, from @odata.nextLink."}}
+	if s.kind == "DeltaAssetVulnerability" {
+		out = append(out, api.Param{Name: "sinceTime", Type: "date-time", Required: true, About: "Of the first change, 14 days back at most."})
+	}
+	return out
+}
+
+func fileParams() []api.Param {
+	return []api.Param{{Name: "sasValidHours", Type: "integer", Min: 1, Max: maxHours, About: "How long the links are good; 3 when absent.", Example: "1"}}
+}
+
+func (a *API) baselineRoutes() []api.Route {
+	return []api.Route{
+		get("/baselineProfiles", "List baseline profiles", baselinesRead, []baselineProfile{}, none[baselineProfile]("BaselineProfile")),
+		get("/baselineConfigurations", "List baseline configurations", baselinesRead, []baselineConfiguration{}, none[baselineConfiguration]("BaselineConfiguration")),
+		get("/browserextensions/permissionsinfo", "List what permissions of browser extensions mean", softwareRead, []permissionInfo{}, none[permissionInfo]("BrowserExtension")),
+	}
 }
 
 // none answers the empty list of a noun that nothing here has any of.

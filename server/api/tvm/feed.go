@@ -93,9 +93,16 @@ type latestScan struct {
 }
 
 type scannerEntity struct {
-	ID          string  `json:"id"`
-	MachineID   string  `json:"machineId"`
-	MachineName *string `json:"machineName"`
+	ID              string  `json:"id"`
+	MachineID       string  `json:"machineId"`
+	MachineName     *string `json:"machineName"`
+	ComputerDNSName *string `json:"computerDnsName"`
+	// No scanner is part of this server: nothing is known of one but its device.
+	LastSeen               odata.DateTime `json:"lastSeen"`
+	AssignedApplicationID  *string        `json:"assignedApplicationId"`
+	ScannerSoftwareVersion *string        `json:"scannerSoftwareVersion"`
+	LastCommandExecution   odata.DateTime `json:"lastCommandExecutionTimestamp"`
+	MDEClientVersion       *string        `json:"mdeClientVersion"`
 }
 
 type scanBody struct {

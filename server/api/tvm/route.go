@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/device"
@@ -22,6 +23,7 @@ func (a *API) scoreRoutes() []api.Route {
 		get("/exposureScore/ByMachineGroups", "List the exposure scores of device groups", scoreRead, []scoreEntity{}, a.groupScores),
 		get("/configurationScore", "Get the configuration score", scoreRead, scoreEntity{}, a.configurationScore),
 		limited(30, 1000, get("/deviceavinfo", "List the antivirus health of devices", machineRead, []deviceAVEntity{}, a.deviceAV)),
+		limited(30, 1000, get("/public/avdeviceshealth", "List the antivirus health of devices; its name in the release notes", machineRead, []deviceAVEntity{}, a.deviceAV)),
 	}
 }
 
@@ -52,30 +54,25 @@ func (a *API) configurationScore(w http.ResponseWriter, r *api.Request) error {
 	return odata.WriteEntity(w, r, http.StatusOK, kindOf("ConfigurationScore/$entity"), scoreEntity{Time: stamp(a.now()), Score: score})
 }
 
-// deviceAV answers what is known of antivirus on devices: that this agent has no engine, so
-// that there is no version, no scan, and its mode is one of the others.
+// deviceAV answers what the agents' scans tell of antivirus on devices. It has no mode: an
+// agent looks for malware when it is asked to, and in what indicators block, so that it is
+// none of the published ones. Whether versions are the newest is not known here.
 func (a *API) deviceAV(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, odata.Spec{Entity: deviceAVEntity{}, Page: 20})
-	if err != nil && r.Query.Has("$filter") {
-		return errs.New("tvm.deviceavinfo", errs.Invalid, errs.ODataError, "$filter: no antivirus engine reports here yet, so that there is nothing to filter by")
-	}
-	if err != nil {
-		return err
-	}
-	p, err := a.devices.Find(r.Context(), r.Caller.Tenant, device.Query{}, filter.Query{Top: o.Query.Top, Skip: o.Query.Skip, Count: o.Query.Count})
-	if err != nil {
-		return err
-	}
 	f := a.fleet(r)
-	return odata.WriteCollection(w, r, kindOf("DeviceAvInfo"), o, p, func(d *device.Device) deviceAVEntity {
-		kind := "linux"
-		if d.Platform != "Linux" {
-			kind = strings.ToLower(d.Platform)
-		}
-		return deviceAVEntity{ID: string(d.ID), MachineID: string(d.ID), ComputerDNSName: optional(d.Name), OSKind: kind, OSPlatform: optional(d.Platform),
-			OSVersion: optional(d.Inventory.Version), AVMode: "", AVIsSignatureUpToDate: "Unknown", AVIsEngineUpToDate: "Unknown",
-			AVIsPlatformUpToDate: "Unknown", LastSeenTime: stamp(d.LastSeen), RBACGroupName: optional(f.groups[d.Group]), RBACGroupID: d.Group}
+	return listing(w, r, "DeviceAvInfo", f.protection, func(ctx context.Context, q filter.Query) (filter.Page[*device.Protection], error) {
+		return a.devices.Protections(ctx, r.Caller.Tenant, q)
 	})
+}
+
+func (f *fleet) protection(p *device.Protection) deviceAVEntity {
+	d, av := p.Device, &p.Antivirus
+	return deviceAVEntity{ID: string(d.ID), MachineID: string(d.ID), ComputerDNSName: optional(d.Name), OSKind: device.OSKind(d.Platform), OSPlatform: optional(d.Platform),
+		OSVersion: optional(d.Inventory.Version), AVPlatformVersion: optional(d.AgentVersion), AVEngineVersion: optional(av.Engine), AVSignatureVersion: optional(av.Signatures),
+		AVSignaturePublishTime: stamp(av.Published), AVIsSignatureUpToDate: device.UpToDate, AVIsEngineUpToDate: device.UpToDate, AVIsPlatformUpToDate: device.UpToDate,
+		QuickScanResult: string(av.Quick.Result), QuickScanError: av.Quick.Error, QuickScanTime: stamp(av.Quick.At),
+		FullScanResult: string(av.Full.Result), FullScanError: av.Full.Error, FullScanTime: stamp(av.Full.At),
+		AVSignatureRefreshTime: stamp(av.Seen), DataRefreshTimestamp: stamp(d.LastReport), LastSeenTime: stamp(d.LastSeen),
+		RBACGroupName: optional(f.groups[d.Group]), RBACGroupID: d.Group}
 }
 
 func (a *API) softwareRoutes() []api.Route {
@@ -102,7 +99,7 @@ func softwareOf(p *vulnerability.Product) softwareEntity {
 }
 
 func (a *API) products(w http.ResponseWriter, r *api.Request, n vulnerability.Narrow) error {
-	return listing(w, r, "Software", vulnerability.ProductFields, softwareOf, func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Product], error) {
+	return listing(w, r, "Software", softwareOf, func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Product], error) {
 		return a.service.Products(ctx, r.Caller.Tenant, n, q)
 	})
 }
@@ -215,7 +212,7 @@ func vulnerabilityOf(v *vulnerability.Vulnerability) vulnerabilityEntity {
 }
 
 func (a *API) vulnerabilities(w http.ResponseWriter, r *api.Request, set string, n vulnerability.Narrow) error {
-	return listing(w, r, set, vulnerability.VulnerabilityFields, vulnerabilityOf, func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Vulnerability], error) {
+	return listing(w, r, set, vulnerabilityOf, func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Vulnerability], error) {
 		return a.service.Vulnerabilities(ctx, r.Caller.Tenant, n, q)
 	})
 }
@@ -246,7 +243,7 @@ func (a *API) listAssets(w http.ResponseWriter, r *api.Request) error {
 		return assetEntity{ID: id, CVEID: x.Finding.Vulnerability, MachineID: string(x.Device), ProductName: x.Software.Name,
 			ProductVendor: x.Software.Vendor, ProductVersion: x.Software.Version, Severity: optional(x.Severity)}
 	}
-	return listing(w, r, "Collection(microsoft.windowsDefenderATP.api.PublicAssetVulnerabilityDto)", vulnerability.AssetFields, render,
+	return listing(w, r, "Collection(microsoft.windowsDefenderATP.api.PublicAssetVulnerabilityDto)", render,
 		func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Asset], error) {
 			return a.service.Assets(ctx, r.Caller.Tenant, vulnerability.Narrow{}, q)
 		})
@@ -261,7 +258,7 @@ func (a *API) recommendationRoutes() []api.Route {
 	return []api.Route{
 		get("/recommendations", "List recommendations", recommendationRead, []recommendationEntity{}, a.listRecommendations),
 		get("/recommendations/{id}", "Get a recommendation", recommendationRead, recommendationEntity{}, a.getRecommendation),
-		get("/recommendations/{id}/software", "Get the product of a recommendation", softwareRead, softwareEntity{}, a.recommendationSoftware),
+		delegated(access.RecommendationRead, get("/recommendations/{id}/software", "Get the product of a recommendation", softwareRead, softwareEntity{}, a.recommendationSoftware)),
 		get("/recommendations/{id}/machineReferences", "List the devices that a recommendation is for", recommendationRead, []machineReference{}, a.recommendationMachines),
 		get("/recommendations/{id}/vulnerabilities", "List what a recommendation mends", vulnerabilityRead, []vulnerabilityEntity{}, a.recommendationVulnerabilities),
 		change(http.MethodPost, own, "Make an exception of a recommendation", configure, exceptionBody{}, recommendationEntity{}, a.except),
@@ -284,7 +281,7 @@ func recommendationOf(v *vulnerability.Recommendation) recommendationEntity {
 }
 
 func (a *API) recommendations(w http.ResponseWriter, r *api.Request, n vulnerability.Narrow) error {
-	return listing(w, r, "Recommendations", vulnerability.RecommendationFields, recommendationOf, func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Recommendation], error) {
+	return listing(w, r, "Recommendations", recommendationOf, func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Recommendation], error) {
 		return a.service.Recommendations(ctx, r.Caller.Tenant, n, q)
 	})
 }
@@ -403,7 +400,7 @@ func taskOf(t *vulnerability.Task) taskEntity {
 }
 
 func (a *API) listTasks(w http.ResponseWriter, r *api.Request) error {
-	return listing(w, r, "RemediationTasks", vulnerability.TaskFields, taskOf, func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Task], error) {
+	return listing(w, r, "RemediationTasks", taskOf, func(ctx context.Context, q filter.Query) (filter.Page[*vulnerability.Task], error) {
 		return a.service.Tasks(ctx, r.Caller.Tenant, q)
 	})
 }

@@ -13,7 +13,10 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/access"
@@ -32,6 +35,7 @@ type Devices interface {
 	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
 	Find(ctx context.Context, tenant ident.TenantID, only device.Query, q filter.Query) (filter.Page[*device.Device], error)
 	FindByName(ctx context.Context, tenant ident.TenantID, name string) ([]*device.Device, error)
+	Protections(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*device.Protection], error)
 }
 
 // Groups names device groups.
@@ -63,6 +67,32 @@ type API struct {
 	now     func() time.Time
 }
 
+// Model is what this package serves of the published service, as $metadata tells it.
+func Model() odata.Model {
+	devices := odata.Navigation{Name: "machineReferences", Set: "MachineReferences", Many: true}
+	weaknesses := odata.Navigation{Name: "vulnerabilities", Set: "Vulnerabilities", Many: true}
+	return odata.Model{
+		Sets: []odata.Set{
+			{Name: "Machines", Navigate: []odata.Navigation{{Name: "software", Set: "Software", Many: true}, weaknesses,
+				{Name: "recommendations", Set: "Recommendations", Many: true}}},
+			{Name: "Software", Type: "Software", Entity: softwareEntity{}, Key: "id", Navigate: []odata.Navigation{devices, weaknesses}},
+			{Name: "Vulnerabilities", Type: "Vulnerability", Entity: vulnerabilityEntity{}, Key: "id", Navigate: []odata.Navigation{devices}},
+			{Name: "Recommendations", Type: "Recommendation", Entity: recommendationEntity{}, Key: "id",
+				Navigate: []odata.Navigation{{Name: "software", Set: "Software"}, devices, weaknesses}},
+			{Name: "RemediationTasks", Type: "RemediationTask", Entity: taskEntity{}, Key: "id", Navigate: []odata.Navigation{devices}},
+			{Name: "DeviceAvInfo", Type: "DeviceAvInfo", Entity: deviceAVEntity{}, Key: "id"},
+			{Name: "MachineReferences", Type: "MachineReference", Entity: machineReference{}, Key: "id", Hidden: true},
+		},
+		Complex: []odata.Complex{
+			{Type: "Score", Value: scoreEntity{}}, {Type: "Distribution", Value: distributionEntity{}}, {Type: "PublicProductFixDto", Value: fixEntity{}},
+			{Type: "PublicAssetVulnerabilityDto", Value: assetEntity{}}, {Type: "ExportFilesResponse", Value: exportFiles{}},
+			{Type: "AssetSoftware", Value: assetSoftware{}}, {Type: "AssetVulnerability", Value: assetVulnerability{}},
+			{Type: "DeltaAssetVulnerability", Value: deltaVulnerability{}}, {Type: "AssetConfiguration", Value: assetConfiguration{}},
+			{Type: "AssetHardwareFirmware", Value: assetHardware{}}, {Type: "AssetBrowserExtension", Value: assetExtension{}},
+		},
+	}
+}
+
 // New returns the API.
 func New(c Config) *API {
 	a := &API{service: c.Service, devices: c.Devices, groups: c.Groups, files: c.Files, now: c.Now}
@@ -74,8 +104,23 @@ func New(c Config) *API {
 
 // Routes returns the route table of the API.
 func (a *API) Routes() []api.Route {
-	return slices.Concat(a.scoreRoutes(), a.softwareRoutes(), a.vulnerabilityRoutes(), a.recommendationRoutes(), a.exportRoutes(),
-		a.taskRoutes(), a.scanRoutes(), a.feedRoutes())
+	return slices.Concat(counted(slices.Concat(a.scoreRoutes(), a.softwareRoutes(), a.vulnerabilityRoutes(), a.recommendationRoutes(),
+		a.baselineRoutes(), a.taskRoutes(), a.scanRoutes(), a.feedRoutes())), a.exportRoutes())
+}
+
+// counted adds to the routes of collections those of their /$count, which have the same
+// handlers: listing and whole tell the two apart.
+func counted(routes []api.Route) []api.Route {
+	for _, r := range routes {
+		s, ok := specOf(r.Doc.Answer)
+		if !ok || r.Method != http.MethodGet {
+			continue
+		}
+		r.Pattern += api.CountSegment
+		r.Doc = api.Doc{Summary: "Count " + strings.TrimPrefix(r.Doc.Summary, "List "), Params: odata.CountParams(s), Answer: "", Errors: r.Doc.Errors}
+		routes = append(routes, r)
+	}
+	return routes
 }
 
 var (
@@ -92,7 +137,17 @@ var (
 
 // get is a route that answers an entity, or a slice of them for a collection.
 func get(pattern, summary string, need []access.Permission, answer any, h api.Handler) api.Route {
-	return api.Route{Method: http.MethodGet, Pattern: "/api" + pattern, Need: need, Handle: h, Doc: api.Doc{Summary: summary, Answer: answer}}
+	doc := api.Doc{Summary: summary, Answer: answer}
+	if s, ok := specOf(answer); ok {
+		doc.Params, doc.Errors = odata.Params(s), []errs.Code{errs.ODataError}
+	}
+	return api.Route{Method: http.MethodGet, Pattern: "/api" + pattern, Need: need, Handle: h, Doc: doc}
+}
+
+// delegated says what people need for a route, where it is not what applications need.
+func delegated(p access.Permission, r api.Route) api.Route {
+	r.NeedDelegated = []access.Permission{p}
+	return r
 }
 
 func change(method, pattern, summary string, need []access.Permission, body, answer any, h api.Handler) api.Route {
@@ -106,13 +161,50 @@ func limited(minute, hour int, r api.Route) api.Route {
 
 func kindOf(set string) string { return "/api/$metadata#" + set }
 
-// listing answers a collection that a service pages through.
-func listing[T, E any](w http.ResponseWriter, r *api.Request, set string, fields filter.Schema, render func(T) E,
+// specOf returns the query options of a collection by the slice of entities that it
+// answers; false for what is no collection.
+func specOf(answer any) (odata.Spec, bool) {
+	t := reflect.TypeOf(answer)
+	if t == nil || t.Kind() != reflect.Slice {
+		return odata.Spec{}, false
+	}
+	s := odata.Spec{Entity: reflect.Zero(t.Elem()).Interface()}
+	switch answer.(type) {
+	case []softwareEntity:
+		s.Fields = vulnerability.ProductFields
+	case []vulnerabilityEntity:
+		s.Fields = vulnerability.VulnerabilityFields
+	case []assetEntity:
+		s.Fields = vulnerability.AssetFields
+	case []recommendationEntity:
+		s.Fields = vulnerability.RecommendationFields
+	case []taskEntity:
+		s.Fields = vulnerability.TaskFields
+	case []deviceAVEntity:
+		s.Fields, s.Page = device.ProtectionFields, 20 // published
+	}
+	return s, true
+}
+
+// numbered answers a /$count.
+func numbered(w http.ResponseWriter, n int64) error {
+	return api.WriteText(w, http.StatusOK, strconv.FormatInt(n, 10))
+}
+
+// listing answers a collection that a service pages through, or the number of its members.
+func listing[T, E any](w http.ResponseWriter, r *api.Request, set string, render func(T) E,
 	ask func(ctx context.Context, q filter.Query) (filter.Page[T], error)) error {
-	var entity E
-	o, err := odata.Parse(r.Query, odata.Spec{Fields: fields, Entity: entity})
+	s, _ := specOf([]E{})
+	o, err := odata.Parse(r.Query, s)
 	if err != nil {
 		return err
+	}
+	if r.Counting() {
+		page, err := ask(r.Context(), filter.Query{Where: o.Query.Where, Top: 1, Count: true})
+		if err != nil {
+			return err
+		}
+		return numbered(w, page.Total)
 	}
 	page, err := ask(r.Context(), o.Query)
 	if err != nil {
@@ -123,10 +215,14 @@ func listing[T, E any](w http.ResponseWriter, r *api.Request, set string, fields
 
 // whole answers a collection that is there in one piece.
 func whole[T, E any](w http.ResponseWriter, r *api.Request, set string, items []T, render func(T) E) error {
-	var entity E
-	o, err := odata.Parse(r.Query, odata.Spec{Entity: entity})
+	s, _ := specOf([]E{})
+	s.Fields = nil // there is nothing that could filter or order them
+	o, err := odata.Parse(r.Query, s)
 	if err != nil {
 		return err
+	}
+	if r.Counting() {
+		return numbered(w, int64(len(items)))
 	}
 	p := filter.Page[T]{Items: items, Total: int64(len(items))}
 	p.Items = p.Items[min(o.Query.Skip, len(p.Items)):]

@@ -5,6 +5,9 @@
 // very engine that runs them on the stream; scheduled queries and indicators are asked as
 // hunts. A backtest is a job in memory: it is lost when the server ends, and asked for again.
 //
+// The invariant: a backtest is over the devices that its caller sees, as if there were no
+// others, and is shown to callers who see all of these.
+//
 // Start at Service.Start.
 package backtest
 
@@ -98,10 +101,17 @@ type Hunter interface {
 	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
 }
 
+// Devices says which devices a caller sees.
+type Devices interface {
+	// Within returns the devices of the tenant that are in access.ScopeOf the context.
+	Within(ctx context.Context, tenant ident.TenantID) ([]ident.DeviceID, error)
+}
+
 // Config is what a Service needs.
 type Config struct {
 	Store      telemetry.Querier
-	Hunter     Hunter
+	Hunter     Hunter           // keeps itself to what the principal sees
+	Devices    Devices          // nil: a caller who does not see every device sees none
 	Clock      func() time.Time // nil for time.Now
 	Concurrent int              // jobs at a time; 0 for 2
 }
@@ -119,6 +129,8 @@ type Service struct {
 type job struct {
 	Job     // guarded by Service.mu
 	cancel  context.CancelFunc
+	scope   access.Scope                // of who asked
+	within  map[ident.DeviceID]struct{} // its devices; nil for every device
 	devices map[string]int
 	days    map[string]int
 }
@@ -159,8 +171,9 @@ func (s *Service) Start(ctx context.Context, r Request) (*Job, error) {
 	if !r.From.Before(r.To) || r.To.Sub(r.From) > MaxSpan {
 		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "from is not before to, or more than %d days before it", int(MaxSpan.Hours()/24))
 	}
-	if !by.Scope.All {
-		return nil, errs.New(op, errs.Denied, errs.Forbidden, "a backtest looks at every device: it is for callers whom no device group restricts")
+	within, err := s.within(ctx, by)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
 	}
 	query := r.Query
 	if r.Indicator != (Indicator{}) {
@@ -175,7 +188,7 @@ func (s *Service) Start(ctx context.Context, r Request) (*Job, error) {
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	j := &job{Job: Job{ID: uuid.NewString(), Tenant: by.Tenant, From: r.From, To: r.To, Status: Running, Started: now},
-		cancel: cancel, devices: map[string]int{}, days: map[string]int{}}
+		cancel: cancel, scope: by.Scope, within: within, devices: map[string]int{}, days: map[string]int{}}
 	s.mu.Lock()
 	if len(s.jobs) >= maxJobs {
 		i := slices.IndexFunc(s.jobs, func(o *job) bool { return o.Status != Running })
@@ -195,6 +208,30 @@ func (s *Service) Start(ctx context.Context, r Request) (*Job, error) {
 		s.end(j, err, run.Err() != nil)
 	})
 	return s.view(j), nil
+}
+
+// within returns the devices that p sees; nil for every device.
+func (s *Service) within(ctx context.Context, p *access.Principal) (map[ident.DeviceID]struct{}, error) {
+	if p.Scope.All {
+		return nil, nil
+	}
+	out := map[ident.DeviceID]struct{}{}
+	if s.cfg.Devices == nil {
+		return out, nil
+	}
+	ids, err := s.cfg.Devices.Within(ctx, p.Tenant)
+	for _, id := range ids {
+		out[id] = struct{}{}
+	}
+	return out, err
+}
+
+// covers reports whether who has a scope sees everything that another scope shows.
+func covers(mine, other access.Scope) bool {
+	if mine.All || other.All {
+		return mine.All
+	}
+	return !slices.ContainsFunc(other.Groups, func(g int64) bool { return !mine.Holds(g) })
 }
 
 func (s *Service) end(j *job, err error, cancelled bool) {
@@ -223,8 +260,7 @@ func (s *Service) find(ctx context.Context, id string) (*job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.jobs {
-		// What a backtest found may be on any device: it is for those whom no group restricts.
-		if j.ID == id && j.Tenant == by.Tenant && by.Scope.All {
+		if j.ID == id && j.Tenant == by.Tenant && covers(by.Scope, j.scope) {
 			return j, nil
 		}
 	}
@@ -318,6 +354,12 @@ func (s *Service) stream(ctx context.Context, j *job, r Request) error {
 		}
 		if err != nil {
 			return err
+		}
+		if j.within != nil {
+			records = slices.DeleteFunc(records, func(r *detection.Record) bool {
+				_, seen := j.within[ident.DeviceID(r.Device)]
+				return !seen
+			})
 		}
 		err = set.Match(state, slices.Values(records), func(f *detection.Finding) {
 			s.found(j, Sample{At: f.Last, Device: f.Device, Name: f.DeviceName, Report: f.Report, Title: f.Title, Events: f.Events, Entities: f.Entities})

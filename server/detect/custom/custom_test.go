@@ -432,3 +432,73 @@ func TestContinuousRulesStream(t *testing.T) {
 		t.Errorf("alert %+v", a)
 	}
 }
+
+// TestATenantHasSoManyRules creates the last rule that a tenant may have from many callers at
+// once: one of them gets it. A rule that is deleted makes room, changing one does not need
+// any, and another tenant has its own.
+func TestATenantHasSoManyRules(t *testing.T) {
+	f := setup(t)
+	ctx := as(t, tenant)
+	err := f.db.Atomic(ctx, func(ctx context.Context) error {
+		for n := range custom.MaxRules - 1 {
+			r := sound()
+			r.Tenant, r.Name, r.DetectorID = tenant, fmt.Sprint("rule ", n), fmt.Sprintf("00000000-0000-4000-8000-%012d", n)
+			r.Created, r.Modified = f.now, f.now
+			if err := f.db.Detections().CreateRule(ctx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(ctx context.Context) (*custom.Rule, error) { return f.Create(ctx, sound()) }
+	type made struct {
+		rule *custom.Rule
+		err  error
+	}
+	answers := make(chan made)
+	const callers = 8
+	for range callers {
+		go func() {
+			r, err := create(ctx)
+			answers <- made{r, err}
+		}()
+	}
+	var last *custom.Rule
+	for range callers {
+		a := <-answers
+		var e *errs.E
+		switch {
+		case a.err == nil && last == nil:
+			last = a.rule
+		case a.err == nil:
+			t.Errorf("two callers got the last rule")
+		case !errors.As(a.err, &e) || e.Kind != errs.Exhausted || e.Code != errs.QuotaExceeded || !strings.Contains(e.Detail, fmt.Sprint(custom.MaxRules)):
+			t.Errorf("%v, want that %d are the most", a.err, custom.MaxRules)
+		}
+	}
+	if last == nil {
+		t.Fatal("nobody got the last rule")
+	}
+	page, err := f.db.Detections().Rules(ctx, tenant, filter.Query{Top: 1, Count: true})
+	if err != nil || page.Total != custom.MaxRules {
+		t.Errorf("%d rules, %v", page.Total, err)
+	}
+	if _, err := create(as(t, other)); err != nil {
+		t.Errorf("another tenant: %v", err)
+	}
+	if _, err := f.Update(ctx, last.ID, func(r *custom.Rule) error { r.Enabled = false; return nil }); err != nil {
+		t.Errorf("changing the last: %v", err)
+	}
+	if err := f.Delete(ctx, last.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := create(ctx); err != nil {
+		t.Errorf("after one was deleted: %v", err)
+	}
+	if _, err := create(ctx); !errs.Is(err, errs.Exhausted) {
+		t.Errorf("one more: %v", err)
+	}
+}

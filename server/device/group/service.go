@@ -361,13 +361,7 @@ func (s *Service) Preview(ctx context.Context, by *access.Principal, conditions 
 
 // Within implements hunt.Devices: the devices of a tenant in the scope of ctx.
 func (s *Service) Within(ctx context.Context, tenant ident.TenantID) ([]ident.DeviceID, error) {
-	var out []ident.DeviceID
-	err := s.each(ctx, tenant, func(page []Traits) error {
-		for _, t := range page {
-			out = append(out, t.ID)
-		}
-		return nil
-	})
+	out, err := s.store.Within(ctx, tenant)
 	return out, errs.Wrap("group.Within", err)
 }
 

@@ -45,6 +45,8 @@ type MemberStore interface {
 	Move(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID, assign func(Traits) int64) ([]ident.DeviceID, error)
 	// Of returns the groups of those of the devices that are there.
 	Of(ctx context.Context, tenant ident.TenantID, ids []ident.DeviceID) (map[ident.DeviceID]int64, error)
+	// Within returns the devices of a tenant within the scope of the context, by id.
+	Within(ctx context.Context, tenant ident.TenantID) ([]ident.DeviceID, error)
 	// Sizes returns how many devices each group has.
 	Sizes(ctx context.Context, tenant ident.TenantID) (map[int64]int64, error)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
@@ -41,7 +42,7 @@ func key(x *plan.External) string {
 	for _, a := range x.Addresses {
 		uris = append(uris, a.URI)
 	}
-	b, _ := json.Marshal([]any{cols, uris, x.Props}) // texts and numbers alone
+	b, _ := json.Marshal([]any{cols, uris, x.Props, x.Given}) // texts and numbers alone
 	return string(b)
 }
 
@@ -70,11 +71,14 @@ func (s *Store) bring(ctx context.Context, q *telemetry.Query) (externals, error
 	limits := s.pool.cfg.bounded(q.Limits)
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, errs.New(op, errs.Timeout, "", textTimeout))
 	defer cancel()
-	select {
-	case s.fetching <- struct{}{}:
-		defer func() { <-s.fetching }()
-	case <-ctx.Done():
-		return nil, poolError(op, ctx.Err())
+	// What the caller has in memory anyway waits for nobody who fetches from elsewhere.
+	if len(states) > 0 || slices.ContainsFunc(scans, func(x *plan.External) bool { return x.Given == "" }) {
+		select {
+		case s.fetching <- struct{}{}:
+			defer func() { <-s.fetching }()
+		case <-ctx.Done():
+			return nil, poolError(op, ctx.Err())
+		}
 	}
 	files := externals{}
 	for _, table := range states {

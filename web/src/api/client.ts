@@ -1,4 +1,5 @@
-import { meant, shown } from './text';
+import { parse, stringify } from './json';
+import { meant, meantJSON, shownJSON } from './text';
 
 // Calls of the server: the public API and the portal's own, in the session of whoever signed in.
 
@@ -27,23 +28,24 @@ export interface CallOptions {
   params?: Params;
   body?: unknown;
   /** A file to send, or any body that is no JSON. */
-  form?: FormData;
+  form?: FormData | Blob;
   signal?: AbortSignal;
   /** Nobody asked for it: the page refreshes itself. It keeps no session alive. */
   background?: boolean;
 }
 
 let proof = '';
-let ended: () => void = () => undefined;
+const ended = new Set<() => void>();
 
 /** Sets what changing calls prove with that a page of the session sends them. */
 export function setProof(text: string): void {
   proof = text;
 }
 
-/** Sets what happens when a call finds the session over. */
-export function onSessionOver(f: () => void): void {
-  ended = f;
+/** Adds to what happens when a call finds the session over; the function it returns takes it away again. */
+export function onSessionOver(f: () => void): () => void {
+  ended.add(f);
+  return () => { ended.delete(f); };
 }
 
 /** When somebody last touched the page: what a page does by itself is no sign of its person. */
@@ -72,7 +74,7 @@ async function send(method: string, path: string, o: CallOptions): Promise<Respo
   try {
     return await fetch(address(path, o.params), {
       method, headers, signal: o.signal, credentials: 'same-origin', redirect: 'error',
-      body: o.form ?? (o.body === undefined ? undefined : meant(JSON.stringify(o.body))),
+      body: o.form ?? (o.body === undefined ? undefined : meantJSON(stringify(o.body))),
     });
   } catch (e) {
     if (o.signal?.aborted) throw e;
@@ -85,7 +87,7 @@ async function refusal(r: Response): Promise<ApiError> {
   let message = '';
   let target = r.headers.get('X-Correlation-Id') ?? '';
   try {
-    const { error } = JSON.parse(shown(await r.text())) as { error: { code?: string; message?: string; target?: string } };
+    const { error } = JSON.parse(shownJSON(await r.text())) as { error: { code?: string; message?: string; target?: string } };
     code = error.code ?? '';
     message = error.message ?? '';
     target = error.target || target;
@@ -100,11 +102,29 @@ export async function call<T>(method: string, path: string, o: CallOptions = {})
   const r = await send(method, path, o);
   if (!r.ok) {
     const e = await refusal(r);
-    if (e.status === 401 && e.code === 'SessionOver') ended();
+    if (e.status === 401 && e.code === 'SessionOver') for (const f of [...ended]) f();
     throw e;
   }
   const text = await r.text();
-  return (text === '' ? undefined : JSON.parse(shown(text))) as T;
+  return (text === '' ? undefined : parse(shownJSON(text))) as T;
+}
+
+/** The beginning of a text, up to so many bytes; `whole` tells whether it is all of it. */
+export async function beginning(path: string, most: number, signal?: AbortSignal): Promise<{ text: string; whole: boolean }> {
+  const r = await send('GET', path, { signal });
+  if (!r.ok) throw await refusal(r);
+  if (!r.body) return { text: '', whole: true };
+  const reader = r.body.getReader();
+  const decoder = new TextDecoder();
+  let text = '';
+  for (let size = 0; size < most;) {
+    const { done, value } = await reader.read();
+    if (done) return { text: text + decoder.decode(), whole: true };
+    size += value.length;
+    text += decoder.decode(value, { stream: true });
+  }
+  await reader.cancel();
+  return { text, whole: false };
 }
 
 export const get = <T>(path: string, params?: Params, o: CallOptions = {}): Promise<T> => call<T>('GET', path, { ...o, params });

@@ -9,7 +9,7 @@ import { areas } from './areas';
 import { Go } from './links';
 import { Mark } from './Mark';
 import { Bell } from './notices';
-import { groups } from './place';
+import { groups, type Place } from './place';
 import { Search } from './Search';
 import css from './Shell.module.css';
 import { useTheme, type Choice } from './theme';
@@ -55,19 +55,26 @@ function Navigation({ path }: { path: string }) {
           <div key={g} className={css.group}>
             {g && <h2 className={css.groupTitle}>{g}</h2>}
             <ul className={css.list}>
-              {here.map(({ path: to, title, icon: Icon }) => {
-                const on = path === to || path.startsWith(`${to}/`);
-                return (
-                  <li key={to} aria-current={on ? 'page' : undefined}>
-                    <Go to={to} className={on ? css.placeOn : css.place} title={title}><Icon fontSize={20} aria-hidden /><span className={css.placeText}>{title}</span></Go>
-                  </li>
-                );
-              })}
+              {here.map((p) => <Entry key={p.path} place={p} on={path === p.path || path.startsWith(`${p.path}/`)} />)}
             </ul>
           </div>
         );
       })}
     </nav>
+  );
+}
+
+function none() { return 0; }
+
+function Entry({ place: { path, title, icon: Icon, useCount = none }, on }: { place: Place; on: boolean }) {
+  const count = useCount();
+  return (
+    <li aria-current={on ? 'page' : undefined}>
+      <Go to={path} className={on ? css.placeOn : css.place} title={title}>
+        <Icon fontSize={20} aria-hidden /><span className={css.placeText}>{title}</span>
+        {count > 0 && <span className={css.count}><span aria-hidden="true">{count}</span><span className="unseen"> ({count} open)</span></span>}
+      </Go>
+    </li>
   );
 }
 

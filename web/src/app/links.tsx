@@ -9,11 +9,14 @@ export const at = {
   alert: (id: string) => `/alerts/${segment(id)}`,
   device: (id: string) => `/devices/${segment(id)}`,
   action: (id: string) => `/actions?open=${segment(id)}`,
+  live: (id: string) => `/live/${segment(id)}`,
   file: (hash: string) => `/files/${segment(hash)}`,
   ip: (ip: string) => `/ips/${segment(ip)}`,
   domain: (name: string) => `/domains/${segment(name)}`,
   user: (name: string) => `/users/${segment(name)}`,
   vulnerability: (id: string) => `/vulnerabilities/${segment(id)}`,
+  software: (id: string) => `/software/${segment(id)}`,
+  recommendation: (id: string) => `/recommendations/${segment(id)}`,
   /** The hunting page with a query in it. */
   hunt: (query: string) => `/hunting?query=${segment(query)}`,
 };

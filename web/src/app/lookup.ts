@@ -1,6 +1,6 @@
 // What somebody may mean by a few characters: the global search's knowledge, apart from how it looks.
 import { get, quoted, segment, type List } from '../api/client';
-import type { Alert, Incident, Machine } from '../api/types';
+import type { Alert, Incident, Machine, Software, Vulnerability } from '../api/types';
 import { at } from './links';
 
 export interface Found {
@@ -49,6 +49,14 @@ export async function atServer(text: string, may: (...p: string[]) => boolean, s
   if (may('Alert.Read.All')) {
     asked.push(get<List<Alert>>('/api/alerts', { $filter: `contains(title,${quoted(text)})`, $top: 4 }, o)
       .then((l) => l.value.map((a) => ({ kind: 'Alert', title: a.title, detail: [a.severity, a.computerDnsName].filter(Boolean).join(' · '), to: at.alert(a.id) }))));
+  }
+  if (may('Vulnerability.Read.All') && /^cve-\d/i.test(text)) {
+    asked.push(get<List<Vulnerability>>('/api/vulnerabilities', { $filter: `contains(id,${quoted(text.toUpperCase())})`, $top: 4 }, o)
+      .then((l) => l.value.filter((v) => v.id !== text.toUpperCase()).map((v) => ({ kind: 'Vulnerability', title: v.name || v.id, detail: v.severity ?? undefined, to: at.vulnerability(v.id) }))));
+  }
+  if (may('Software.Read.All')) {
+    asked.push(get<List<Software>>('/api/Software', { $filter: `contains(name,${quoted(text)})`, $top: 3 }, o)
+      .then((l) => l.value.map((s) => ({ kind: 'Software', title: s.name, detail: s.vendor ?? undefined, to: at.software(s.id) }))));
   }
   const done = await Promise.allSettled(asked);
   const first = done.find((d) => d.status === 'rejected');

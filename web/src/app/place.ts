@@ -17,6 +17,8 @@ export interface Place {
   need?: string[];
   /** Its order in the group, low first; 50 when it is not said. */
   order?: number;
+  /** A hook that counts what goes on there; shown beside the title unless it is 0. */
+  useCount?: () => number;
 }
 
 /** A page: its address, as the router has it (/incidents/$id), and what loads it. */

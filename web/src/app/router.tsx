@@ -1,5 +1,6 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
-import { Empty } from '../ui/states';
+import { Page } from '../ui/Page';
+import { meant, shown } from '../api/text';
 import { areas } from './areas';
 import { Shell } from './Shell';
 
@@ -15,12 +16,12 @@ const pages = areas.flatMap((a) => a.pages).map((p) => createRoute({
 
 /** Parameters of the address are texts, exactly as they stand there: nothing is taken for JSON. */
 function parseSearch(text: string): Record<string, string> {
-  return Object.fromEntries(new URLSearchParams(text));
+  return Object.fromEntries([...new URLSearchParams(text)].map(([name, value]) => [name, shown(value)]));
 }
 
 function stringifySearch(search: Record<string, unknown>): string {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(search)) if (value !== undefined && value !== '') query.set(name, String(value));
+  for (const [name, value] of Object.entries(search)) if (value !== undefined && value !== '') query.set(name, meant(String(value)));
   const text = query.toString();
   return text ? `?${text}` : '';
 }
@@ -28,5 +29,5 @@ function stringifySearch(search: Record<string, unknown>): string {
 export const router = createRouter({ routeTree: root.addChildren([start, ...pages]), defaultPreload: 'intent', parseSearch, stringifySearch, scrollRestoration: true });
 
 function NotHere() {
-  return <Empty title="There is no such page">The address may be of another version of the portal, or mistyped.</Empty>;
+  return <Page title="There is no such page"><p>The address may be of another version of the portal, or mistyped.</p></Page>;
 }

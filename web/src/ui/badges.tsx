@@ -5,6 +5,7 @@ import css from './badges.module.css';
 // What taking apart would get wrong, or what people call otherwise.
 const called: Record<string, string> = {
   RunAntiVirusScan: 'Run antivirus scan', Unisolate: 'Release from isolation', RestrictCodeExecution: 'Restrict app execution', UnrestrictCodeExecution: 'Remove app restrictions', PublicApi: 'API',
+  WindowsDefenderAtp: 'Endpoint sensor', CustomDetection: 'Custom detection', CustomerTI: 'Custom indicator',
   ImpairedCommunication: 'Impaired', NoSensorDataImpairedCommunication: 'No data, impaired',
 };
 
@@ -16,7 +17,7 @@ export function words(s: string | null | undefined): string {
   return parts.map((p, i) => (i === 0 ? p.charAt(0).toUpperCase() + p.slice(1) : /^[A-Z]{2,}$/.test(p) ? p : p.toLowerCase())).join(' ');
 }
 
-const severityClass: Record<string, string> = { high: css.high, medium: css.medium, low: css.low, informational: css.info, none: css.none, unspecified: css.info };
+const severityClass: Record<string, string> = { critical: css.high, high: css.high, medium: css.medium, low: css.low, informational: css.info, none: css.none, unspecified: css.info };
 
 /** A severity, a device's risk or exposure. */
 export function Severity({ value }: { value: string | null | undefined }) {

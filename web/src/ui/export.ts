@@ -1,6 +1,8 @@
+import { stringify } from '../api/json';
+
 /** A text as a cell of CSV. What a spreadsheet would run as a formula is kept from it: names on devices are hostile. */
 function cell(v: unknown): string {
-  let s = v === null || v === undefined ? '' : typeof v === 'object' ? JSON.stringify(v) : String(v);
+  let s = v === null || v === undefined ? '' : typeof v === 'object' ? stringify(v) : String(v);
   if (/^[=+\-@\t\r]/.test(s) && !/^-?\d+(\.\d+)?$/.test(s)) s = `'${s}`;
   return /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s;
 }

@@ -1,6 +1,7 @@
 // What a page shows stands in its address, so that it can be sent, kept and gone back to.
-import { useRouter, useRouterState } from '@tanstack/react-router';
+import { useParams, useRouter, useRouterState } from '@tanstack/react-router';
 import { useCallback } from 'react';
+import { meant, shown } from '../api/text';
 
 type Values = Record<string, string>;
 
@@ -11,7 +12,7 @@ export function useAddress(): [Values, (change: Record<string, string | undefine
   const set = useCallback((change: Record<string, string | undefined>, how?: { push?: boolean }) => {
     const query = new URLSearchParams(window.location.search);
     for (const [name, value] of Object.entries(change)) {
-      if (value) query.set(name, value);
+      if (value) query.set(name, meant(value));
       else query.delete(name);
     }
     const text = query.toString();
@@ -26,4 +27,10 @@ export function useAddress(): [Values, (change: Record<string, string | undefine
 export function useAddressed(name: string, otherwise = ''): [string, (value: string) => void] {
   const [values, set] = useAddress();
   return [values[name] ?? otherwise, useCallback((v: string) => set({ [name]: v === otherwise ? undefined : v }), [set, name, otherwise])];
+}
+
+/** What the page is of, by its address. */
+export function useId(): string {
+  const { id } = useParams({ strict: false }) as { id: string };
+  return shown(id);
 }

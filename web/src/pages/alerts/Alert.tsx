@@ -1,6 +1,5 @@
 import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 import { get, segment } from '../../api/client';
 import { useMay } from '../../api/session';
@@ -10,7 +9,8 @@ import { Time } from '../../app/time';
 import { Severity, Status, words } from '../../ui/badges';
 import { Card, Facts, Page } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
+import { AskExpert } from '../expert/Ask';
 import css from './Alert.module.css';
 import { EntityMenu, entityOf, pageOf } from './entity';
 import { History } from './History';
@@ -19,7 +19,7 @@ import { ProcessTree } from './ProcessTree';
 
 /** One alert: its story, what it names, and what is done about it. */
 export default function Alert() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const found = useQuery({ queryKey: ['alert', id], queryFn: () => get<AlertEntity>(`/api/alerts/${segment(id)}`), refetchInterval: 60_000 });
   if (found.isPending) return <Waiting />;
   if (!found.data) return <Failure error={found.error} retry={() => void found.refetch()} />;
@@ -36,7 +36,7 @@ function Shown({ alert: a }: { alert: AlertEntity }) {
   const write = may('Alert.ReadWrite.All');
   const user = a.relatedUser?.userName && (a.relatedUser.domainName ? `${a.relatedUser.domainName}\\${a.relatedUser.userName}` : a.relatedUser.userName);
   return (
-    <Page title={a.title} crumbs={[{ title: 'Alerts', to: '/alerts' }]} aside={<span className={css.states}><Severity value={a.severity} /><Status value={a.status} /></span>}>
+    <Page title={a.title} actions={<AskExpert about={{ alertId: a.id }} name="this alert" />} crumbs={[{ title: 'Alerts', to: '/alerts' }]} aside={<span className={css.states}><Severity value={a.severity} /><Status value={a.status} /></span>}>
       <div className={css.assets}>
         {a.machineId && <span>Device <Go to={at.device(a.machineId)}>{a.computerDnsName ?? a.machineId}</Go></span>}
         {user && <span>User <Go to={at.user(user)}>{user}</Go></span>}

@@ -1,4 +1,5 @@
 import { Button } from '@fluentui/react-components';
+import { ArrowSwapRegular } from '@fluentui/react-icons/svg/arrow-swap';
 import { EditRegular } from '@fluentui/react-icons/svg/edit';
 import { useState } from 'react';
 import { useMay } from '../../api/session';
@@ -9,6 +10,7 @@ import { Severity, Status, words } from '../../ui/badges';
 import { ListView } from '../../ui/list/ListView';
 import { Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
+import { MoveAlerts } from '../incidents/arrange';
 import { columns, filters, search } from './columns';
 import { ManageAlerts } from './manage';
 
@@ -18,13 +20,19 @@ const newest = { id: 'alertCreationTime', desc: true };
 export default function Alerts() {
   const [open, setOpen] = useState<Alert>();
   const [managed, setManaged] = useState<Alert[]>();
+  const [moved, setMoved] = useState<Alert[]>();
   const may = useMay();
   const write = may('Alert.ReadWrite.All');
   return (
     <Page title="Alerts" fill>
       <ListView<Alert> name="alerts" label="Alerts" path="/api/alerts" columns={columns} rowKey={(a) => a.id} filters={filters} search={search} start={newest} every={30_000}
         onOpen={setOpen} openKey={open?.id}
-        bulk={write ? (rows, clear) => <Button size="small" appearance="primary" icon={<EditRegular />} onClick={() => { setManaged(rows); clear(); }}>Manage alerts</Button> : undefined}
+        bulk={write ? (rows, clear) => (
+          <>
+            <Button size="small" appearance="primary" icon={<EditRegular />} onClick={() => { setManaged(rows); clear(); }}>Manage alerts</Button>
+            {may('Incident.ReadWrite.All') && <Button size="small" icon={<ArrowSwapRegular />} onClick={() => { setMoved(rows); clear(); }}>Link to an incident</Button>}
+          </>
+        ) : undefined}
         empty={{ title: 'There are no alerts', text: 'Alerts of the last week that nobody resolved are shown here.' }} />
       <SidePanel open={open !== undefined} title={open?.title ?? ''} close={() => setOpen(undefined)} actions={open && <div><Go to={at.alert(open.id)}>Open the alert page</Go></div>}>
         {open && <Summary alert={open} manage={write} />}
@@ -32,6 +40,7 @@ export default function Alerts() {
       <SidePanel open={managed !== undefined} title={`Manage ${managed?.length ?? 0} ${managed?.length === 1 ? 'alert' : 'alerts'}`} close={() => setManaged(undefined)}>
         {managed && <ManageAlerts key={managed.map((a) => a.id).join()} alerts={managed} done={() => setManaged(undefined)} />}
       </SidePanel>
+      {moved && <MoveAlerts ids={moved.map((a) => a.id)} from={[]} close={() => setMoved(undefined)} />}
     </Page>
   );
 }

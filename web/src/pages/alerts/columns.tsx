@@ -8,7 +8,7 @@ import type { Column } from '../../ui/list/Table';
 export const columns: Column<Alert>[] = [
   { id: 'title', title: 'Alert', value: (a) => a.title, cell: (a) => <Go to={at.alert(a.id)} title={a.title}>{a.title}</Go>, width: 260, grow: true },
   { id: 'severity', title: 'Severity', value: (a) => a.severity, cell: (a) => <Severity value={a.severity} />, width: 105 },
-  { id: 'status', title: 'Status', value: (a) => a.status, cell: (a) => <Status value={a.status} />, width: 105 },
+  { id: 'status', title: 'Status', value: (a) => a.status, cell: (a) => <Status value={a.status} />, width: 115 },
   { id: 'alertCreationTime', title: 'Created', value: (a) => a.alertCreationTime, cell: (a) => <Time at={a.alertCreationTime} form="short" />, width: 120 },
   { id: 'category', title: 'Category', value: (a) => words(a.category), sort: 'category', width: 150 },
   { id: 'device', title: 'Device', value: (a) => a.computerDnsName, cell: (a) => (a.machineId ? <Go to={at.device(a.machineId)}>{a.computerDnsName ?? a.machineId}</Go> : '—'), sort: false, width: 180 },
@@ -32,7 +32,7 @@ export const filters: Filter[] = [
   status, severity,
   since('alertCreationTime', '7d'),
   { id: 'category', title: 'Category', field: 'category' },
-  { id: 'source', title: 'Detection source', field: 'detectionSource' },
+  { id: 'source', title: 'Detection source', field: 'detectionSource', options: ['WindowsDefenderAtp', 'CustomDetection', 'CustomerTI'].map((value) => ({ value, label: words(value) })) },
   { id: 'classification', title: 'Classification', field: 'classification', options: options('TruePositive', 'InformationalExpectedActivity', 'FalsePositive') },
   { id: 'assigned', title: 'Assigned to', field: 'assignedTo' },
 ];

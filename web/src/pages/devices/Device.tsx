@@ -1,20 +1,21 @@
 import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useMemo } from 'react';
 import { get, quoted, segment, type List } from '../../api/client';
 import { useMay } from '../../api/session';
 import type { Alert, DeviceHealth, Incident, LogonUser, Machine, Recommendation, Software, Vulnerability } from '../../api/types';
 import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
-import { Badge, Health, Severity, Status, Tags, words } from '../../ui/badges';
+import { Badge, Health, Severity, Tags, words } from '../../ui/badges';
 import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
 import { Card, Cards, Facts, Page } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import { State } from '../actions/Truth';
 import { columns as alertColumns, filters as alertFilters, search as alertSearch } from '../alerts/columns';
+import { Sessions } from '../live/Sessions';
+import { recommendations as ofRecommendations, software as ofSoftware, vulnerabilities as ofVulnerabilities } from '../vulnerabilities/columns';
 import { ActionBar, inForce, useActions } from './actions';
 import css from './Device.module.css';
 
@@ -22,7 +23,7 @@ const Timeline = lazy(() => import('./Timeline'));
 
 /** One device. */
 export default function Device() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const found = useQuery({ queryKey: ['device', id], queryFn: () => get<Machine>(`/api/machines/${segment(id)}`), refetchInterval: 30_000 });
   if (found.isPending) return <Waiting />;
   if (!found.data) return <Failure error={found.error} retry={() => void found.refetch()} />;
@@ -37,7 +38,7 @@ function Shown({ machine: m }: { machine: Machine }) {
   const restricted = inForce(actions.data, 'RestrictCodeExecution');
   const running = actions.data?.filter((a) => a.isOpen) ?? [];
   return (
-    <Page title={m.computerDnsName ?? m.id} fill={['timeline', 'alerts', 'software', 'vulnerabilities', 'recommendations', 'users'].includes(tab)} crumbs={[{ title: 'Devices', to: '/devices' }]} actions={<ActionBar machine={m} />}
+    <Page title={m.computerDnsName ?? m.id} fill={['timeline', 'alerts', 'software', 'vulnerabilities', 'recommendations', 'users', 'live'].includes(tab)} crumbs={[{ title: 'Devices', to: '/devices' }]} actions={<ActionBar machine={m} />}
       aside={(
         <span className={css.states}>
           <Health value={m.healthStatus} />
@@ -65,6 +66,7 @@ function Shown({ machine: m }: { machine: Machine }) {
         {may('Vulnerability.Read.All') && <Tab value="vulnerabilities">Vulnerabilities</Tab>}
         {may('SecurityRecommendation.Read.All') && <Tab value="recommendations">Recommendations</Tab>}
         {may('User.Read.All') && <Tab value="users">Users</Tab>}
+        {may('Machine.LiveResponse') && <Tab value="live">Live response sessions</Tab>}
       </TabList>
       {tab === 'overview' && <Overview machine={m} />}
       {tab === 'alerts' && <ListView<Alert> name="device-alerts" label="Alerts of the device" path="/api/alerts" always={`machineId eq ${quoted(m.id)}`} columns={alertColumns} rowKey={(a) => a.id} filters={alertFilters.filter((f) => f.id !== 'range').map((f) => ({ ...f, start: undefined }))} search={alertSearch} start={newest} empty={{ title: 'This device raised no alert' }} />}
@@ -73,34 +75,18 @@ function Shown({ machine: m }: { machine: Machine }) {
       {tab === 'vulnerabilities' && <ListView<Vulnerability> name="device-vulnerabilities" label="Vulnerabilities of the device" path={`/api/machines/${segment(m.id)}/vulnerabilities`} columns={vulnerabilities} rowKey={(v) => v.id} empty={{ title: 'No vulnerability is known', text: 'Nothing that is installed here has one that an imported feed tells of.' }} />}
       {tab === 'recommendations' && <ListView<Recommendation> name="device-recommendations" label="Recommendations for the device" path={`/api/machines/${segment(m.id)}/recommendations`} columns={recommendations} rowKey={(r) => r.id} empty={{ title: 'Nothing is recommended' }} />}
       {tab === 'users' && <Users id={m.id} />}
+      {tab === 'live' && <Sessions name="device-livesessions" always={`machineId eq ${quoted(m.id)}`} />}
     </Page>
   );
 }
 
 const newest = { id: 'alertCreationTime', desc: true };
 
-const software: Column<Software>[] = [
-  { id: 'name', title: 'Software', value: (s) => s.name, width: 260, grow: true, sort: false },
-  { id: 'vendor', title: 'Vendor', value: (s) => s.vendor, width: 200, sort: false },
-  { id: 'weaknesses', title: 'Weaknesses', value: (s) => s.weaknesses, width: 110, align: 'end', sort: false },
-  { id: 'publicExploit', title: 'Public exploit', value: (s) => (s.publicExploit ? 'Yes' : 'No'), width: 110, sort: false },
-  { id: 'exposedMachines', title: 'Exposed devices', value: (s) => s.exposedMachines, width: 130, align: 'end', sort: false },
-];
-const vulnerabilities: Column<Vulnerability>[] = [
-  { id: 'id', title: 'Name', value: (v) => v.name || v.id, cell: (v) => <Go to={at.vulnerability(v.id)}>{v.name || v.id}</Go>, width: 160, sort: false },
-  { id: 'severity', title: 'Severity', value: (v) => v.severity, cell: (v) => <Severity value={v.severity} />, width: 120, sort: false },
-  { id: 'cvss', title: 'CVSS', value: (v) => v.cvssV3, width: 80, align: 'end', sort: false },
-  { id: 'exploit', title: 'Exploit', value: (v) => (v.exploitVerified ? 'Verified' : v.publicExploit ? 'Public' : 'None known'), width: 110, sort: false },
-  { id: 'description', title: 'Description', value: (v) => v.description, width: 300, grow: true, sort: false },
-  { id: 'publishedOn', title: 'Published', value: (v) => v.publishedOn, cell: (v) => <Time at={v.publishedOn} form="day" />, width: 120, sort: false },
-];
-const recommendations: Column<Recommendation>[] = [
-  { id: 'name', title: 'Recommendation', value: (r) => r.recommendationName, width: 320, grow: true, sort: false },
-  { id: 'category', title: 'Category', value: (r) => words(r.recommendationCategory), width: 160, sort: false },
-  { id: 'weaknesses', title: 'Weaknesses', value: (r) => r.weaknesses, width: 110, align: 'end', sort: false },
-  { id: 'severity', title: 'Severity score', value: (r) => r.severityScore, width: 120, align: 'end', sort: false },
-  { id: 'status', title: 'Status', value: (r) => r.status, cell: (r) => <Status value={r.status} />, width: 120, sort: false },
-];
+// Lists of one device are in the server's order.
+const unsorted = <T,>(columns: Column<T>[]): Column<T>[] => columns.map((c) => ({ ...c, sort: false }));
+const software = unsorted(ofSoftware);
+const vulnerabilities = unsorted(ofVulnerabilities);
+const recommendations = unsorted(ofRecommendations);
 const users: Column<LogonUser>[] = [
   { id: 'name', title: 'User', value: (u) => u.id, cell: (u) => <Go to={at.user(u.id)}>{u.id}</Go>, width: 240, grow: true, sort: false },
   { id: 'sid', title: 'SID', value: (u) => u.accountSid, width: 160, sort: false },

@@ -1,4 +1,4 @@
-import { Button, Field, MessageBar, MessageBarBody, SearchBox, Select, ToggleButton } from '@fluentui/react-components';
+import { Button, MessageBar, MessageBarBody, SearchBox, Select, ToggleButton } from '@fluentui/react-components';
 import { ArrowDownloadRegular } from '@fluentui/react-icons/svg/arrow-download';
 import { FlagFilled, FlagRegular } from '@fluentui/react-icons/svg/flag';
 import { SearchRegular } from '@fluentui/react-icons/svg/search';
@@ -6,6 +6,7 @@ import { ZoomOutRegular } from '@fluentui/react-icons/svg/zoom-out';
 import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useCallback, useEffect, useMemo, useState } from 'react';
 import { get, quoted, type List } from '../../api/client';
+import { stringify } from '../../api/json';
 import { useMay, usePreference } from '../../api/session';
 import type { Alert, Machine } from '../../api/types';
 import { at, Go, hasPage, useGo } from '../../app/links';
@@ -20,7 +21,7 @@ import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddress } from '../../ui/url';
 import { RangeGraph } from './RangeGraph';
 import css from './Timeline.module.css';
-import { around, groups, histogram, page, pageSize, queryOf, type Ask, type Event } from './timeline';
+import { around, groups, histogram, page, queryOf, type Ask, type Event, type Seam } from './timeline';
 
 const spans: Record<string, number> = { '1h': 3_600_000, '1d': 86_400_000, '7d': 7 * 86_400_000, '30d': 30 * 86_400_000, '180d': 180 * 86_400_000 };
 const mostExported = 50_000;
@@ -51,21 +52,15 @@ export default function Timeline({ machine: m }: { machine: Machine }) {
 
   const bins = useQuery({ queryKey: ['timeline', 'bins', { ...ask, range: whole }], queryFn: ({ signal }) => histogram({ ...ask, range: whole }, 120, signal), staleTime: Infinity, placeholderData: keepPreviousData });
   const found = useInfiniteQuery({
-    queryKey: ['timeline', ask], staleTime: Infinity, initialPageParam: undefined as string | undefined, enabled: only !== 'alerts',
+    queryKey: ['timeline', ask], staleTime: Infinity, structuralSharing: false, initialPageParam: undefined as Seam | undefined, enabled: only !== 'alerts',
     queryFn: ({ pageParam, signal }) => page(ask, pageParam, signal),
-    getNextPageParam: (last) => (last.events.length < pageSize ? undefined : last.events.at(-1)!.at),
+    getNextPageParam: (last) => last.next,
   });
   const alerts = useQuery({
     queryKey: ['/api/alerts', 'timeline', m.id, range], enabled: may('Alert.Read.All'), staleTime: 60_000,
     queryFn: () => get<List<Alert>>('/api/alerts', { $filter: `machineId eq ${quoted(m.id)} and lastEventTime ge ${new Date(range.from).toISOString()} and firstEventTime lt ${new Date(range.to).toISOString()}`, $top: 1000 }),
   });
-  const events = useMemo(() => {
-    const seen = new Set<string>();
-    const out: Event[] = [];
-    // Pages meet at a time: what happened at that very instant comes twice.
-    for (const p of found.data?.pages ?? []) for (const e of p.events) if (!seen.has(e.key)) { seen.add(e.key); out.push(e); }
-    return out;
-  }, [found.data]);
+  const events = useMemo(() => (found.data?.pages ?? []).flatMap((p) => p.events), [found.data]);
   const rows = useMemo(() => {
     const text = (address.find ?? '').toLowerCase();
     const raised = (alerts.data?.value ?? []).filter((a) => !text || a.title.toLowerCase().includes(text)).map((a): Event => ({
@@ -95,14 +90,13 @@ export default function Timeline({ machine: m }: { machine: Machine }) {
     setExporting(true);
     try {
       const out: Event[] = [];
-      let before: string | undefined;
+      let from: Seam | undefined;
       const control = new AbortController();
       while (out.length < mostExported) {
-        const p = await page(ask, before, control.signal);
-        const fresh = p.events.filter((e) => !out.slice(-50).some((o) => o.key === e.key));
-        out.push(...fresh);
-        if (p.events.length < pageSize || fresh.length === 0) break;
-        before = p.events.at(-1)!.at;
+        const p = await page(ask, from, control.signal);
+        out.push(...p.events);
+        from = p.next;
+        if (!from) break;
       }
       const names = Object.keys(out[0]?.row ?? {});
       saveCSV(`timeline-${m.computerDnsName ?? m.id}`, names, out.map((e) => names.map((n) => e.row[n])));
@@ -121,9 +115,9 @@ export default function Timeline({ machine: m }: { machine: Machine }) {
   return (
     <div className={css.timeline}>
       <div className={css.bar}>
-        <Field label="Range" orientation="horizontal" size="small"><Select size="small" value={span} onChange={(_, d) => { setNow(Math.ceil(Date.now() / 1000) * 1000); set({ span: d.value === '7d' ? undefined : d.value, from: undefined, to: undefined }); }}>
+        <Select size="small" aria-label="Range" value={span} onChange={(_, d) => { setNow(Math.ceil(Date.now() / 1000) * 1000); set({ span: d.value === '7d' ? undefined : d.value, from: undefined, to: undefined }); }}>
           <option value="1h">1 hour</option><option value="1d">1 day</option><option value="7d">1 week</option><option value="30d">30 days</option><option value="180d">6 months</option>
-        </Select></Field>
+        </Select>
         <Find text={address.find ?? ''} set={(find) => set({ find: find || undefined })} />
         {groups.map((g) => <ToggleButton key={g.id} size="small" shape="circular" checked={chosen.includes(g.id)} onClick={() => toggle(g.id)}>{g.title}</ToggleButton>)}
         <ToggleButton size="small" shape="circular" checked={only === 'alerts'} onClick={() => set({ only: only === 'alerts' ? undefined : 'alerts' })}>Techniques</ToggleButton>
@@ -181,7 +175,7 @@ function EventFacts({ event: e }: { event: Event }) {
   return (
     <>
       {chain.length > 1 && <ol className={css.chain} aria-label="Process chain">{chain.map((c, i) => <li key={i} style={{ marginLeft: i * 14 }} className="mono wrap">{c}</li>)}</ol>}
-      <Facts of={Object.entries(r).filter(([, v]) => v !== null && v !== '' && v !== undefined).map(([k, v]) => [words(k), k === 'Timestamp' ? <Time at={String(v)} /> : link(k, typeof v === 'object' ? JSON.stringify(v) : String(v))])} />
+      <Facts of={Object.entries(r).filter(([, v]) => v !== null && v !== '' && v !== undefined).map(([k, v]) => [words(k), k === 'Timestamp' ? <Time at={String(v)} /> : link(k, typeof v === 'object' ? stringify(v) : String(v))])} />
     </>
   );
 }

@@ -9,6 +9,7 @@ import { SearchRegular } from '@fluentui/react-icons/svg/search';
 import { ShieldProhibitedRegular } from '@fluentui/react-icons/svg/shield-prohibited';
 import { ShieldCheckmarkRegular } from '@fluentui/react-icons/svg/shield-checkmark';
 import { TagRegular } from '@fluentui/react-icons/svg/tag';
+import { WindowConsoleRegular } from '@fluentui/react-icons/svg/window-console';
 import type { FluentIcon } from '@fluentui/react-icons';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { get, post, segment, type List } from '../../api/client';
@@ -18,6 +19,9 @@ import type { Action, Availability, Machine } from '../../api/types';
 import { at, hasPage, useGo } from '../../app/links';
 import { useNotify } from '../../app/notices';
 import { useConfirm, type Question } from '../../ui/confirm';
+import { useOutlook } from '../live/api';
+import { useStart } from '../live/start';
+import { AskExpert } from '../expert/Ask';
 
 interface Doing {
   /** The published type of the action. */
@@ -69,6 +73,22 @@ export const inForce = (actions: Action[] | undefined, type: string): Action | u
   return a?.state === 'verified' && a.undoType !== '' ? a : undefined;
 };
 
+const lacks = (permission: string): string => `You may not: it needs the permission ${permission}`;
+
+/** The way to a console of the device; while one is open, the way to that. */
+function LiveResponse({ machine: m }: { machine: Machine }) {
+  const allowed = useMay()('Machine.LiveResponse');
+  const start = useStart();
+  const go = useGo();
+  const { data: outlook } = useOutlook(m.id, allowed);
+  const no = allowed ? outlook?.notAvailableReason ?? '' : lacks('Machine.LiveResponse');
+  const open = outlook?.openSession;
+  const button = open
+    ? <Button icon={<WindowConsoleRegular />} onClick={() => go(at.live(open.id))}>Go to the live response session</Button>
+    : <Button icon={<WindowConsoleRegular />} disabledFocusable={no !== ''} onClick={() => { if (!no) start({ id: m.id, name: m.computerDnsName ?? m.id }); }}>Initiate live response session</Button>;
+  return no ? <Tooltip content={no} relationship="description">{button}</Tooltip> : button;
+}
+
 /** The action bar of a device. What it cannot do now is disabled and says why. */
 export function ActionBar({ machine: m }: { machine: Machine }) {
   const may = useMay();
@@ -102,8 +122,9 @@ export function ActionBar({ machine: m }: { machine: Machine }) {
 
   const isolated = inForce(actions.data, 'Isolate');
   const restricted = inForce(actions.data, 'RestrictCodeExecution');
-  const bar = [isolated ? release : isolate, restricted ? unrestrict : restrict, scan, collect].filter((d) => may(d.need));
+  const bar = [isolated ? release : isolate, restricted ? unrestrict : restrict, scan, collect];
   const why = (d: Doing): string => {
+    if (!may(d.need)) return lacks(d.need);
     const open = actions.data?.find((a) => a.isOpen && a.type === d.type);
     if (open) return `It was requested already and is ${open.state}`;
     const says = can.data?.find((a) => a.action === d.available);
@@ -118,6 +139,8 @@ export function ActionBar({ machine: m }: { machine: Machine }) {
         const button = <Button key={d.type} icon={<Icon />} disabledFocusable={no !== ''} onClick={() => { if (!no) start(d); }}>{d.title}</Button>;
         return no ? <Tooltip key={d.type} content={no} relationship="description">{button}</Tooltip> : button;
       })}
+      <LiveResponse machine={m} />
+      <AskExpert about={{ machineId: m.id }} name={name} />
       <Menu>
         <MenuTrigger disableButtonEnhancement><Button icon={<MoreHorizontalRegular />} aria-label="More actions" /></MenuTrigger>
         <MenuPopover>

@@ -73,11 +73,22 @@ export function eventOf(r: Row): Event {
 /** Rows of a page of the timeline. */
 export const pageSize = 1000;
 
-/** A page of events, newest first, before a time. */
-export async function page(a: Ask, before: string | undefined, signal: AbortSignal): Promise<{ events: Event[]; complete: boolean }> {
-  const until = before ? `\n| where Timestamp <= datetime(${before})` : '';
-  const found = await hunt(`${queryOf(a)}${until}\n| sort by Timestamp desc, ReportId desc\n| take ${pageSize}`, signal);
-  return { events: found.rows.map(eventOf), complete: found.complete };
+/** Where a page ended: its last instant, and what of it was on the page. */
+export interface Seam { at: string; keys: string[] }
+
+export interface TimelinePage { events: Event[]; complete: boolean; next?: Seam }
+
+/** A page of events, newest first, from a seam on. */
+export async function page(a: Ask, from: Seam | undefined, signal: AbortSignal): Promise<TimelinePage> {
+  const until = from ? `\n| where Timestamp <= datetime(${from.at})` : '';
+  const size = pageSize + (from?.keys.length ?? 0);
+  const found = await hunt(`${queryOf(a)}${until}\n| sort by Timestamp desc, ReportId desc\n| take ${size}`, signal);
+  const known = new Set(from?.keys);
+  const events = found.rows.map(eventOf).filter((e) => !known.has(e.key));
+  const last = events.at(-1)?.at;
+  if (found.rows.length < size || last === undefined) return { events, complete: found.complete };
+  const keys = events.filter((e) => e.at === last).map((e) => e.key);
+  return { events, complete: found.complete, next: { at: last, keys: last === from?.at ? [...from.keys, ...keys] : keys } };
 }
 
 export interface Bin { at: number; n: number }

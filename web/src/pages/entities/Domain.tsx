@@ -1,16 +1,16 @@
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { get, segment } from '../../api/client';
 import { literal } from '../../api/hunt';
 import { Card, Cards, Page } from '../../ui/Page';
 import { Failure, Waiting } from '../../ui/states';
 import { Alerts, Events, Indicators, Machines, Parts, Prevalence } from './parts';
+import { useId } from '../../ui/url';
 
 interface Seen { organizationPrevalence: number; orgFirstSeen: string | null; orgLastSeen: string | null }
 
 /** A domain: which devices asked for it or went there. */
 export default function Domain() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const stats = useQuery({ queryKey: ['/api/domains', id, 'stats'], queryFn: () => get<Seen>(`/api/domains/${segment(id)}/stats`), retry: false });
   const query = `union DeviceNetworkEvents, DeviceEvents\n| where Timestamp > ago(30d)\n| where RemoteUrl has ${literal(id)} or tostring(AdditionalFields.DnsQueryString) =~ ${literal(id)}`;
   return (

@@ -2,7 +2,6 @@ import { Button } from '@fluentui/react-components';
 import { ArrowDownloadRegular } from '@fluentui/react-icons/svg/arrow-download';
 import { ProhibitedRegular } from '@fluentui/react-icons/svg/prohibited';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { get, post, segment, type List } from '../../api/client';
 import { literal } from '../../api/hunt';
 import { useMay } from '../../api/session';
@@ -12,6 +11,7 @@ import { useConfirm } from '../../ui/confirm';
 import { Card, Cards, Facts, Page } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { Alerts, Events, Indicators, Machines, Parts, Prevalence } from './parts';
+import { useId } from '../../ui/url';
 
 interface FileEntity { sha1: string | null; sha256: string | null; md5: string | null; size: number | null; fileType: string | null; filePublisher: string | null; signer: string | null; issuer: string | null; isValidCertificate: boolean | null; determinationType: string | null; determinationValue: string | null }
 interface FileStats { organizationPrevalence: number; orgFirstSeen: string | null; orgLastSeen: string | null; topFileNames: string[] }
@@ -20,7 +20,7 @@ const bytes = (n: number | null): string => (n === null ? '' : n < 1024 ? `${n} 
 
 /** A file by its hash: where it is, what it did, and what can be done about it everywhere. */
 export default function File() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const may = useMay();
   const ask = useConfirm();
   const notify = useNotify();

@@ -1,16 +1,16 @@
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { get, segment } from '../../api/client';
 import { literal } from '../../api/hunt';
 import { Card, Cards, Page } from '../../ui/Page';
 import { Failure, Waiting } from '../../ui/states';
 import { Alerts, Events, Indicators, Machines, Parts, Prevalence } from './parts';
+import { useId } from '../../ui/url';
 
 interface Seen { organizationPrevalence: number; orgFirstSeen: string | null; orgLastSeen: string | null }
 
 /** An address: which devices talked with it, and what is known of it. */
 export default function Ip() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const stats = useQuery({ queryKey: ['/api/ips', id, 'stats'], queryFn: () => get<Seen>(`/api/ips/${segment(id)}/stats`), retry: false });
   const query = `union DeviceNetworkEvents, DeviceLogonEvents, DeviceEvents\n| where Timestamp > ago(30d)\n| where RemoteIP == ${literal(id)}`;
   return (

@@ -6,6 +6,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState, type ReactNode } from 'react';
 import { get, quoted, segment, type List } from '../../api/client';
 import { hunt, type Row } from '../../api/hunt';
+import { stringify } from '../../api/json';
 import { useMay } from '../../api/session';
 import { at, Go, useGo } from '../../app/links';
 import { Time } from '../../app/time';
@@ -68,7 +69,7 @@ export function Events({ query, columns }: { query: string; columns: string[] })
   if (isPending) return <Waiting label="Looking for events" />;
   if (error) return <Failure error={error} retry={() => void refetch()} />;
   const list: Column<Row>[] = columns.map((c, i) => ({
-    id: c, title: c, width: c === 'Timestamp' ? 190 : 190, grow: i === columns.length - 1, sort: true, value: (r) => { const v = r[c]; return typeof v === 'object' ? JSON.stringify(v) : (v as string); },
+    id: c, title: c, width: c === 'Timestamp' ? 190 : 190, grow: i === columns.length - 1, sort: true, value: (r) => { const v = r[c]; return typeof v === 'object' ? stringify(v) : (v as string); },
     cell: (r) => {
       const v = String(r[c] ?? '');
       if (c === 'Timestamp') return <Time at={v} />;

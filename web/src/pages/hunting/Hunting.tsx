@@ -31,6 +31,8 @@ type Outcome = { state: 'running'; since: number; stop: () => void } | { state: 
 
 let runs = 0;
 
+const inSight = (tab: HTMLElement | null) => tab?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+
 /** Advanced hunting: queries over everything that devices said. */
 export default function Hunting() {
   const vocabulary = useVocabulary();
@@ -120,7 +122,7 @@ export default function Hunting() {
         <div className={css.main}>
           <div className={css.tabs} role="group" aria-label="Open queries">
             {tabs.map((t) => (
-              <span key={t.id} className={t.id === active.id ? css.tabOn : css.tab}>
+              <span key={t.id} ref={t.id === active.id ? inSight : undefined} className={t.id === active.id ? css.tabOn : css.tab}>
                 <button type="button" aria-pressed={t.id === active.id} className={css.tabName} title={t.title} onClick={() => choose(t.id)}>{t.title}</button>
                 <Button size="small" appearance="transparent" icon={<DismissRegular />} aria-label={`Close ${t.title}`} onClick={() => { if (outcomes[t.id]?.state === 'running') (outcomes[t.id] as { stop: () => void }).stop(); close(t.id); }} />
               </span>

@@ -5,6 +5,8 @@ import { DismissRegular } from '@fluentui/react-icons/svg/dismiss';
 import { MoreHorizontalRegular } from '@fluentui/react-icons/svg/more-horizontal';
 import { ShieldTaskRegular } from '@fluentui/react-icons/svg/shield-task';
 import { useMemo, useState } from 'react';
+import { parse, stringify } from '../../api/json';
+import { spelt } from '../../api/text';
 import { at, Go } from '../../app/links';
 import { useNotify } from '../../app/notices';
 import { Time } from '../../app/time';
@@ -53,7 +55,7 @@ export function Results({ answer, extend }: { answer: Answer; extend: (line: str
     id: `${i}:${c.Name}`, title: c.Name, sort: true, width: width(c, answer.rows, i), grow: i === columns.length - 1,
     // Numbers at the end of a column that takes the room left would stand far from all the rest.
     align: i < columns.length - 1 && /^(SByte|Int\d+|Double|Decimal|Single)$/i.test(c.Type) ? 'end' : undefined,
-    value: (r) => { const v = r.cells[i]; return typeof v === 'object' && v !== null ? JSON.stringify(v) : (v as string | number | boolean | null); },
+    value: (r) => { const v = r.cells[i]; return typeof v === 'object' && v !== null ? stringify(v) : v; },
     cell: (r) => cell(columns, r.cells, i),
   })), [columns, answer.rows]);
   const drawn = useMemo(() => (view === 'table' ? undefined : chart(columns, rows.map((r) => r.cells), view, answer.render)), [view, columns, rows, answer.render]);
@@ -112,7 +114,7 @@ export function Results({ answer, extend }: { answer: Answer; extend: (line: str
             <MenuItem onClick={() => { extend(condition(columns[menu.column], menu.row.cells[menu.column], '!=')); setMenu(undefined); }}>Add to the query: !=</MenuItem>
             <MenuDivider />
             <MenuItem onClick={() => void copy(shown(menu.row.cells[menu.column]))}>Copy the value</MenuItem>
-            <MenuItem onClick={() => void copy(JSON.stringify(Object.fromEntries(columns.map((c, i) => [c.Name, menu.row.cells[i]])), null, 2))}>Copy the row as JSON</MenuItem>
+            <MenuItem onClick={() => void copy(stringify(Object.fromEntries(columns.map((c, i) => [c.Name, menu.row.cells[i]])), 2))}>Copy the row as JSON</MenuItem>
             <MenuItem onClick={() => { setOpen(menu.row); setMenu(undefined); }}>Inspect the record</MenuItem>
           </MenuList></MenuPopover>
         </Menu>
@@ -169,9 +171,9 @@ function Record({ columns, row, keep, extend, copy }: { columns: ResultColumn[];
 
 /** JSON in lines, for values and texts that hold it. */
 function pretty(v: Value): string | undefined {
-  if (v !== null && typeof v === 'object') return JSON.stringify(v, null, 2);
+  if (v !== null && typeof v === 'object') return stringify(v, 2);
   if (typeof v !== 'string' || !/^\s*[[{]/.test(v)) return undefined;
-  try { return JSON.stringify(JSON.parse(v), null, 2); } catch { return undefined; }
+  try { return spelt(stringify(parse(v), 2)); } catch { return undefined; }
 }
 
 /** Says which telemetry is known to be missing from the answer. */

@@ -11,7 +11,8 @@ export interface ResultColumn { Name: string; Type: string }
 export interface Render { kind: string; properties: Record<string, string> }
 export interface Checked { problems: Problem[]; columns: ResultColumn[]; render: Render | null }
 
-export type Value = string | number | boolean | null | object;
+/** A cell. Whole numbers that a number cannot hold exactly are bigints. */
+export type Value = string | number | bigint | boolean | null | object;
 export type Cells = Value[];
 
 export interface Gap { deviceId: string; source: string; reason: string; eventsLost: number; from: string | null; to: string | null }

@@ -1,4 +1,5 @@
 // What render asks for, as a chart.
+import { stringify } from '../../api/json';
 import type { ChartSpec } from '../../ui/EChart';
 import type { Cells, Render, ResultColumn } from './api';
 
@@ -38,7 +39,7 @@ export function chart(columns: ResultColumn[], rows: Cells[], kind: Kind, render
   const by = columns.findIndex((c, i) => i !== x && !ys.includes(i) && !numeric(c) && !temporal(c));
   const cut = rows.length > most;
   const shown = cut ? rows.slice(0, most) : rows;
-  const text = (v: unknown): string => (v === null || v === undefined || v === '' ? '(empty)' : typeof v === 'object' ? JSON.stringify(v) : String(v));
+  const text = (v: unknown): string => (v === null || v === undefined || v === '' ? '(empty)' : typeof v === 'object' ? stringify(v) : String(v));
   const number = (v: unknown): number | null => (v === null || v === '' || Number.isNaN(Number(v)) ? null : Number(v));
 
   if (kind === 'piechart') {

@@ -1,6 +1,7 @@
 // Cells of results: what a column is about, where it leads, and how it is asked for.
 import type { ReactNode } from 'react';
 import { datetime, literal } from '../../api/hunt';
+import { stringify } from '../../api/json';
 import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
 import type { Cells, ResultColumn, Value } from './api';
@@ -11,7 +12,7 @@ export const isText = (c: ResultColumn): boolean => /^String$/i.test(c.Type);
 /** A value as text. */
 export function shown(v: Value | undefined): string {
   if (v === null || v === undefined) return '';
-  return typeof v === 'object' ? JSON.stringify(v) : String(v);
+  return typeof v === 'object' ? stringify(v) : String(v);
 }
 
 /** Where a value leads by the name of its column; '' for nowhere. */

@@ -1,7 +1,8 @@
 import { Button, Tab, TabList } from '@fluentui/react-components';
+import { ArrowSwapRegular } from '@fluentui/react-icons/svg/arrow-swap';
 import { EditRegular } from '@fluentui/react-icons/svg/edit';
+import { MergeRegular } from '@fluentui/react-icons/svg/merge';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useMemo, useState } from 'react';
 import { get, type List } from '../../api/client';
 import { useMay } from '../../api/session';
@@ -13,9 +14,11 @@ import { Table, type Column, type Sort } from '../../ui/list/Table';
 import { Card, Cards, Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Empty, Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import { EntityMenu, entityOf, pageOf, type Entity } from '../alerts/entity';
 import { History } from '../alerts/History';
+import { MergeIncidents, MoveAlerts } from './arrange';
+import { AskExpert } from '../expert/Ask';
 import { devicesOf, usersOf, type DeviceOf } from './assets';
 import { graphOf, type Node } from './graph';
 import css from './Incident.module.css';
@@ -25,7 +28,7 @@ const AttackGraph = lazy(async () => ({ default: (await import('./AttackGraph'))
 
 /** One incident. */
 export default function Incident() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const found = useQuery({ queryKey: ['incident', id], queryFn: () => get<IncidentEntity>(`/api/incidents/${encodeURIComponent(id)}`), refetchInterval: 30_000 });
   if (found.isPending) return <Waiting />;
   if (!found.data) return <Failure error={found.error} retry={() => void found.refetch()} />;
@@ -39,6 +42,7 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
   const may = useMay();
   const [tab, setTab] = useAddressed('tab', 'story');
   const [managing, setManaging] = useState(false);
+  const [merging, setMerging] = useState(false);
   const devices = useMemo(() => devicesOf(i), [i]);
   const users = useMemo(() => usersOf(i), [i]);
   const evidence = useMemo(() => evidenceOf(i), [i]);
@@ -46,7 +50,17 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
   return (
     <Page title={i.incidentName} fill={tab === 'story' || tab === 'alerts'} crumbs={[{ title: 'Incidents', to: '/incidents' }]}
       aside={<span className={css.states}><Severity value={i.severity} /><Status value={i.status} /><span className="quiet">#{i.incidentId}</span>{i.tags.length > 0 && <Tags of={i.tags} />}</span>}
-      actions={may('Incident.ReadWrite.All') && <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>}>
+      actions={(
+        <>
+          <AskExpert about={{ incidentId: i.incidentId }} name="this incident" />
+          {may('Incident.ReadWrite.All') && (
+            <>
+              <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>
+              <Button icon={<MergeRegular />} onClick={() => setMerging(true)}>Merge</Button>
+            </>
+          )}
+        </>
+      )}>
       <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the incident" className={css.tabs}>
         <Tab value="story">Attack story</Tab>
         <Tab value="alerts">Alerts ({i.alerts.length})</Tab>
@@ -58,13 +72,14 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
         <Tab value="activity">Activity</Tab>
       </TabList>
       {tab === 'story' && <Story incident={i} />}
-      {tab === 'alerts' && <Alerts of={i.alerts} />}
+      {tab === 'alerts' && <Alerts incident={i} />}
       {tab === 'assets' && <Assets devices={devices} users={users} />}
       {tab === 'investigations' && <Investigations ids={investigations} />}
       {tab === 'evidence' && <Evidence of={evidence} />}
       {tab === 'summary' && <Summary incident={i} devices={devices} users={users} evidence={evidence} />}
       {tab === 'similar' && <Similar incident={i} />}
       {tab === 'activity' && <Card><History path={`/api/vedette/incidents/${i.incidentId}/history`} keyed={['incident', String(i.incidentId), 'history']} comments={i.comments} /></Card>}
+      {merging && <MergeIncidents incidents={[i]} close={() => setMerging(false)} />}
       <SidePanel open={managing} title="Manage incident" close={() => setManaging(false)}>
         <ManageIncident key={i.lastUpdateTime} incident={i} done={() => setManaging(false)} />
       </SidePanel>
@@ -149,10 +164,25 @@ const alertColumns: Column<IncidentAlert>[] = [
   { id: 'assigned', title: 'Assigned to', value: (a) => a.assignedTo, width: 140 },
 ];
 
-function Alerts({ of }: { of: IncidentAlert[] }) {
+function Alerts({ incident: i }: { incident: IncidentEntity }) {
   const [sort, setSort] = useState<Sort | undefined>({ id: 'first', desc: true });
+  const [selected, setSelected] = useState<Set<string>>(new Set());
+  const [moving, setMoving] = useState<string[]>();
   const go = useGo();
-  return <div className={css.table}><Table label="Alerts of the incident" columns={alertColumns} rows={of} rowKey={(a) => a.alertId} sort={sort} onSort={setSort} onOpen={(a) => go(at.alert(a.alertId))} /></div>;
+  const write = useMay()('Incident.ReadWrite.All');
+  const ticked = i.alerts.filter((a) => selected.has(a.alertId)).map((a) => a.alertId);
+  return (
+    <>
+      {write && (
+        <div className={css.commands} role="toolbar" aria-label="Alerts of the incident">
+          <span className="quiet" role="status">{ticked.length > 0 ? `${ticked.length} selected` : `${i.alerts.length} ${i.alerts.length === 1 ? 'alert' : 'alerts'}`}</span>
+          <Button size="small" icon={<ArrowSwapRegular />} disabled={ticked.length === 0} onClick={() => setMoving(ticked)}>Move to another incident</Button>
+        </div>
+      )}
+      <div className={css.table}><Table label="Alerts of the incident" columns={alertColumns} rows={i.alerts} rowKey={(a) => a.alertId} sort={sort} onSort={setSort} onOpen={(a) => go(at.alert(a.alertId))} selected={write ? selected : undefined} onSelect={setSelected} /></div>
+      {moving && <MoveAlerts ids={moving} from={[i.incidentId]} close={() => setMoving(undefined)} />}
+    </>
+  );
 }
 
 function Assets({ devices, users }: { devices: DeviceOf[]; users: string[] }) {
@@ -235,7 +265,7 @@ function Summary({ incident: i, devices, users, evidence }: { incident: Incident
   const times = i.alerts.flatMap((a) => [a.firstActivity, a.lastActivity]).filter((t): t is string => Boolean(t)).sort();
   return (
     <Cards>
-      <Card title="Incident"><Facts of={[['Status', <Status value={i.status} />], ['Assigned to', i.assignedTo], ['Classification', [words(i.classification), words(i.determination)].filter(Boolean).join(': ')], ['First activity', <Time at={times[0]} />], ['Last activity', <Time at={times.at(-1)} />], ['Created', <Time at={i.createdTime} />]]} /></Card>
+      <Card title="Incident"><Facts of={[['Status', <Status value={i.status} />], ['Assigned to', i.assignedTo], ['Classification', i.classification === 'Unknown' ? 'Not set' : [i.classification, i.determination].filter((c) => c && c !== 'NotAvailable').map(words).join(': ')], ['First activity', <Time at={times[0]} />], ['Last activity', <Time at={times.at(-1)} />], ['Created', <Time at={i.createdTime} />]]} /></Card>
       <Card title="Alerts"><Facts of={[
         ['Active', `${i.alerts.filter((a) => a.status !== 'Resolved').length} of ${i.alerts.length}`], ['By severity', count((a) => a.severity).map(([s, n]) => <div key={s}><Severity value={s} /> {n}</div>)],
         ['By category', count((a) => words(a.category) || 'None').map(([s, n]) => <div key={s}>{s}: {n}</div>)]]} /></Card>
@@ -256,8 +286,11 @@ function Similar({ incident: i }: { incident: IncidentEntity }) {
       ...evidenceOf(x).filter((p) => p.entity.ip || p.entity.url || p.entity.sha1).map((p) => [`e/${p.entity.copy}`, `${p.entity.kind.toLowerCase()} ${p.entity.title}`] as const),
     ]);
     const own = traits(i);
-    return (found.data?.value ?? []).filter((x) => x.incidentId !== i.incidentId)
-      .map((x) => ({ x, shared: [...traits(x)].filter(([k]) => own.has(k)).map(([, v]) => v) }))
+    const others = (found.data?.value ?? []).filter((x) => x.incidentId !== i.incidentId).map((x) => ({ x, of: traits(x) }));
+    // What every third incident has, such as a shell, tells nothing.
+    const common = (k: string) => others.length > 3 && others.filter((o) => o.of.has(k)).length > others.length / 3;
+    const telling = new Set([...own.keys()].filter((k) => !common(k)));
+    return others.map(({ x, of }) => ({ x, shared: [...of].filter(([k]) => telling.has(k)).map(([, v]) => v) }))
       .filter((l) => l.shared.length > 0).sort((a, b) => b.shared.length - a.shared.length).slice(0, 20);
   }, [found.data, i]);
   if (found.isPending) return <Waiting />;

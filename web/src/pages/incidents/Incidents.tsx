@@ -1,3 +1,6 @@
+import { Button } from '@fluentui/react-components';
+import { EditRegular } from '@fluentui/react-icons/svg/edit';
+import { MergeRegular } from '@fluentui/react-icons/svg/merge';
 import { useState } from 'react';
 import { useMay } from '../../api/session';
 import type { Incident } from '../../api/types';
@@ -9,14 +12,15 @@ import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
 import { Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
+import { MergeIncidents } from './arrange';
 import { devicesOf, usersOf } from './assets';
-import { ManageIncident } from './manage';
+import { ManageIncident, ManageIncidents } from './manage';
 
 const columns: Column<Incident>[] = [
   { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 250, grow: true },
   { id: 'incidentId', title: 'ID', value: (i) => i.incidentId, width: 60 },
   { id: 'severity', title: 'Severity', value: (i) => i.severity, cell: (i) => <Severity value={i.severity} />, width: 105 },
-  { id: 'status', title: 'Status', value: (i) => i.status, cell: (i) => <Status value={i.status} />, width: 105 },
+  { id: 'status', title: 'Status', value: (i) => i.status, cell: (i) => <Status value={i.status} />, width: 115 },
   { id: 'active', title: 'Active', value: (i) => i.alerts.filter((a) => a.status !== 'Resolved').length, cell: (i) => `${i.alerts.filter((a) => a.status !== 'Resolved').length} of ${i.alerts.length}`, sort: false, width: 85 },
   { id: 'categories', title: 'Categories', value: (i) => [...new Set(i.alerts.map((a) => words(a.category)).filter(Boolean))].join(', '), sort: false, width: 160 },
   { id: 'assets', title: 'Impacted assets', value: (i) => [...devicesOf(i).map((d) => d.name), ...usersOf(i)].join(', '), sort: false, width: 170 },
@@ -45,10 +49,18 @@ const search = {
 /** The queue of incidents. */
 export default function Incidents() {
   const [open, setOpen] = useState<Incident>();
+  const [managed, setManaged] = useState<Incident[]>();
+  const [merged, setMerged] = useState<Incident[]>();
   const may = useMay();
   return (
     <Page title="Incidents" fill>
       <ListView<Incident> name="incidents" label="Incidents" path="/api/incidents" columns={columns} rowKey={(i) => String(i.incidentId)} filters={filters} search={search} start={newest} page={100} every={30_000}
+        bulk={may('Incident.ReadWrite.All') ? (rows, clear) => (
+          <>
+            <Button size="small" icon={<EditRegular />} onClick={() => { setManaged(rows); clear(); }}>Manage incidents</Button>
+            <Button size="small" icon={<MergeRegular />} onClick={() => { setMerged(rows); clear(); }}>Merge</Button>
+          </>
+        ) : undefined}
         onOpen={setOpen} openKey={open ? String(open.incidentId) : undefined}
         empty={{ title: 'There are no open incidents', text: 'Alerts that belong together are shown here as one incident.' }} />
       <SidePanel open={open !== undefined} title={open?.incidentName ?? ''} close={() => setOpen(undefined)} actions={open && <div><Go to={at.incident(open.incidentId)}>Open the incident page</Go></div>}>
@@ -64,6 +76,10 @@ export default function Incidents() {
             {may('Incident.ReadWrite.All') && <><h3>Manage</h3><ManageIncident key={`${open.incidentId}${open.lastUpdateTime}`} incident={open} /></>}
           </>
         )}
+      </SidePanel>
+      {merged && <MergeIncidents incidents={merged} close={() => setMerged(undefined)} />}
+      <SidePanel open={managed !== undefined} title={`Manage ${managed?.length ?? 0} ${managed?.length === 1 ? 'incident' : 'incidents'}`} close={() => setManaged(undefined)}>
+        {managed && (managed.length === 1 ? <ManageIncident incident={managed[0]} done={() => setManaged(undefined)} /> : <ManageIncidents incidents={managed} done={() => setManaged(undefined)} />)}
       </SidePanel>
     </Page>
   );

@@ -76,3 +76,46 @@ export function ManageIncident({ incident: i, done }: { incident: Incident; done
     </form>
   );
 }
+
+/** The form that changes several incidents alike; what is left as it is, is not sent. */
+export function ManageIncidents({ incidents, done }: { incidents: Incident[]; done: () => void }) {
+  const user = useUser();
+  const notify = useNotify();
+  const cache = useQueryClient();
+  const [v, setV] = useState({ status: '', assignedTo: '', classification: '', determination: '', comment: '' });
+  const set = (part: Partial<typeof v>) => setV((old) => ({ ...old, ...part }));
+  const changed = Object.fromEntries(Object.entries(v).map(([k, x]) => [k, x.trim()]).filter(([, x]) => x !== ''));
+  const change = useMutation({
+    mutationFn: async () => {
+      const failed: string[] = [];
+      for (const i of incidents) await patch(`/api/incidents/${i.incidentId}`, changed).catch((e: unknown) => failed.push(`${i.incidentId}: ${e instanceof Error ? e.message : String(e)}`));
+      if (failed.length > 0) throw new Error(`${incidents.length - failed.length} of ${incidents.length} were changed. ${failed.slice(0, 5).join(' ')}`);
+    },
+    onSuccess: () => { notify({ intent: 'success', title: `${incidents.length} incidents were changed`, brief: true }); done(); },
+    onSettled: () => { for (const key of ['/api/incidents', '/api/alerts', 'incident', 'alert']) void cache.invalidateQueries({ queryKey: [key] }); },
+  });
+  return (
+    <form className={css.form} onSubmit={(e) => { e.preventDefault(); change.mutate(); }}>
+      <Field label="Status">
+        <Select value={v.status} onChange={(_, d) => set({ status: d.value })}><option value="">As it is</option>{['Active', 'InProgress', 'Resolved'].map((s) => <option key={s} value={s}>{words(s)}</option>)}</Select>
+      </Field>
+      <Field label="Assigned to">
+        <div className={css.row}>
+          <Input value={v.assignedTo} placeholder="As it is" maxLength={256} onChange={(_, d) => set({ assignedTo: d.value })} className={css.grow} />
+          <Button type="button" onClick={() => set({ assignedTo: user.login })}>To me</Button>
+        </div>
+      </Field>
+      <Field label="Classification">
+        <Select value={v.classification} onChange={(_, d) => set({ classification: d.value, determination: '' })}><option value="">As it is</option>{Object.keys(determinations).map((c) => <option key={c} value={c}>{words(c)}</option>)}</Select>
+      </Field>
+      {v.classification && (
+        <Field label="Determination" required>
+          <Select value={v.determination} onChange={(_, d) => set({ determination: d.value })}><option value="" disabled>Choose one</option>{determinations[v.classification]?.map((d) => <option key={d} value={d}>{words(d)}</option>)}</Select>
+        </Field>
+      )}
+      <Field label="Comment"><Textarea value={v.comment} onChange={(_, d) => set({ comment: d.value })} maxLength={4000} rows={3} /></Field>
+      {change.error && <MessageBar intent="error" role="alert" layout="multiline"><MessageBarBody>{change.error.message}</MessageBarBody></MessageBar>}
+      <div><Button type="submit" appearance="primary" disabled={Object.keys(changed).length === 0 || (v.classification !== '' && v.determination === '') || change.isPending}>{change.isPending ? 'Saving…' : 'Save'}</Button></div>
+    </form>
+  );
+}

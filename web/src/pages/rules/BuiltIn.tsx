@@ -15,7 +15,7 @@ import { useAddress } from '../../ui/url';
 import { Backtest } from './Backtest';
 import css from './rules.module.css';
 
-interface RuleFile { id: string; name: string; title: string; description: string; severity: string; category: string; mitreTechniques: string[]; origin: string; isEnabled: boolean; problem: string; tests: { case: string; alerts: number; why: string }[] }
+interface RuleFile { id: string; name: string; title: string; description: string; severity: string; category: string; mitreTechniques: string[]; origin: string; isEnabled: boolean; problem: string; tests: { case: string; alerts: number; why?: string }[] }
 
 const path = '/api/vedette/detections';
 
@@ -30,7 +30,7 @@ const columns: Column<RuleFile>[] = [
   { id: 'name', title: 'Name', value: (r) => r.name, width: 220, sort: true },
 ];
 
-const failed = (r: RuleFile) => r.tests.filter((t) => t.why !== '').length;
+const failed = (r: RuleFile) => r.tests.filter((t) => t.why).length;
 
 function Tests({ of: r }: { of: RuleFile }) {
   if (r.tests.length === 0) return <span className="quiet">none</span>;

@@ -2,6 +2,7 @@ import { Button, Combobox, Field, Input, Option, Textarea } from '@fluentui/reac
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { ApiError, call, get } from '../../api/client';
+import { stringify } from '../../api/json';
 import { Failure, Waiting } from '../../ui/states';
 import css from './settings.module.css';
 
@@ -44,7 +45,7 @@ export function Explorer() {
     try {
       const parsed: unknown = body.trim() && route.method !== 'GET' ? JSON.parse(body) : undefined;
       const r = await call<unknown>(route.method, path, { params, body: parsed });
-      setAnswer({ text: r === undefined ? '(no body)' : JSON.stringify(r, null, 2).slice(0, 200_000), status: 'OK', ms: performance.now() - begin });
+      setAnswer({ text: r === undefined ? '(no body)' : stringify(r, 2).slice(0, 200_000), status: 'OK', ms: performance.now() - begin });
     } catch (e) {
       setAnswer({ text: e instanceof Error ? e.message : String(e), status: e instanceof ApiError ? `${e.status} ${e.code}` : 'The body is no JSON', ms: performance.now() - begin });
     }

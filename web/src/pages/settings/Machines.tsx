@@ -6,6 +6,8 @@ import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
 import { Badge, words } from '../../ui/badges';
 import { useConfirm } from '../../ui/confirm';
+import { Card } from '../../ui/Page';
+import { Install } from './Install';
 import { Form, Once, Section, Several, useAll } from './parts';
 import type { ServerSettings } from './Server';
 import css from './settings.module.css';
@@ -79,6 +81,7 @@ const tokens = '/api/vedette/enrolment/tokens';
 /** Enrolment: the tokens that let devices in, and how the agent is installed. */
 export function Enrolment() {
   const [making, setMaking] = useState(false);
+  const server = useQuery({ queryKey: ['/api/vedette/settings'], queryFn: () => get<ServerSettings>('/api/vedette/settings') });
   const ask = useConfirm();
   const cache = useQueryClient();
   return (
@@ -89,6 +92,7 @@ export function Enrolment() {
         { id: 'created', title: 'Made', value: (r) => r.createdDateTimeUtc, cell: (r) => <Time at={r.createdDateTimeUtc} form="day" />, width: 120, sort: true }, { id: 'expires', title: 'Expires', value: (r) => r.expirationDateTimeUtc, cell: (r) => (r.expirationDateTimeUtc ? <Time at={r.expirationDateTimeUtc} form="day" /> : 'Never'), width: 120, sort: true },
         { id: 'revoke', title: '', value: () => '', cell: (r) => r.state === 'Active' && <Button size="small" onClick={(e) => { e.stopPropagation(); ask({ title: `Revoke the token ${r.name}`, action: 'Revoke', reason: 'none', danger: true, body: 'No further device can enrol with it. Those that did stay.', run: async () => { await del(`${tokens}/${r.id}`); await cache.invalidateQueries({ queryKey: [tokens] }); } }); }}>Revoke</Button>, width: 110 },
       ]}>
+      <Card title="How the agent is installed" className={css.install}><Install url={window.location.origin} ca={server.data?.caCertificate.trim() ?? ''} /></Card>
       {making && <TokenForm close={() => setMaking(false)} />}
     </Section>
   );
@@ -105,7 +109,7 @@ function TokenForm({ close }: { close: () => void }) {
         return (
           <>
             <Once title="The token." text={t.token ?? ''} />
-            <Field label="Linux (as root)"><pre className={css.secret}>{`install -d -m 700 /etc/vedette\ncat > /etc/vedette/ca.crt <<'END'\n${server.data?.caCertificate.trim() ?? ''}\nEND\nVEDETTE_ENROLL_TOKEN='${t.token}' vedette-agent install --server ${url} --ca /etc/vedette/ca.crt`}</pre></Field>
+            <Install url={url} ca={server.data?.caCertificate.trim() ?? ''} token={t.token ?? ''} />
           </>
         );
       }}>

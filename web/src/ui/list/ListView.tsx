@@ -84,7 +84,7 @@ export function ListView<T>(p: Props<T>) {
   const copy = () => navigator.clipboard.writeText(window.location.href).then(
     () => notify({ intent: 'success', title: 'Link copied', brief: true }), () => notify({ intent: 'error', title: 'The browser did not let the link be copied' }));
 
-  const narrowed = filters.length > 0 || address.q;
+  const narrowed = expression(filters, address) !== '' || address.q;
   const ticked = p.bulk ? list.rows.filter((r) => selected.has(rowKey(r))) : [];
   return (
     <div className={css.view}>

@@ -1,11 +1,11 @@
-import { Checkbox } from '@fluentui/react-components';
 import { ArrowSortDownFilled } from '@fluentui/react-icons/svg/arrow-sort-down';
 import { ArrowSortUpFilled } from '@fluentui/react-icons/svg/arrow-sort-up';
-import { useVirtualizer } from '@tanstack/react-virtual';
 import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react';
 import css from './Table.module.css';
+import { TableRow, type Told } from './TableRow';
+import { useWindow } from './useWindow';
 
-export type Cell = string | number | boolean | null | undefined;
+export type Cell = string | number | bigint | boolean | null | undefined;
 
 /** A column of a table of T. */
 export interface Column<T> {
@@ -43,12 +43,14 @@ export function arranged<T>(columns: Column<T>[], layout: Layout): Column<T>[] {
 export function compare(a: Cell, b: Cell): number {
   const none = (v: Cell) => v === null || v === undefined || v === '';
   if (none(a) || none(b)) return none(a) === none(b) ? 0 : none(a) ? 1 : -1;
-  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  const number = (v: Cell) => typeof v === 'number' || typeof v === 'bigint';
+  if (number(a) && number(b)) return a! < b! ? -1 : a! > b! ? 1 : 0;
   return collator.compare(String(a), String(b));
 }
 const collator = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
 
 const rowHeight = 36;
+const untouched: Layout = {};
 const least = 60;
 
 interface TableProps<T> {
@@ -80,19 +82,11 @@ interface TableProps<T> {
 /** A table of any length: only the rows in sight are in the document. It fills its parent. Arrow keys move between
  *  rows, Enter opens, Space ticks. */
 export function Table<T>(p: TableProps<T>) {
-  const { columns, rowKey, sort, sorted, layout = {}, onLayout, selected, onSelect, onOpen, onEnd } = p;
+  const { columns, rowKey, sort, sorted, layout = untouched, onLayout, selected, onSelect, onOpen, onEnd } = p;
   const box = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(0);
   const [active, setActive] = useState(0);
   const [dragging, setDragging] = useState<{ id: string; width: number }>();
   const shown = useMemo(() => arranged(columns, layout), [columns, layout]);
-
-  useEffect(() => {
-    const el = box.current!;
-    const seen = new ResizeObserver(() => setWidth(el.clientWidth));
-    seen.observe(el);
-    return () => seen.disconnect();
-  }, []);
 
   const rows = useMemo(() => {
     const by = sort && !sorted ? columns.find((c) => c.id === sort.id) : undefined;
@@ -101,6 +95,7 @@ export function Table<T>(p: TableProps<T>) {
     keyed.sort((a, b) => (sort!.desc ? -compare(a[0], b[0]) : compare(a[0], b[0])));
     return keyed.map(([, r]) => r);
   }, [p.rows, sort, sorted, columns]);
+  const { first, end, height, top, show, width } = useWindow(box, rows.length, rowHeight);
 
   const widths = useMemo(() => {
     const ws = shown.map((c) => (dragging?.id === c.id ? dragging.width : layout.widths?.[c.id] ?? c.width ?? 160));
@@ -112,10 +107,7 @@ export function Table<T>(p: TableProps<T>) {
   const total = widths.reduce((a, b) => a + b, 0) + (selected ? 40 : 0);
   const template = `${selected ? '40px ' : ''}${widths.map((w) => `${w}px`).join(' ')}`;
 
-  const v = useVirtualizer({ count: rows.length, getScrollElement: () => box.current, estimateSize: () => rowHeight, overscan: 10, scrollPaddingStart: rowHeight, scrollMargin: 0 });
-  const items = v.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
-  useEffect(() => { if (onEnd && rows.length > 0 && last >= rows.length - 20) onEnd(); }, [last, rows.length, onEnd]);
+  useEffect(() => { if (onEnd && rows.length > 0 && end >= rows.length - 20) onEnd(); }, [end, rows.length, onEnd]);
 
   const tick = useCallback((key: string) => {
     const next = new Set(selected);
@@ -126,8 +118,10 @@ export function Table<T>(p: TableProps<T>) {
   const move = (to: number) => {
     const n = Math.max(0, Math.min(rows.length - 1, to));
     setActive(n);
-    v.scrollToIndex(n);
-    requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-index="${n}"]`)?.focus());
+    show(n);
+    // The row is mostly there already; one that is far away comes with the next frame.
+    const focus = () => { const row = box.current?.querySelector<HTMLElement>(`[data-index="${n}"]`); row?.focus({ preventScroll: true }); return Boolean(row); };
+    if (!focus()) requestAnimationFrame(focus);
   };
   const keys = (e: KeyboardEvent) => {
     const page = Math.max(1, Math.floor((box.current?.clientHeight ?? 0) / rowHeight) - 2);
@@ -158,15 +152,18 @@ export function Table<T>(p: TableProps<T>) {
     handle.addEventListener('pointerup', up);
   };
 
-  const ticked = selected ? rows.reduce((n, r) => n + (selected.has(rowKey(r)) ? 1 : 0), 0) : 0;
-  const activeAt = Math.min(active, rows.length - 1);
+  const ticked = useMemo(() => (selected?.size ? rows.reduce((n, r) => n + (selected.has(rowKey(r)) ? 1 : 0), 0) : 0), [rows, selected, rowKey]);
+  const told = useRef<Told<T>>(null!);
+  told.current = { open: onOpen, tick: (row) => tick(rowKey(row)), focused: setActive, context: p.onCellContext };
+  // The keyboard comes in at the row where it was, or the first one that is there.
+  const activeAt = active >= first && active < end ? active : Math.min(end - 1, Math.max(first, Math.ceil((first + end) / 2)));
   return (
     <div ref={box} className={css.box} role="grid" aria-label={p.label} aria-rowcount={rows.length + 1} aria-colcount={shown.length + (selected ? 1 : 0)} aria-multiselectable={selected ? true : undefined} onKeyDown={keys}>
       <div role="rowgroup" className={css.headGroup} style={{ minWidth: total }}>
         <div role="row" aria-rowindex={1} className={css.head} style={{ gridTemplateColumns: template }}>
           {selected && (
             <div role="columnheader" className={css.tick}>
-              <Checkbox aria-label="Select all rows" checked={ticked === 0 ? false : ticked === rows.length ? true : 'mixed'} onChange={() => onSelect?.(new Set(ticked === rows.length ? [] : rows.map(rowKey)))} />
+              <input type="checkbox" aria-label="Select all rows" checked={ticked > 0 && ticked === rows.length} ref={(e) => { if (e) e.indeterminate = ticked > 0 && ticked < rows.length; }} onChange={() => onSelect?.(new Set(ticked === rows.length ? [] : rows.map(rowKey)))} />
             </div>
           )}
           {shown.map((c, i) => {
@@ -185,29 +182,13 @@ export function Table<T>(p: TableProps<T>) {
           })}
         </div>
       </div>
-      <div role="rowgroup" style={{ height: v.getTotalSize(), minWidth: total, position: 'relative' }}>
-        {items.map((it) => {
-          const row = rows[it.index];
+      <div role="rowgroup" style={{ height, minWidth: total, position: 'relative' }}>
+        {rows.slice(first, end).map((row, n) => {
           const key = rowKey(row);
-          const on = selected?.has(key) ?? false;
+          const index = first + n;
           return (
-            <div key={key} role="row" data-index={it.index} aria-rowindex={it.index + 2} aria-selected={selected || p.openKey !== undefined ? on || p.openKey === key : undefined}
-              tabIndex={it.index === activeAt ? 0 : -1} className={`${css.row} ${on || p.openKey === key ? css.on : ''} ${onOpen ? css.can : ''} ${p.rowClass?.(row) ?? ''}`}
-              style={{ transform: `translateY(${it.start}px)`, gridTemplateColumns: template }}
-              onFocus={(e) => { if (e.target === e.currentTarget) setActive(it.index); }}
-              onClick={(e) => { if (!(e.target as HTMLElement).closest('a,button,input,label')) { setActive(it.index); onOpen?.(row); } }}>
-              {selected && <div role="gridcell" className={css.tick}><Checkbox aria-label={`Select row ${it.index + 1}`} checked={on} onChange={() => tick(key)} /></div>}
-              {shown.map((c) => {
-                const value = c.value(row);
-                const text = value === null || value === undefined ? '' : String(value);
-                return (
-                  <div key={c.id} role="gridcell" className={c.align ? css.cellEnd : css.cell} title={c.cell ? undefined : text}
-                    onContextMenu={p.onCellContext && ((e) => { e.preventDefault(); p.onCellContext!(row, c, { x: e.clientX, y: e.clientY }); })}>
-                    {c.cell ? c.cell(row) : text === '' ? <span className="quiet">—</span> : text}
-                  </div>
-                );
-              })}
-            </div>
+            <TableRow<T> key={key} row={row} index={index} top={top(index)} template={template} columns={shown} ticked={selected?.has(key)} open={p.openKey === undefined ? undefined : p.openKey === key}
+              active={index === activeAt} opens={onOpen !== undefined} menu={p.onCellContext !== undefined} more={p.rowClass?.(row)} told={told} />
           );
         })}
       </div>

@@ -1,0 +1,109 @@
+// Every page of the portal with something in it: which addresses there are is asked of the server, which tabs of the
+// page itself. What looks at all pages (pictures, axe, hostile names) walks them by `walk`.
+import { url } from './browser.mjs';
+
+/** What an address of the API answers, in the page's session. */
+export async function ask(page, path, body) {
+  return page.evaluate(async ([at, sent]) => {
+    const session = await (await fetch('/portal/session')).json();
+    const r = await fetch(at, sent === undefined ? undefined : { method: 'POST', headers: { 'Content-Type': 'application/json', 'Vedette-Proof': session.proof }, body: JSON.stringify(sent) });
+    return r.ok ? r.json() : { value: [], Results: [], status: r.status };
+  }, [path, body]);
+}
+
+/** Waits until a page has what it shows: nothing turns, nothing is asked for. */
+export async function settled(page) {
+  await page.getByRole('heading', { level: 1 }).or(page.getByRole('alert')).first().waitFor();
+  await page.waitForLoadState('networkidle', { timeout: 4000 }).catch(() => undefined);
+  await page.waitForFunction(() => !document.querySelector('main [role=progressbar]'), undefined, { timeout: 15_000 });
+  await page.waitForTimeout(250); // charts and drawers move in
+}
+
+const row = (n = 1) => async (page) => {
+  await page.getByRole('grid').first().getByRole('row').nth(n).click({ position: { x: 300, y: 10 } });
+  await page.waitForTimeout(300);
+};
+const press = (name) => async (page) => {
+  await page.getByRole('button', { name }).first().click();
+  await page.waitForTimeout(300);
+};
+
+/** Every page: `open` are further states, reached by a person's hands and left by loading the page again. `about` is
+ *  what the pages of one thing should be about, where there is a choice. */
+export async function pages(page, about = /./) {
+  const first = async (path, f = (v) => v) => f((await ask(page, path)).value?.[0] ?? {});
+  const all = encodeURIComponent;
+  const fits = (v) => about.test(JSON.stringify(v));
+  const incidents = (await ask(page, '/api/incidents?$top=50')).value.filter(fits);
+  const incident = incidents.sort((a, b) => b.alerts.length - a.alerts.length)[0];
+  const alerts = (await ask(page, '/api/alerts?$top=200&$orderby=alertCreationTime desc')).value.filter(fits);
+  const alert = alerts.sort((a, b) => (b.evidence?.length ?? 0) - (a.evidence?.length ?? 0))[0];
+  const device = alert?.machineId ?? await first('/api/machines?$top=1', (m) => m.id);
+  const rows = (await ask(page, '/api/advancedqueries/run', { Query: 'DeviceProcessEvents | where isnotempty(SHA256) | project SHA256, AccountName | take 1' })).Results;
+  const ip = (await ask(page, '/api/advancedqueries/run', { Query: 'DeviceNetworkEvents | where isnotempty(RemoteIP) and isnotempty(RemoteUrl) | project RemoteIP, RemoteUrl | take 1' })).Results;
+  const file = alerts.flatMap((a) => a.evidence ?? []).find((e) => e.sha256)?.sha256 ?? rows[0]?.SHA256;
+  const user = alerts.find((a) => a.relatedUser?.userName)?.relatedUser.userName ?? rows[0]?.AccountName ?? 'root';
+  const out = [
+    { name: 'dashboard', path: '/dashboard', open: { notices: press(/^Notifications/), person: press('admin') } },
+    { name: 'incidents', path: '/incidents', open: { panel: row(), filter: press(/^Severity/) } },
+    { name: 'incidents-empty', path: '/incidents?q=there-is-no-such-incident' },
+    { name: 'incident', path: `/incidents/${incident?.incidentId}`, tabs: true, open: { manage: press(/^Manage/) } },
+    { name: 'incident-none', path: '/incidents/999999' },
+    { name: 'alerts', path: '/alerts?status=*&range=*', open: { panel: row(), columns: press('Columns') } },
+    { name: 'alert', path: `/alerts/${all(alert?.id)}`, tabs: true },
+    { name: 'alert-none', path: '/alerts/none' },
+    { name: 'devices', path: '/devices', open: { panel: row() } },
+    { name: 'device', path: `/devices/${device}`, tabs: true, open: { isolate: press(/Isolate device|Release from isolation/) } },
+    { name: 'device-none', path: `/devices/${'0'.repeat(40)}` },
+    { name: 'event', path: `/devices/${device}?tab=timeline`, open: { panel: row(3) } },
+    { name: 'file', path: `/files/${file}`, tabs: true, open: { indicator: press('Add indicator') } },
+    { name: 'ip', path: `/ips/${all(ip[0]?.RemoteIP ?? '203.0.113.66')}`, tabs: true },
+    { name: 'domain', path: `/domains/${all(ip[0]?.RemoteUrl || 'example.com')}`, tabs: true },
+    { name: 'user', path: `/users/${all(user)}`, tabs: true },
+    { name: 'hunting', path: '/hunting' },
+    { name: 'hunt', path: `/hunting?query=${all('DeviceProcessEvents\n| summarize Runs = count() by bin(Timestamp, 6h)\n| render timechart')}`, open: { chart: async (p) => { await p.getByRole('button', { name: 'Run query' }).click(); await p.locator('canvas').first().waitFor(); } } },
+    { name: 'hunt-table', path: `/hunting?query=${all('DeviceProcessEvents\n| project Timestamp, DeviceId, DeviceName, FileName, ProcessCommandLine, AccountName, SHA256\n| sort by Timestamp desc\n| take 500')}`,
+      open: { rows: async (p) => { await p.getByRole('button', { name: 'Run query' }).click(); await p.getByRole('grid', { name: 'Results' }).getByRole('row').nth(3).waitFor(); },
+        record: async (p) => { await p.getByRole('button', { name: 'Run query' }).click(); await p.getByRole('grid', { name: 'Results' }).getByRole('row').nth(3).click({ position: { x: 400, y: 10 } }); await p.waitForTimeout(300); } } },
+    { name: 'hunt-wrong', path: `/hunting?query=${all('DeviceProcessEvents | where FileNam == "x"')}`, open: { error: async (p) => { await p.getByRole('button', { name: 'Run query' }).click(); await p.getByRole('alert').first().waitFor(); } } },
+    { name: 'rules', path: '/rules', tabs: true, open: { panel: row(), new: press(/^(New|Create|Add)/) } },
+    { name: 'indicators', path: '/indicators', tabs: true, open: { panel: row(), new: press(/^Add/) } },
+    { name: 'actions', path: '/actions', tabs: true },
+    { name: 'action', path: '/actions?tab=all', open: { panel: row() } },
+    { name: 'not-here', path: '/there-is-no-such-page' },
+  ];
+  await page.goto(`${url}/settings`);
+  await settled(page);
+  for (const href of await page.getByRole('navigation', { name: 'Settings' }).getByRole('link').evaluateAll((as) => as.map((a) => a.getAttribute('href')))) {
+    out.push({ name: href.slice(1).replaceAll('/', '-'), path: href });
+  }
+  return out;
+}
+
+/** Goes to every page, each of its tabs and further states, and calls `look` with a name at each. `only` chooses by
+ *  the beginning of names. */
+export async function walk(page, look, only = [], about) {
+  for (const p of await pages(page, about)) {
+    if (only.length > 0 && !only.some((o) => p.name.startsWith(o))) continue;
+    const load = async () => { await page.goto(url + p.path); await settled(page); };
+    await load();
+    await look(p.name);
+    if (p.tabs) {
+      const tabs = page.locator('main').getByRole('tablist').first().getByRole('tab');
+      for (let i = 1; i < await tabs.count(); i++) {
+        await tabs.nth(i).click();
+        await settled(page);
+        await look(`${p.name}-${(await tabs.nth(i).innerText()).toLowerCase().replace(/[\W\d]+/g, '-').replace(/^-|-$/g, '')}`);
+      }
+    }
+    for (const [what, go] of Object.entries(p.open ?? {})) {
+      await load();
+      try {
+        await go(page);
+      } catch (e) {
+        throw new Error(`${p.name}, ${what}: ${e.message}`);
+      }
+      await look(`${p.name}-${what}`);
+    }
+  }
+}
