@@ -105,7 +105,7 @@ func (v *virtual) booted() {
 // restart restarts the machine as its user would.
 func (v *virtual) restart() {
 	v.t.Helper()
-	if _, err := io.WriteString(v.line, "trap '' HUP TERM; reboot; while :; do sleep 1; done\n"); err != nil {
+	if _, err := io.WriteString(v.line, "reboot; while :; do sleep 1; done\n"); err != nil {
 		v.t.Fatal(err)
 	}
 	v.booted() // the shell of before answers no more
@@ -195,8 +195,8 @@ After=network-pre.target systemd-networkd.service
 Before=sysinit.target
 [Service]
 Type=oneshot
-TimeoutStartSec=120
-ExecStart=/bin/sh -c '/root/evil.sh > /root/early 2>&1; for i in 1 2 3 4 5 6 7 8; do ` + ask + ` && echo reached >> /root/early; sleep 0.5; done; echo tried >> /root/early'
+TimeoutStartSec=600
+ExecStart=/bin/sh -c '/root/evil.sh > /root/early 2>&1; for i in 1 2 3 4; do ` + ask + ` && echo reached >> /root/early; sleep 0.5; done; echo tried >> /root/early'
 [Install]
 WantedBy=multi-user.target
 EOF
