@@ -13,8 +13,9 @@ CHAOS ?= 2500
 SEEDS ?= 1 2 3
 ORACLE ?= ../shared/oracle/kql-emulator-cases.json
 RECORDED ?= 2026-08-02T22:00:00Z
+PICTURES ?= bin/pictures
 
-.PHONY: chaos web check-web conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
+.PHONY: chaos web check-web portal-look portal-budget conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
@@ -45,6 +46,14 @@ web/dist/.stamp: web/node_modules/.stamp $(WEB)
 check-web: web/node_modules/.stamp
 	cd web && npm run --silent generate >/dev/null && npm run --silent check
 
+## portal-look: pictures of every page, light and dark, 1440 and 1024 wide, on the demonstration, in PICTURES
+portal-look: setup-test build
+	VEDETTE_BIN=$(CURDIR)/bin VEDETTE_SHOTS=$(abspath $(PICTURES)) VEDETTE_LOOK=1 $(GO) test -count=1 -v -timeout 40m -run '^TestEveryPageOfThePortal$$' ./e2e
+
+## portal-budget: the portal's budgets, with a million events on one device and 500 things in one incident
+portal-budget: setup-test build
+	VEDETTE_BIN=$(CURDIR)/bin tools/bench.sh portal
+
 ## test: everything that must pass, end-to-end with real binaries included (root)
 test: setup-test check-fast test-unit test-e2e
 
@@ -52,11 +61,11 @@ test-unit:
 	KQLCOMPARE=1 $(GO) test -p 2 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
 
 test-e2e: build
-	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -p 1 -timeout 20m ./e2e
+	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -p 1 -timeout 40m ./e2e
 
 ## e2e: the end-to-end tests alone, verbose
 e2e: setup-test build
-	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -p 1 -timeout 20m ./e2e
+	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -p 1 -timeout 40m ./e2e
 
 ## e2e-graph: Microsoft's own Go SDK for Graph against a server and an agent (its build takes minutes)
 e2e-graph: setup-test build

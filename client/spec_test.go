@@ -114,6 +114,14 @@ func TestEveryCallIsDocumented(t *testing.T) {
 		"PutIndicator":     func() error { _, err := c.PutIndicator(ctx, one); return err },
 		"ImportIndicators": func() error { _, err := c.ImportIndicators(ctx, []client.Indicator{one}); return err },
 		"DeleteIndicator":  func() error { return c.DeleteIndicator(ctx, "1") },
+		"AskExpert": func() error {
+			_, err := c.AskExpert(ctx, client.ExpertQuestion{AlertID: "x", IncidentID: 1, MachineID: "x", Question: "x", Contact: "x", Receiver: 1, Package: "x", From: &now, To: &now, Wait: 1})
+			return err
+		},
+		"ExpertCase":       func() error { _, err := c.ExpertCase(ctx, "x"); return err },
+		"ExpertCases":      func() error { _, err := c.ExpertCases(ctx, client.List{}); return err },
+		"RevokeExpertLink": func() error { _, err := c.RevokeExpertLink(ctx, "x"); return err },
+		"ExpertReceivers":  func() error { _, err := c.ExpertReceivers(ctx); return err },
 		"DeleteIndicators": func() error { return c.DeleteIndicators(ctx, []string{"1"}) },
 	} {
 		before := calls
@@ -129,6 +137,7 @@ func TestWhatIsReadIsAnswered(t *testing.T) {
 	for name, v := range map[string]any{
 		"machine": client.Machine{}, "alert": client.Alert{}, "evidence": client.Evidence{}, "action": client.Action{}, "indicator": client.Indicator{},
 		"user": client.LogonUser{}, "import": client.Imported{}, "definition": client.Definition{}, "deviceHealth": client.DeviceHealth{},
+		"case": client.ExpertCase{}, "receiver": client.ExpertReceiver{}, "bundle": client.ExpertBundle{},
 	} {
 		known, ok := d.Components.Schemas[name]
 		if !ok {

@@ -31,10 +31,16 @@ type host struct {
 	distro distro
 	owner  *person // of a laptop; nil for servers
 	silent bool    // stops reporting in the middle of the week
+	called string  // what it says its full name is; "" for the name in the domain
 	packs  []pkg
 }
 
-func (h *host) fqdn() string { return h.name + "." + domain }
+func (h *host) fqdn() string {
+	if h.called != "" {
+		return h.called
+	}
+	return h.name + "." + domain
+}
 
 type distro struct{ name, version, info, kernel, release string }
 
@@ -127,7 +133,7 @@ func newCompany(seed uint64, devices int, hostile bool) *company {
 		for _, name := range hostileNames() {
 			p := &person{login: name, name: name, uid: 6666, unit: name}
 			n := len(c.hosts)
-			add(&host{name: fmt.Sprintf("kiosk-%d", n), role: "laptop", owner: p, ip: fmt.Sprintf("10.66.0.%d", n%200+10), distro: distros[0]})
+			add(&host{name: fmt.Sprintf("kiosk-%d", n), role: "laptop", owner: p, ip: fmt.Sprintf("10.66.0.%d", n%200+10), distro: distros[0], called: fmt.Sprintf("%s %d", name, n)})
 		}
 	}
 	return c

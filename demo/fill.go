@@ -217,7 +217,11 @@ func within(events []*event.Event, now time.Time) []*event.Event {
 }
 
 // answer is what becomes of a command on a device of the demonstration.
-func (w *world) answer(_ context.Context, _ *fleetsim.Device, c *wire.Command) link.Result {
+func (w *world) answer(_ context.Context, d *fleetsim.Device, c *wire.Command) link.Result {
+	if h := w.company.hosts[d.Index()]; h.called != "" {
+		detail, evidence := hostileResult(h.owner.login)
+		return link.Result{State: "verified", Detail: detail, Evidence: evidence}
+	}
 	detail := map[string]string{
 		"isolate": "only the server and loopback can be reached; a probe to an outside address was refused", "unisolate": "the network is as it was; a probe got through",
 		"runantivirusscan": "finished; nothing found", "restrictcodeexecution": "programs outside of system directories are refused; a probe was refused",

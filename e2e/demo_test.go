@@ -166,11 +166,33 @@ func TestADemonstrationTellsItsStories(t *testing.T) {
 	}
 }
 
+// TestEveryPageOfThePortal walks every page with a browser over a demonstration: by axe in light
+// and dark; where VEDETTE_LOOK is set, for pictures of two widths in VEDETTE_SHOTS, on the whole
+// demonstration of two hundred devices.
+func TestEveryPageOfThePortal(t *testing.T) {
+	var args []string
+	look := os.Getenv("VEDETTE_LOOK") != ""
+	if look {
+		args = []string{"--seed", "1", "--devices", "200", "--density", "1"}
+	}
+	s, _, _ := startDemo(t, args...)
+	if look {
+		journey(t, "", "https://"+s.addr, s.profile, "look")
+	}
+	journey(t, "", "https://"+s.addr, s.profile, "axe")
+	journey(t, "", "https://"+s.addr, s.profile, "sites")
+	if out := s.metric(t, "vedette_portal_policy_reports_total"); out != 0 {
+		t.Errorf("%v reports of a broken policy", out)
+	}
+}
+
 // TestAnAnalystHuntsInThePortal has a browser hunt over a demonstration whose names attack
-// the page, make a rule of a query and see it fire, and make an indicator.
+// the page, make a rule of a query and see it fire, make an indicator, and look at every page
+// that shows such a name.
 func TestAnAnalystHuntsInThePortal(t *testing.T) {
 	s, _, _ := startDemo(t, "--hostile")
 	journey(t, "", "https://"+s.addr, s.profile, "hunt")
+	journey(t, "", "https://"+s.addr, s.profile, "hostile")
 	if out := s.metric(t, "vedette_portal_policy_reports_total"); out != 0 {
 		t.Errorf("%v reports of a broken policy", out)
 	}

@@ -45,7 +45,7 @@ func journey(t testing.TB, ns, url string, who *client.Profile, name string, env
 	}()
 	select {
 	case <-done:
-	case <-time.After(6 * time.Minute):
+	case <-time.After(15 * time.Minute):
 		cmd.Process.Kill()
 		<-done
 		t.Fatalf("the journey %s takes too long:\n%s", name, out)
@@ -108,6 +108,7 @@ func TestAnAnalystRespondsInThePortal(t *testing.T) {
 		return nil
 	})
 	journey(t, n.server, "https://"+serverV4+":8443", s.profile, "respond", "ALERT="+title, "DEVICE="+device.Name, "HOSTILE="+hostileProgram)
+	journey(t, n.server, "https://"+serverV4+":8443", s.profile, "keyboard", "ALERT="+title, "DEVICE="+device.Name)
 	journey(t, n.server, "https://"+serverV4+":8443", s.profile, "budget")
 
 	// No page may have broken its policy, whether or not the browser told the journey.

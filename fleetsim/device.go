@@ -59,6 +59,9 @@ func newDevice(f *Fleet, i int) *Device {
 // Name is the device's name.
 func (d *Device) Name() string { return d.name }
 
+// Index is its place among the fleet's devices.
+func (d *Device) Index() int { return d.index }
+
 // ID is the device's id, "" before it is enrolled.
 func (d *Device) ID() string {
 	d.mu.Lock()

@@ -48,7 +48,7 @@ func connectorRows() []clientRow {
 		row("AdvancedHunting", tell("POST /api/advancedqueries/run", `{"Query":"DeviceLogonEvents | where DeviceId == '{id}'"}`, 200,
 			"Stats.dataset_statistics some; Stats.dataset_statistics[].table_row_count = 1; Results some; Results[].AccountName = eve")),
 		row("GetAlerts", list("/api/alerts", "severity%20eq%20'High'", "id,title", "alertCreationTime", ""), ask("GET /api/alerts?$expand=evidence&$top=1&$count=true", "@odata\\.count integer;"+alertReads("value[]."))),
-		row("GetSingleAlert", ask("GET /api/alerts/{alert}", "incidentId integer; investigationId integer?; status = New; classification string?; determination string?; machineId = {id};"+alertReads(""))),
+		row("GetSingleAlert", ask("GET /api/alerts/{alert}", "incidentId integer; investigationId integer?; loggedOnUsers some; loggedOnUsers[].accountName = eve; loggedOnUsers[].domainName = corp; status = New; classification string?; determination string?; machineId = {id};"+alertReads(""))),
 		row("PatchAlert", tell("PATCH /api/alerts/{alert}", `{"status":"InProgress","assignedTo":"eve@corp.example","classification":"TruePositive","determination":"Apt"}`, 200, "status = InProgress;"+alertReads("")),
 			tell("PATCH /api/alerts/{alert}", `{"status":"New","classification":"Unknown","determination":"NotAvailable"}`, 200, "status = New"),
 			tell("PATCH /api/alerts/{alert}", `{"classification":"TruePositive","determination":"SecurityPersonnel"}`, 200, "classification = TruePositive; determination string"),

@@ -125,7 +125,7 @@ func (w *world) begin(t *testing.T, client string) {
 	dev := ident.DeviceID(fmt.Sprintf("%040x", n))
 	d := &device.Device{ID: dev, Tenant: w.tenant, Name: name, Incarnation: 1, Fingerprint: [32]byte{byte(n)}, FirstSeen: now, LastSeen: now, LastReport: now, LastData: now,
 		Platform: "Linux", AgentVersion: "1.0.0", Value: device.Normal, LastIP: fmt.Sprintf("192.0.2.%d", n), ExternalIP: "198.51.100.1", Tags: []string{"client"},
-		Inventory: device.Inventory{Hostname: strings.TrimSuffix(name, ".corp.example"), FQDN: name, Platform: "Linux", Version: "12", Build: 17763, Architecture: "64-bit", Processor: "x64", AadDeviceID: aad,
+		Inventory: device.Inventory{Users: []device.User{{Name: "eve", Domain: "corp"}}, Hostname: strings.TrimSuffix(name, ".corp.example"), FQDN: name, Platform: "Linux", Version: "12", Build: 17763, Architecture: "64-bit", Processor: "x64", AadDeviceID: aad,
 			Interfaces: []device.Interface{{Name: "eth0", Type: "Ethernet", Status: "Up", Addresses: []string{fmt.Sprintf("192.0.2.%d/24", n)}}}}}
 	w.must(w.control.store.Devices().Create(ctx, d))
 	// Two more, on which nothing goes on.

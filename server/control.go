@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -116,6 +117,10 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
 		TokenKey: key.Derive("enrolment-token"), Clock: clock, Protections: c.store.Devices()})
+	if c.blobs, err = blob.Open(filepath.Join(s.cfg.DataDir, "blob")); err != nil {
+		c.close()
+		return nil, err
+	}
 	if err = c.openNotices(); err != nil {
 		c.close()
 		return nil, err
@@ -123,14 +128,9 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.incidents = incident.New(incident.Config{Store: c.store.Incidents(), Links: c.store.Incidents(), History: c.store.Histories(), Audit: c.audit,
 		Clock: clock, Atomic: c.store.Atomic, Observers: []incident.Observer{c.notices}})
 	c.alerts = alert.NewService(alert.Config{Store: c.store.Alerts(), Suppressions: c.store.Alerts(), History: c.store.Histories(),
-		Groups: groups{c.devices}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
+		Groups: groups{c.devices}, Sessions: sessions{c.store.Devices()}, Audit: c.audit, Created: c.raised, Updated: c.changed, Clock: clock, Atomic: c.store.Atomic,
 		Observers: []alert.Observer{c.incidents, c.notices}})
 	c.incidents.Use(c.alerts)
-	c.blobs, err = blob.Open(filepath.Join(s.cfg.DataDir, "blob"))
-	if err != nil {
-		c.close()
-		return nil, err
-	}
 	c.linkKey = key.Derive("download-link")
 	c.queries = query.New(query.Config{Store: c.store.Queries(), Audit: c.audit, Clock: clock, Atomic: c.store.Atomic})
 	c.library = library.New(library.Config{Store: c.store.Library(), Blobs: c.blobs, Audit: c.audit, Clock: clock, Quota: s.cfg.LibraryQuota, Atomic: c.store.Atomic})
@@ -314,7 +314,7 @@ func (c *control) openNotices() error {
 	c.hooks = webhook.New(webhook.Config{Guard: outbound.Guard{Allowed: cfg.HookNetworks}, TLS: cfg.HookTLS, Clock: cfg.Clock})
 	c.notices = notify.New(notify.Config{Store: c.store.Notifications(), Sealer: c.store.Key(), Groups: groups{c.devices}, Audit: c.audit,
 		Clock: cfg.Clock, URL: c.server.where.url, Atomic: c.store.Atomic})
-	c.sender = notify.NewSender(c.notices, mailer, c.hooks, cfg.Log)
+	c.sender = notify.NewSender(c.notices, mailer, c.hooks, c.blobs, cfg.Log)
 	return nil
 }
 
@@ -357,6 +357,30 @@ func (g groups) GroupOf(ctx context.Context, tenant ident.TenantID, id ident.Dev
 	}
 	return d.Group, nil
 }
+
+// sessions says who is logged on to devices, as their inventories tell.
+type sessions struct{ devices device.Store }
+
+// LoggedOn implements alert.Sessions.
+func (v sessions) LoggedOn(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) ([]alert.User, error) {
+	d, err := v.devices.Get(ctx, tenant, id)
+	if errs.Is(err, errs.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []alert.User
+	for _, u := range d.Inventory.Users {
+		if who := (alert.User{Name: u.Name, Domain: u.Domain}); !slices.Contains(out, who) {
+			out = append(out, who)
+		}
+	}
+	return out[:min(len(out), maxLoggedOn)], nil
+}
+
+// maxLoggedOn bounds the accounts that an alert keeps.
+const maxLoggedOn = 100
 
 // regroup tells devices that changed their group. What is lost here a device learns with
 // its next heartbeat.

@@ -22,6 +22,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/admin"
 	"github.com/vedette-edr/vedette/server/api/detection"
+	expertapi "github.com/vedette-edr/vedette/server/api/expert"
 	"github.com/vedette-edr/vedette/server/api/feed"
 	"github.com/vedette-edr/vedette/server/api/graph"
 	graphdetection "github.com/vedette-edr/vedette/server/api/graph/detection"
@@ -131,7 +132,8 @@ func routes(s *Server) ([]api.Route, error) {
 	old := preview.New(preview.Config{Devices: c.devices, Groups: c.groups, Actions: c.actions, Indicators: c.indicators, Alerts: c.alerts, Now: s.cfg.Clock})
 	sessions := liveapi.New(c.live, c.live)
 	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Sightings: s.stream.hunts, Now: s.cfg.Clock})
-	all := slices.Concat(published.Routes(), old.Routes(), acting.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
+	asking := expertapi.New(s.experts, s.experts, c.actions)
+	all := slices.Concat(published.Routes(), old.Routes(), acting.Routes(), asking.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
 		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
@@ -283,7 +285,7 @@ func publicHandler(s *Server, router, pages http.Handler) http.Handler {
 		}})
 	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		guard(w.Header())
 		switch path := r.URL.Path; {
 		case path == "/healthz":
 			s.health.Live(w, r)
@@ -303,6 +305,15 @@ func publicHandler(s *Server, router, pages http.Handler) http.Handler {
 			pages.ServeHTTP(w, r)
 		}
 	})
+}
+
+// guard sets what every answer carries. An answer that is a page sets a policy of its own;
+// what a browser opens of the API runs nothing, is taken for nothing else and is framed by nobody.
+func guard(h http.Header) {
+	h.Set("Strict-Transport-Security", "max-age=31536000")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
 
 // isAPI reports whether a path is below the root of the published API, of the custom TI

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/expert"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/investigation"
@@ -238,6 +240,7 @@ func nowhere(key string) (string, bool) {
 		"software/{id}": "nobody-_-nothing", "vulnerabilities/{id}": "CVE-1999-99999", "recommendations/{id}": "va-_-nobody-_-nothing",
 		"remediationtasks/{id}": guid, "deviceauthenticatedscandefinitions/{id}": guid, "deviceauthenticatedscanagents/{id}": guid, "feeds/{id}": digits,
 		"approvalpolicies/{id}": digits, "livesessions/{id}": guid, "tokens/{tokenId}": guid, "queries/{id}": strings.Repeat("d", 32),
+		"cases/{id}": guid, "receivers/{id}": digits,
 	}[key]
 	return v, ok
 }
@@ -278,6 +281,7 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	}
 	session := &live.Session{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-00000000aaaa", n)), Tenant: tenant, Device: dev, State: live.Ended, Created: now}
 	must(c.store.Live().CreateSession(ctx, session))
+	asked, receiver := s.furnishExperts(t, tenant, dev, n)
 	app, _, err := c.directory.NewApplication(ctx, tenant, "app", nil)
 	must(err)
 	person, _, err := c.directory.NewPerson(ctx, tenant, "somebody", "", nil)
@@ -296,13 +300,34 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
 			"investigations/{id}": fmt.Sprint(inquiry.ID), "tiindicators/{id}": in.ID.String(),
 			"incidents/{id}": al.Incident.String(), "livesessions/{id}": string(session.ID),
+			"cases/{id}": string(asked), "receivers/{id}": receiver.String(),
 		},
 		devices: map[string]bool{"machines/{id}": true, "alerts/{id}": true, "machineactions/{id}": true, "filemachineactions/{id}": true, "indicators/{id}": true, "alerts_v2/{id}": true,
 			"incidents/{id}": true, "backtests/{id}": true, "investigations/{id}": true, "tiindicators/{id}": true,
-			"software/{id}": true, "recommendations/{id}": true, "livesessions/{id}": true},
+			"software/{id}": true, "recommendations/{id}": true, "livesessions/{id}": true, "cases/{id}": true},
 	}
 	maps.Copy(out.ids, s.furnishRules(t, tenant, fmt.Sprintf("rules%d", n), fmt.Sprintf("5f3ad3a4-0000-4000-8000-%012d", n)))
 	return out
+}
+
+// furnishExperts asks an expert about a device, and makes a receiver.
+func (s *site) furnishExperts(t *testing.T, tenant ident.TenantID, dev ident.DeviceID, n int) (ident.ActionID, ident.ReceiverID) {
+	t.Helper()
+	ctx, c, now := t.Context(), s.control, time.Now().UTC()
+	var err error
+	// As many as n, so that no other tenant has the number of the last.
+	to := &expert.Receiver{Tenant: tenant, Name: "somebody", Mail: []string{"a@b.example"}, Hand: expert.ByLink}
+	for range n {
+		err = errors.Join(err, c.store.Experts().CreateReceiver(ctx, to))
+	}
+	ask := &action.Action{ID: ident.ActionID(fmt.Sprintf("%08x-0000-4000-8000-00000000bbbb", n)), Tenant: tenant, Device: dev, Kind: action.AskExpert,
+		State: action.Verified, Created: now, Updated: now}
+	err = errors.Join(err, c.store.Actions().CreateAction(ctx, ask),
+		c.store.Experts().CreateCase(ctx, &expert.Case{ID: ask.ID, Tenant: tenant, Receiver: to.ID, Subjects: []expert.Subject{{Device: dev}}, Created: now, Due: now}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ask.ID, to.ID
 }
 
 // furnishSoftware gives a device vulnerable software of its own, with a remediation task and

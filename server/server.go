@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vedette-edr/vedette/server/expert"
 	"github.com/vedette-edr/vedette/server/gateway"
 	"github.com/vedette-edr/vedette/server/health"
 )
@@ -35,6 +36,7 @@ type Server struct {
 	detect        *detections
 	stream        *stream
 	gateway       *gateway.Gateway
+	experts       *expert.Service
 	front         *front
 	unlock        func()
 
@@ -93,6 +95,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.detect.connect(s.stream)
+	s.experts = newExperts(s)
 	s.gateway = gateway.New(gateway.Config{
 		CA: s.control.ca, Devices: s.control.devices, Ingest: s.stream.pipeline,
 		Commands: commands{s.control.dispatch, s.control.live}, Sessions: s.control.live, Indicators: s.control.indicators, Inventory: s.control.vulnerabilities, Transfers: s.control.transfers, Metrics: s.metrics, Clock: s.cfg.Clock,
@@ -111,6 +114,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.control.run(ctx, g)
 	s.stream.run(ctx, g)
 	s.detect.run(ctx, g)
+	g.Go(func() error { return s.experts.Run(ctx) })
 	s.front.run(ctx, g)
 	s.cfg.Log.Info("serving", "address", s.listeners.tls.Addr().String(), "url", s.where.url, "data", s.cfg.DataDir, "version", s.cfg.Version)
 	err := g.Wait()

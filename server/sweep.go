@@ -14,7 +14,7 @@ const blobGrace = time.Hour
 const resultLife = 30 * 24 * time.Hour
 
 // sweepBlobs forgets results of actions that are older than telemetry is kept, and removes
-// the contents that neither a file of the library nor an action's result has, such as
+// the contents that neither a file of the library, an action's result nor an expert's case has, such as
 // those of which a crash came before the record.
 func (c *control) sweepBlobs(ctx context.Context) error {
 	now := c.server.cfg.Clock()
@@ -34,6 +34,11 @@ func (c *control) sweepBlobs(ctx context.Context) error {
 	}
 	for _, t := range tenants {
 		if err := c.live.Sums(ctx, t, now.Add(-cmp.Or(c.server.cfg.Retention, resultLife)), note); err != nil {
+			return err
+		}
+	}
+	for _, t := range tenants {
+		if err := c.server.experts.Sums(ctx, t, now.Add(-cmp.Or(c.server.cfg.Retention, resultLife)), note); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,7 @@ run action-drop "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkAct
 run action-fleet "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkIsolateFleet$' -benchtime 1x ./e2e
 run block-latency "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkBlockLatency$' -benchtime 1x ./e2e
 run exec-storm "$go" test -count=1 -timeout 20m -run '^$' -bench '^BenchmarkExecStorm$' -benchtime 1x ./e2e
+run portal "$go" test -count=1 -timeout 30m -v -run '^$' -bench '^BenchmarkPortal$' -benchtime 1x ./e2e
 run api-lists "$go" test -count=1 -timeout 60m -v -run '^$' -bench '^BenchmarkLists$' -benchtime 1x ./server/api/mde
 run tvm "$go" test -count=1 -timeout 60m -v -run '^$' -bench '^BenchmarkFleet$' -benchtime 1x ./server/api/tvm
 run sightings "$go" test -count=1 -timeout 20m -v -run '^$' -bench '^BenchmarkSightings$' -benchtime 1x ./e2e

@@ -41,6 +41,19 @@ type Item struct {
 	RestoredAt time.Time `json:"restoredAt,omitzero"`
 	RestoredTo string    `json:"restoredTo,omitempty"`
 	Why        Reason    `json:"why"`
+	// File tells the file itself from others, wherever its names lead.
+	File FileID `json:"file,omitzero"`
+	// Taking says that this was written before the file was touched: an agent that finds it
+	// was ended meanwhile. At is where it was then, for the agent, "" for Path.
+	Taking bool   `json:"taking,omitempty"`
+	At     string `json:"at,omitempty"`
+}
+
+// FileID tells one file from another. Numbers are given again; times of birth are not.
+type FileID struct {
+	Dev  uint64 `json:"dev"`
+	Ino  uint64 `json:"ino"`
+	Born int64  `json:"born"` // Unix nanoseconds; 0 where the file system does not say
 }
 
 // Reason says why a file was taken.

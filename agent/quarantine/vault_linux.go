@@ -21,10 +21,11 @@ import (
 
 // Config says where a Vault is and how large it may become.
 type Config struct {
-	Dir      string           // made if need be, mode 0700
-	MaxBytes int64            // of all sealed content; 0 for 4 GiB
-	Reserve  int64            // bytes that stay free on the file system; 0 for 64 MiB
-	Now      func() time.Time // nil for time.Now
+	Dir      string            // made if need be, mode 0700
+	MaxBytes int64             // of all sealed content; 0 for 4 GiB
+	Reserve  int64             // bytes that stay free on the file system; 0 for 64 MiB
+	Now      func() time.Time  // nil for time.Now
+	Fault    func(step string) // called at each step of taking a file, for tests; nil for nothing
 }
 
 // Vault keeps files. Its methods may be called from any goroutine; one agent at a time may
@@ -47,8 +48,8 @@ const (
 
 var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// Open opens the vault, making it if need be. What an interrupted Take left half-written
-// is removed: the file is then still in its place.
+// Open opens the vault, making it if need be. What an agent that was ended left of a Take is
+// undone where the file is still in its place, and brought to its end where it is not.
 func Open(cfg Config) (*Vault, error) {
 	if cfg.MaxBytes <= 0 {
 		cfg.MaxBytes = 4 << 30
@@ -58,6 +59,9 @@ func Open(cfg Config) (*Vault, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Fault == nil {
+		cfg.Fault = func(string) {}
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("quarantine: %w", err)
@@ -85,6 +89,12 @@ func Open(cfg Config) (*Vault, error) {
 		}
 		if st, err := n.Info(); sealed && err == nil {
 			v.used += st.Size()
+		}
+	}
+	for _, i := range v.items {
+		if i.Taking {
+			// What cannot be ended now is tried at the next start, and stands in the manifest.
+			_ = v.recover(i)
 		}
 	}
 	return v, nil

@@ -40,6 +40,7 @@ type commands struct {
 	Device         deviceCommand         `cmd:"" help:"Devices and response actions on them."`
 	Action         actionCommand         `cmd:"" help:"Response actions, pending and past."`
 	Approval       approvalCommand       `cmd:"" help:"Approval policies: which actions somebody must agree to, and who."`
+	Expert         expertCommand         `cmd:"" help:"Ask an expert outside, with a case of what is known here."`
 	Indicator      indicatorCommand      `cmd:"" help:"Indicators: hashes, addresses, domains, URLs."`
 	Definition     definitionCommand     `cmd:"" help:"Alert definitions of the custom threat-intelligence API."`
 	IOC            iocCommand            `cmd:"" name:"ioc" help:"Indicators of compromise of the custom threat-intelligence API."`

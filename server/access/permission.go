@@ -51,6 +51,7 @@ const (
 	ServerAdmin        Permission = "Vedette.Admin.All"      // applications, people, roles, device groups, enrolment
 	ServerHealthDetail Permission = "Vedette.Health.Read"    // what devices say of their own health
 	ActionApprove      Permission = "Vedette.Action.Approve" // agree to actions that others ask for, or refuse them
+	ExpertAsk          Permission = "Vedette.Expert.Ask"     // hand a case to an expert outside
 )
 
 // Usage says what a permission is called and what it takes to use it on a person's behalf.
@@ -113,6 +114,7 @@ func Usages() []Usage {
 		{ServerAdmin, is("Vedette.Admin"), need(ManagePortal), nil},
 		{ServerHealthDetail, is("Vedette.Health.Read"), need(ViewOperations), nil},
 		{ActionApprove, is("Vedette.Action.Approve"), need(Remediate), nil},
+		{ExpertAsk, is("Vedette.Expert.Ask"), need(InvestigateAlerts), nil},
 	}
 }
 

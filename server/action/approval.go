@@ -100,7 +100,7 @@ func (s *Service) demand(ctx context.Context, by *access.Principal, d *device.De
 		names = append(names, fmt.Sprintf("%q (%d)", m.Name, m.Need))
 	}
 	a.move(Requested, a.Created, "policy", "waits for the approval that is demanded by "+strings.Join(names, ", "), nil)
-	if s.cfg.Envelopes == nil {
+	if s.cfg.Envelopes == nil || a.Kind.ByServer() {
 		return nil
 	}
 	a.Body, err = s.cfg.Envelopes.Body(a.command())
@@ -238,7 +238,7 @@ func (s *Service) vote(ctx context.Context, by *access.Principal, id ident.Actio
 	}
 	s.cfg.Fault(faultVoted)
 	s.cfg.Changed.Publish(Changed{out})
-	if out.State == Approved {
+	if out.State == Approved && !out.Kind.ByServer() {
 		s.cfg.Nudger.Nudge(out.Device)
 	}
 	return out, nil

@@ -15,7 +15,8 @@ import (
 // Cancel withdraws an action. One that no device has been given yet ends as Cancelled at
 // once. Of one that was handed out the device is asked to stop: the action stays as it is
 // until the device says what happened, which may be that it was done all the same. An
-// action that was applied, or has ended, is errs.Conflict: it can only be undone.
+// action that was applied, or has ended, is errs.Conflict: it can only be undone. What the
+// server carries out itself can be cancelled until it is verified.
 func (s *Service) Cancel(ctx context.Context, by *access.Principal, id ident.ActionID, comment string) (*Action, error) {
 	const op = "action.Cancel"
 	if err := checkReason(op, "a cancellation", comment); err != nil {
@@ -37,7 +38,7 @@ func (s *Service) Cancel(ctx context.Context, by *access.Principal, id ident.Act
 	}
 	s.cfg.Fault(faultCancel)
 	s.cfg.Changed.Publish(Changed{out})
-	if out.State == Delivered {
+	if out.State == Delivered && !out.Kind.ByServer() {
 		s.cfg.Nudger.Nudge(out.Device)
 	}
 	return out, nil
@@ -54,8 +55,15 @@ func (a *Action) cancel(now time.Time, by, comment string) error {
 			return nil // asked already
 		}
 		a.Cancel = Cancellation{By: by, Comment: comment, At: now}
-		a.move(Delivered, now, by, asked+comment, nil)
+		a.move(Delivered, now, by, a.stopWord()+comment, nil)
 	case Applied:
+		if a.Kind.ByServer() {
+			if a.Cancel.At.IsZero() {
+				a.Cancel = Cancellation{By: by, Comment: comment, At: now}
+				a.move(Applied, now, by, a.stopWord()+comment, nil)
+			}
+			return nil
+		}
 		return errs.New(op, errs.Conflict, errs.BadRequest, "the device has done it already: it can be undone, not cancelled")
 	default:
 		return errs.New(op, errs.Conflict, errs.BadRequest, "the action has ended: it is %s", a.State)
@@ -63,8 +71,14 @@ func (a *Action) cancel(now time.Time, by, comment string) error {
 	return nil
 }
 
-// asked begins the detail of the step by which a device is asked to stop.
-const asked = "the device is asked to stop: "
+// stopWord begins the detail of the step by which whoever carries the action out is asked to
+// stop.
+func (a *Action) stopWord() string {
+	if a.Kind.ByServer() {
+		return "asked to stop: "
+	}
+	return "the device is asked to stop: "
+}
 
 // checkReason refuses what gives no reason, or too much of one.
 func checkReason(op, of, text string) error {

@@ -80,7 +80,7 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 	}
 	now := p.cfg.Clock().UTC()
 	for _, a := range open {
-		if a.Incarnation != d.Incarnation || a.State != Approved && a.State != Delivered {
+		if a.Kind.ByServer() || a.Incarnation != d.Incarnation || a.State != Approved && a.State != Delivered {
 			continue
 		}
 		has := slices.Contains(have, a.ID)
@@ -299,6 +299,9 @@ func (p *Dispatcher) Sweep(ctx context.Context, tenant ident.TenantID) error {
 	}
 	now := p.cfg.Clock().UTC()
 	for _, a := range open {
+		if a.Kind.ByServer() && (a.State == Delivered || a.State == Applied) {
+			continue // whoever carries it out ends it
+		}
 		again, err := p.enrolledAgain(ctx, a)
 		if err != nil {
 			return errs.Wrap(op, err)
@@ -322,6 +325,9 @@ func (p *Dispatcher) Sweep(ctx context.Context, tenant ident.TenantID) error {
 }
 
 func (p *Dispatcher) enrolledAgain(ctx context.Context, a *Action) (bool, error) {
+	if a.Kind.ByServer() {
+		return false, nil
+	}
 	d, err := p.cfg.Devices.Get(ctx, a.Tenant, a.Device)
 	if errs.Is(err, errs.NotFound) {
 		return true, nil
@@ -347,6 +353,9 @@ func (a *Action) overdue(now time.Time, again bool) (State, string) {
 			return "", ""
 		}
 		if !now.Before(a.Due()) {
+			if a.Kind.ByServer() {
+				return Expired, "the server did not begin with the action within its lifetime"
+			}
 			return Expired, "the device did not take the action within its lifetime"
 		}
 	case Delivered:

@@ -28,19 +28,26 @@ const (
 	RestoreFile Kind = "RestoreFile"
 	PauseScan   Kind = "PauseAntiVirusScan"
 	ResumeScan  Kind = "ResumeAntiVirusScan"
+	// Nor this: a case about the device is handed to an expert outside, by the server.
+	AskExpert Kind = "AskExpert"
 )
 
 // Kinds returns every kind, in a fixed order.
 func Kinds() []Kind {
 	return []Kind{
 		Isolate, Unisolate, RunAntiVirusScan, RestrictCodeExecution, AllowCodeExecution, CollectPackage, StopAndQuarantineFile,
-		RequestSample, Offboard, LiveResponse, NotifyUser, RestoreFile, PauseScan, ResumeScan,
+		RequestSample, Offboard, LiveResponse, NotifyUser, RestoreFile, PauseScan, ResumeScan, AskExpert,
 	}
 }
 
 // Containment reports whether k limits what a device can do to others, or lifts such a
 // limit. These go to a device before everything else, in the order they were asked for.
 func (k Kind) Containment() bool { return k == Isolate || k == Unisolate }
+
+// ByServer reports whether the server itself carries out actions of the kind. No device is
+// told of them, so that neither its agent, its absence nor its enrolment matters, and several
+// may be open on one device at a time.
+func (k Kind) ByServer() bool { return k == AskExpert }
 
 // inverse gives the kind whose verified effect an action of this kind undoes.
 func (k Kind) inverse() (Kind, bool) {
@@ -80,6 +87,8 @@ func (k Kind) Need() access.Permission {
 		return access.MachineOffboard
 	case LiveResponse:
 		return access.MachineLive
+	case AskExpert:
+		return access.ExpertAsk
 	}
 	return access.MachineQuarantine
 }

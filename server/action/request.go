@@ -65,7 +65,7 @@ func (r *Request) check() (json.RawMessage, error) {
 		return r.checkRestriction()
 	case NotifyUser:
 		return r.checkMessage()
-	case Unisolate, AllowCodeExecution, CollectPackage, Offboard, PauseScan, ResumeScan:
+	case Unisolate, AllowCodeExecution, CollectPackage, Offboard, PauseScan, ResumeScan, AskExpert:
 		r.Scope = ""
 		return nil, nil
 	}

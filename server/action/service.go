@@ -149,15 +149,7 @@ type Request struct {
 // device it is errs.Conflict with code ActiveRequestAlreadyExists.
 func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) (*Action, error) {
 	const op = "action.Request"
-	params, err := r.allowed(by)
-	if err != nil {
-		return nil, err
-	}
-	d, err := s.cfg.Devices.Get(ctx, by.Tenant, r.Device)
-	if err != nil {
-		return nil, errs.Wrap(op, err)
-	}
-	a, err := s.prepare(ctx, by, d, r, params)
+	a, d, err := s.asked(ctx, by, r)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +158,20 @@ func (s *Service) Request(ctx context.Context, by *access.Principal, r Request) 
 	}
 	s.announce(a)
 	return a, nil
+}
+
+// asked makes the action of a request for one device, which is not kept yet.
+func (s *Service) asked(ctx context.Context, by *access.Principal, r Request) (*Action, *device.Device, error) {
+	params, err := r.allowed(by)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := s.cfg.Devices.Get(ctx, by.Tenant, r.Device)
+	if err != nil {
+		return nil, nil, errs.Wrap("action.Request", err)
+	}
+	a, err := s.prepare(ctx, by, d, r, params)
+	return a, d, err
 }
 
 // allowed checks r and that by may ask for it, and returns what the responder gets.
@@ -207,6 +213,9 @@ func (s *Service) prepare(ctx context.Context, by *access.Principal, d *device.D
 
 // refusal says why a device cannot be asked for an action at all, nil when it can.
 func (s *Service) refusal(d *device.Device, r *Request, now time.Time) error {
+	if r.Kind.ByServer() {
+		return nil
+	}
 	if r.Kind == Isolate && !r.ForceSelf && s.cfg.Self(d) {
 		return errs.New("action.Request", errs.Denied, errs.ForceSelfMissing,
 			"the device %s is the machine this server runs on: isolating it cuts everybody off from the server, and is refused unless forced", d.Name)
@@ -255,7 +264,7 @@ func (s *Service) keep(ctx context.Context, by *access.Principal, d *device.Devi
 func (s *Service) announce(a *Action) {
 	s.cfg.Fault(faultKept)
 	s.cfg.Changed.Publish(Changed{a})
-	if a.State == Approved {
+	if a.State == Approved && !a.Kind.ByServer() {
 		s.cfg.Nudger.Nudge(a.Device)
 	}
 }

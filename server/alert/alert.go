@@ -66,6 +66,9 @@ type Alert struct {
 	Comments           []Comment
 	Evidence           []Evidence
 	User               User // the account most related; zero when unknown
+	// LoggedOn are the people who were logged on to the device when the alert was raised, as
+	// the device had told last.
+	LoggedOn []User `json:",omitempty"`
 	// Details are what a custom detection rule adds: names and the values of columns.
 	Details map[string]string `json:",omitempty"`
 	// Targets are the columns that the rule's response actions are done to, with their values.

@@ -108,6 +108,11 @@ func (s *Service) place(ctx context.Context, a *Alert, window time.Duration, by 
 			return s.merge(ctx, open.ID, a, by, now, done)
 		}
 	}
+	if s.sessions != nil && a.Device != "" && len(a.LoggedOn) == 0 {
+		if a.LoggedOn, err = s.sessions.LoggedOn(ctx, a.Tenant, a.Device); err != nil {
+			return nil, err
+		}
+	}
 	if !a.Hidden {
 		for _, o := range s.observers {
 			if err := o.Raised(ctx, a); err != nil {

@@ -3,6 +3,7 @@ package alert_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/store"
 )
 
 // detection is what a rule found on a device at a minute of the day.
@@ -240,4 +242,54 @@ func TestSuppressionRulesThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// roster says who is logged on to a device.
+type roster map[ident.DeviceID][]alert.User
+
+func (r roster) LoggedOn(_ context.Context, _ ident.TenantID, d ident.DeviceID) ([]alert.User, error) {
+	return r[d], nil
+}
+
+// TestAlertsKeepWhoWasLoggedOn raises alerts while people come and go: each says who was there
+// when it was raised, whatever is merged into it later.
+func TestAlertsKeepWhoWasLoggedOn(t *testing.T) {
+	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	there := roster{"d1": {{Name: "eve", Domain: "corp"}}}
+	s := alert.NewService(alert.Config{Store: db.Alerts(), Sessions: there, Atomic: db.Atomic})
+	raise := func(a *alert.Alert) {
+		t.Helper()
+		if _, err := s.Raise(t.Context(), []*alert.Alert{a}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(id ident.AlertID, names ...string) {
+		t.Helper()
+		a, err := s.Get(t.Context(), tenant, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, u := range a.LoggedOn {
+			got = append(got, u.Name)
+		}
+		if !slices.Equal(got, names) {
+			t.Errorf("%s: %v were logged on, want %v", id, got, names)
+		}
+	}
+	first, later, elsewhere := detection(1, 600), detection(3, 620), detection(4, 600)
+	raise(first)
+	there["d1"] = []alert.User{{Name: "mallory"}}
+	raise(detection(2, 610))
+	later.Title = "Else"
+	raise(later)
+	elsewhere.Device = "d2"
+	raise(elsewhere)
+	want(first.ID, "eve")
+	want(later.ID, "mallory")
+	want(elsewhere.ID)
 }

@@ -35,12 +35,19 @@ type Groups interface {
 	GroupOf(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) (int64, error)
 }
 
+// Sessions tells who is logged on to a device, for alerts that are raised on it.
+type Sessions interface {
+	// LoggedOn returns the accounts, none for a device that is not there.
+	LoggedOn(ctx context.Context, tenant ident.TenantID, device ident.DeviceID) ([]User, error)
+}
+
 // Config is what a Service needs.
 type Config struct {
 	Store        Store
 	Suppressions SuppressionStore    // nil for no rules
 	History      history.Store       // nil for none
 	Groups       Groups              // nil when every device is in no group
+	Sessions     Sessions            // nil for nobody who knows
 	Audit        audit.Log           // nil for none
 	Created      *bus.Topic[Created] // nil for none
 	Updated      *bus.Topic[Updated] // nil for none
@@ -58,6 +65,7 @@ type Service struct {
 	suppressions SuppressionStore
 	history      history.Store
 	groups       Groups
+	sessions     Sessions
 	audit        audit.Log
 	created      *bus.Topic[Created]
 	updated      *bus.Topic[Updated]
@@ -72,7 +80,7 @@ type Service struct {
 // NewService returns the service.
 func NewService(c Config) *Service {
 	s := &Service{
-		store: c.Store, suppressions: c.Suppressions, history: c.History, groups: c.Groups, audit: c.Audit,
+		store: c.Store, suppressions: c.Suppressions, history: c.History, groups: c.Groups, sessions: c.Sessions, audit: c.Audit,
 		created: c.Created, updated: c.Updated, now: c.Clock, observers: c.Observers, atomic: c.Atomic,
 		rules: map[ident.TenantID][]*Suppression{},
 	}

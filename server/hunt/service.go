@@ -352,7 +352,12 @@ func window(root plan.Node) plan.TimeRange {
 
 // completeness lists the gaps that overlap the window, a range of Timestamp.
 func (s *Service) completeness(ctx context.Context, p *access.Principal, within *within, window plan.TimeRange) (Completeness, error) {
-	const op = "hunt.completeness"
+	return s.gaps(ctx, p.Tenant, within, window)
+}
+
+// gaps lists those of some devices that overlap the window.
+func (s *Service) gaps(ctx context.Context, tenant ident.TenantID, of *within, window plan.TimeRange) (Completeness, error) {
+	const op = "hunt.gaps"
 	if window.Min > window.Max {
 		return Completeness{Complete: true}, nil
 	}
@@ -364,8 +369,8 @@ func (s *Service) completeness(ctx context.Context, p *access.Principal, within 
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}
-	within.restrict(q.Root)
-	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: p.Tenant, Plan: q.Root, External: within.give(nil)})
+	of.restrict(q.Root)
+	r, err := telemetry.Collect(ctx, s.store, &telemetry.Query{Tenant: tenant, Plan: q.Root, External: of.give(nil)})
 	if err != nil {
 		return Completeness{}, errs.Wrap(op, err)
 	}

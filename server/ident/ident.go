@@ -43,6 +43,9 @@ type NotificationID int64
 // ApprovalID names one approval policy: 1, 2, 3, … within its tenant; 0 is none.
 type ApprovalID int64
 
+// ReceiverID names one receiver of expert cases: 1, 2, 3, … within its tenant; 0 is none.
+type ReceiverID int64
+
 // SubscriptionID names one web hook subscription: a lower-case GUID.
 type SubscriptionID string
 
@@ -69,6 +72,9 @@ func (s SuppressionID) String() string { return strconv.FormatInt(int64(s), 10) 
 
 // String returns the id in decimal.
 func (a ApprovalID) String() string { return strconv.FormatInt(int64(a), 10) }
+
+// String returns the id in decimal.
+func (r ReceiverID) String() string { return strconv.FormatInt(int64(r), 10) }
 
 // String returns the id in decimal.
 func (n NotificationID) String() string { return strconv.FormatInt(int64(n), 10) }

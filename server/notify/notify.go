@@ -13,6 +13,8 @@ package notify
 
 import (
 	"context"
+	"io"
+	"os"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/alert"
@@ -102,13 +104,36 @@ type Message struct {
 	To        []string // addresses, or the one URL
 	Subject   string   // of a mail
 	Body      string
-	Secret    string // sealed; "" for none
+	Secret    string  // sealed; "" for none
+	ReplyTo   string  // of a mail: whom to answer; "" for the sender
+	File      *Parcel `json:",omitempty"` // what goes with it; nil for nothing
+	Lane      Lane
 	State     State
 	Attempts  int
 	LastError string
+	Answer    string // what the receiver said as it took the message; "" where it was not kept
 	Created   time.Time
 	Due       time.Time // next attempt
+	Until     time.Time `json:",omitzero"` // it is given up after this; zero for a day after Created
 	Done      time.Time // when it was sent or given up
+}
+
+// Lane is what messages wait behind. A large file that goes out slowly must hold up no
+// notification.
+type Lane string
+
+// The lanes of the outbox.
+const (
+	Notices Lane = ""       // short messages
+	Parcels Lane = "parcel" // messages that belong to somebody who waits for what becomes of them
+)
+
+// Parcel is a file that goes with a message, by its content.
+type Parcel struct {
+	Name   string // for whoever saves it
+	Type   string // media type
+	SHA256 string
+	Size   int64 // bytes
 }
 
 // Item is one thing that waits for a rule's digest.
@@ -170,9 +195,9 @@ type Outbox interface {
 	Enqueue(ctx context.Context, ms ...*Message) error
 	// Gather keeps items for digests; one whose id is there already is passed over.
 	Gather(ctx context.Context, items ...*Item) error
-	// Due returns up to limit waiting messages of all tenants whose time has come, the
-	// longest due first.
-	Due(ctx context.Context, now time.Time, limit int) ([]*Message, error)
+	// Due returns up to limit waiting messages of a lane, of all tenants, whose time has
+	// come, the longest due first.
+	Due(ctx context.Context, lane Lane, now time.Time, limit int) ([]*Message, error)
 	// UpdateMessage reads, changes and writes one message.
 	UpdateMessage(ctx context.Context, tenant ident.TenantID, id string, change func(*Message) error) error
 	// TakeDigest takes the items of one rule whose digest is due, up to limit of them,
@@ -194,31 +219,50 @@ type Ledger interface {
 	CountMessages(ctx context.Context, tenant ident.TenantID, channel string, since time.Time) (int, error)
 }
 
+// File is a file that is sent. Open may be called several times; its caller closes what it
+// gets.
+type File struct {
+	Name, Type string
+	Size       int64 // bytes
+	Open       func() (io.ReadSeekCloser, error)
+}
+
 // Mail is a mail to be sent.
 type Mail struct {
 	To            []string
 	Subject, Text string
 	Key           string // becomes part of its Message-ID
+	ReplyTo       string // "" for the sender
+	File          *File  // nil for none
 }
 
-// Hook is a request to a web hook.
+// Hook is a request to a web hook. With a file it is multipart/form-data of two parts: case,
+// which is Body, and bundle.
 type Hook struct {
 	URL    string
 	Body   []byte // JSON
 	Key    string // the same for each attempt
 	Secret []byte // signs the body; nil for none
+	File   *File  // nil for none
+	Answer int    // how many bytes of what is answered are kept; 0 for its status alone
 }
 
-// Mailer sends mail. An error of kind errs.Invalid or errs.Denied is final: trying again
-// would change nothing.
+// Mailer sends mail, and returns what the mail server said as it took it. An error of kind
+// errs.Invalid or errs.Denied is final: trying again would change nothing.
 type Mailer interface {
-	Mail(ctx context.Context, m Mail) error
+	Mail(ctx context.Context, m Mail) (answer string, err error)
 }
 
-// Poster calls web hooks. Errors as Mailer; errs.NotFound says that the receiver wants no
-// more.
+// Poster calls web hooks, and returns what was answered. Errors as Mailer; errs.NotFound says
+// that the receiver wants no more.
 type Poster interface {
-	Post(ctx context.Context, h Hook) error
+	Post(ctx context.Context, h Hook) (answer string, err error)
+}
+
+// Files has the contents of parcels.
+type Files interface {
+	// Open returns a content by its SHA-256 in hexadecimal; the caller closes it.
+	Open(sum string) (*os.File, error)
 }
 
 // Sealer keeps secrets unreadable in the store.

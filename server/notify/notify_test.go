@@ -188,7 +188,7 @@ func (f *fixture) open(t *testing.T) {
 	f.Service = notify.New(notify.Config{Store: s.Notifications(), Sealer: s.Key(), Audit: log, Clock: clock, URL: "https://edr.example", Atomic: s.Atomic})
 	hooks := webhook.New(webhook.Config{Guard: outbound.Guard{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, TLS: trust, Clock: clock})
 	t.Cleanup(hooks.Close)
-	f.sender = notify.NewSender(f.Service, m, hooks, slog.New(slog.DiscardHandler))
+	f.sender = notify.NewSender(f.Service, m, hooks, nil, slog.New(slog.DiscardHandler))
 	incidents := incident.New(incident.Config{Store: s.Incidents(), Links: s.Incidents(), Clock: clock, Atomic: s.Atomic, Observers: []incident.Observer{f.Service}})
 	f.alerts = alert.NewService(alert.Config{Store: s.Alerts(), Suppressions: s.Alerts(), Clock: clock, Atomic: s.Atomic, Observers: []alert.Observer{incidents, f.Service}})
 	incidents.Use(f.alerts)
@@ -418,7 +418,7 @@ func TestAddressesThatAreNotCalled(t *testing.T) {
 	for _, u := range []string{hook.URL, "https://localhost:" + port, "https://[::1]:" + port, "https://[::ffff:127.0.0.1]:" + port, "https://169.254.169.254/latest/meta-data/",
 		"https://10.0.0.1/", "https://0.0.0.0:" + port, "https://2130706433:" + port, "http://example.com/", "file:///etc/passwd", "https:///x"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		err := c.Post(ctx, notify.Hook{URL: u, Body: []byte("{}")})
+		_, err := c.Post(ctx, notify.Hook{URL: u, Body: []byte("{}")})
 		cancel()
 		if err == nil || !errs.Is(err, errs.Denied) && !errs.Is(err, errs.Invalid) && !errs.Is(err, errs.Unavailable) {
 			t.Errorf("%s: %v", u, err)
@@ -441,7 +441,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	roots.AddCert(away.Certificate())
 	c := webhook.New(webhook.Config{Guard: outbound.Guard{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, TLS: &tls.Config{RootCAs: roots}})
 	defer c.Close()
-	if err := c.Post(t.Context(), notify.Hook{URL: away.URL, Body: []byte("{}")}); !errs.Is(err, errs.Unavailable) || hits != 1 || len(f.hook.got()) != 0 {
+	if _, err := c.Post(t.Context(), notify.Hook{URL: away.URL, Body: []byte("{}")}); !errs.Is(err, errs.Unavailable) || hits != 1 || len(f.hook.got()) != 0 {
 		t.Errorf("%v, %d hits", err, hits)
 	}
 }

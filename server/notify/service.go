@@ -233,6 +233,22 @@ func (s *Service) change(ctx context.Context, by *access.Principal, verb string,
 // sealPurpose is what secrets of web hooks are sealed for.
 const sealPurpose = "webhook"
 
+// Seal keeps the secret of a web hook unreadable in the store, as Message.Secret holds it; ""
+// stays "". place names it in errors.
+func (s *Service) Seal(place, secret string) (string, error) { return s.seal(place, secret) }
+
+// Submit keeps messages to be sent. It takes part in the transaction of ctx; one whose id is
+// there already is passed over.
+func (s *Service) Submit(ctx context.Context, ms ...*Message) error {
+	return errs.Wrap("notify.Submit", s.store.Enqueue(ctx, ms...))
+}
+
+// Channel returns what became of the messages of a channel, newest first.
+func (s *Service) Channel(ctx context.Context, tenant ident.TenantID, channel string, limit int) ([]*Message, error) {
+	ms, err := s.store.Messages(ctx, tenant, channel, limit)
+	return ms, errs.Wrap("notify.Channel", err)
+}
+
 func (s *Service) seal(place, secret string) (string, error) {
 	if secret == "" {
 		return "", nil
@@ -491,7 +507,7 @@ func (s *Service) link(n *News) string {
 	case s.url == "":
 		return ""
 	case n.Subject == OfApprovals:
-		return s.url + "/action-center/" + string(n.Action)
+		return s.url + "/actions?open=" + string(n.Action)
 	case n.Subject == OfIncidents:
 		return fmt.Sprintf("%s/incidents/%d", s.url, n.Incident)
 	}

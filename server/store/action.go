@@ -37,7 +37,7 @@ func (a Actions) CreateAction(ctx context.Context, ac *action.Action) error {
 		if err != nil {
 			return err
 		}
-		if open > 0 && ac.State.Open() {
+		if open > 0 && ac.State.Open() && !ac.Kind.ByServer() {
 			return errs.New(op, errs.Conflict, errs.ActiveRequestAlreadyExists, "Action is already in progress")
 		}
 		doc, err := encode(ac)

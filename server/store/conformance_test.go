@@ -85,3 +85,10 @@ func TestVulnerabilities(t *testing.T) {
 		return storetest.VulnerabilityStores{Store: s.Vulnerabilities(), Fleet: s.Devices(), Groups: s.Groups()}
 	})
 }
+
+func TestExperts(t *testing.T) {
+	storetest.Experts(t, func(t testing.TB) storetest.ExpertStores {
+		s := open(t, t.TempDir())
+		return storetest.ExpertStores{Receivers: s.Experts(), Cases: s.Experts(), Devices: s.Devices()}
+	})
+}

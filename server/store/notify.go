@@ -116,8 +116,8 @@ func (n Notifications) Enqueue(ctx context.Context, ms ...*notify.Message) error
 			if err != nil {
 				return err
 			}
-			_, err = q.ExecContext(ctx, `INSERT INTO message (tenant, id, channel, waiting, created, due, done, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-				ON CONFLICT DO NOTHING`, string(m.Tenant), m.ID, m.Channel, flag(m.State == notify.Waiting), nanos(m.Created), nanos(m.Due), stamp(m.Done), doc)
+			_, err = q.ExecContext(ctx, `INSERT INTO message (tenant, id, channel, lane, waiting, created, due, done, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+				ON CONFLICT DO NOTHING`, string(m.Tenant), m.ID, m.Channel, string(m.Lane), flag(m.State == notify.Waiting), nanos(m.Created), nanos(m.Due), stamp(m.Done), doc)
 			if err != nil {
 				return err
 			}
@@ -145,8 +145,8 @@ func (n Notifications) Gather(ctx context.Context, items ...*notify.Item) error 
 }
 
 // Due implements notify.Outbox.
-func (n Notifications) Due(ctx context.Context, now time.Time, limit int) ([]*notify.Message, error) {
-	return fetchAll[notify.Message](ctx, n.s, &table{name: "message"}, "WHERE waiting = 1 AND due <= ? ORDER BY due LIMIT ?", nanos(now), limit)
+func (n Notifications) Due(ctx context.Context, lane notify.Lane, now time.Time, limit int) ([]*notify.Message, error) {
+	return fetchAll[notify.Message](ctx, n.s, &table{name: "message"}, "WHERE waiting = 1 AND lane = ? AND due <= ? ORDER BY due LIMIT ?", string(lane), nanos(now), limit)
 }
 
 // UpdateMessage implements notify.Outbox.

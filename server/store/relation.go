@@ -16,10 +16,40 @@ type relation[T any] struct {
 	table
 	// from is a subquery with the columns; @tenant stands for the tenant, @scope for the
 	// predicate that the device of an installation i is one of the caller's, @groups for
-	// the one that a row n of spread is of one of the caller's groups.
+	// the one that a row n of spread is of one of the caller's groups. @product, @version and
+	// @software stand for what among narrows rows n, and the software s, by.
 	from    string
+	few     string // a query of the products that the list is about; "" for all
+	fewArgs []any
 	selects string
 	scan    func(scan func(...any) error) (T, error)
+}
+
+// among returns the list of what concerns a few products, which products selects: only those
+// are counted together then, where otherwise all of a fleet's are for the sake of one.
+func (r *relation[T]) among(products string, args ...any) *relation[T] {
+	out := *r
+	out.few, out.fewArgs = products, args
+	return &out
+}
+
+// source returns the text of from and its parameters.
+func (r *relation[T]) source() (string, []any) {
+	narrow := map[string]string{"@product": "", "@version": "", "@software": ""}
+	if r.few != "" {
+		narrow["@product"] = " AND n.id IN (" + r.few + ")"
+		narrow["@version"] = " AND n.id IN (SELECT o.id FROM software o WHERE o.tenant = @tenant AND o.product IN (" + r.few + "))"
+		narrow["@software"] = " AND s.product IN (" + r.few + ")"
+	}
+	text := r.from
+	var args []any
+	for mark, by := range narrow {
+		for range strings.Count(text, mark) {
+			args = append(args, r.fewArgs...) // the same for each
+		}
+		text = strings.ReplaceAll(text, mark, by)
+	}
+	return text, args
 }
 
 // installed is the scope of rows that come from an installation i.
@@ -59,7 +89,8 @@ func (r *relation[T]) page(ctx context.Context, s *Store, tenant ident.TenantID,
 	if err := checkQuery(&r.table, query); err != nil {
 		return out, err
 	}
-	from, args := scoped(ctx, r.from, tenant)
+	source, few := r.source()
+	from, args := scoped(ctx, source, tenant, few...)
 	narrow, narrowArgs := scoped(ctx, where, tenant, more...)
 	c := compiler{columns: r.columns, args: append(args, narrowArgs...)}
 	cond, err := c.where(query.Where)

@@ -56,10 +56,12 @@ export async function signIn(page, user = process.env.VEDETTE_USER ?? 'admin', p
   await page.getByRole('navigation', { name: 'Main' }).waitFor();
 }
 
-/** Fails on findings of axe that are serious or critical. The style library's focus guards are no content. */
-export async function accessible(page, what) {
+/** Fails on findings of axe that are serious or critical, of all rules or some. The style library's focus guards are no
+ *  content. */
+export async function accessible(page, what, rules) {
   const { AxeBuilder } = await import('@axe-core/playwright');
-  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).exclude('[data-tabster-dummy]').analyze();
+  const axe = new AxeBuilder({ page }).exclude('[data-tabster-dummy]');
+  const { violations } = await (rules ? axe.withRules(rules) : axe.withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])).analyze();
   const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
   if (bad.length > 0) {
     throw new Error(`${what} is not accessible:\n${bad.map((v) => `  ${v.id} (${v.impact}): ${v.help}\n${v.nodes.slice(0, 4).map((n) => `    ${n.target.join(' ')}: ${n.failureSummary?.split('\n').slice(1).join(' ').trim()}`).join('\n')}`).join('\n')}`);

@@ -1,7 +1,7 @@
-// An analyst hunts: editor, marks, chart, record, rule, indicator of a file; every page of these by axe; names that
-// attack a page do nothing. The server is a demonstration with hostile names.
+// An analyst hunts: editor, marks, chart, record, exact numbers, rule, indicator of a file; names that attack a page do
+// nothing. The server is a demonstration with hostile names.
 import assert from 'node:assert/strict';
-import { accessible, run as journey, signIn, url } from './browser.mjs';
+import { run as journey, signIn, url } from './browser.mjs';
 
 await journey(async (view) => {
   const { page } = view;
@@ -38,6 +38,19 @@ await journey(async (view) => {
   await page.getByRole('grid', { name: 'Results' }).getByRole('row').nth(1).press('Enter');
   await page.getByText('Inspect record').first().waitFor();
   await view.shot('record');
+  await page.getByRole('button', { name: 'Close', exact: true }).click();
+
+  // Numbers of 64 bits are what they are: in cells, in the order, in the record, in what is copied.
+  const results = page.getByRole('grid', { name: 'Results' });
+  await run('datatable(V: long, D: dynamic) [9007199254740993, dynamic({"x": 9007199254740995}), 9007199254740992, dynamic(null), -9007199254740993, dynamic(null), 9223372036854775807, dynamic(null), -9223372036854775808, dynamic(null), 5, dynamic(null)]');
+  const numbers = () => results.getByRole('row').evaluateAll((rows) => rows.slice(1).map((r) => r.querySelectorAll('[role=gridcell]')[1].textContent));
+  assert.deepEqual(await numbers(), ['9007199254740993', '9007199254740992', '-9007199254740993', '9223372036854775807', '-9223372036854775808', '5']);
+  await results.getByText('{"x":9007199254740995}').first().waitFor();
+  await results.getByRole('button', { name: 'V', exact: true }).click();
+  assert.deepEqual(await numbers(), ['-9223372036854775808', '-9007199254740993', '5', '9007199254740992', '9007199254740993', '9223372036854775807']);
+  await results.getByRole('row').nth(5).press('Enter');
+  await page.getByRole('definition').filter({ hasText: /^9007199254740993$/ }).waitFor();
+  await page.getByRole('definition').filter({ hasText: '9007199254740995' }).waitFor();
   await page.getByRole('button', { name: 'Close', exact: true }).click();
 
   // How long rows take to be there.
@@ -84,14 +97,6 @@ await journey(async (view) => {
   await page.getByText('The indicator is in force').first().waitFor(slow);
   await page.getByRole('link', { name: 'The pool' }).first().waitFor(slow);
 
-  // Every page of these, by axe.
-  for (const path of ['/dashboard', '/hunting', '/rules', '/rules?tab=built-in', '/rules?tab=suppression', '/rules?tab=definitions', '/indicators', '/ips/203.0.113.66', '/users/m.keller', '/settings/users', '/settings/roles',
-    '/settings/groups', '/settings/devicegroups', '/settings/enrolment', '/settings/applications', '/settings/notifications', '/settings/audit', '/settings/server', '/settings/api', '/alerts?status=*&range=*', '/incidents', '/devices']) {
-    await page.goto(url + path);
-    await page.getByRole('heading', { level: 1 }).waitFor(slow);
-    await page.waitForLoadState('networkidle', { timeout: 5000 }).catch(() => undefined);
-    await accessible(page, path);
-  }
   assert.equal(await page.evaluate(() => window.__pwned), undefined, 'a hostile name ran');
   console.log(JSON.stringify({ paintedMs: paints }));
 });

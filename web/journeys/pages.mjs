@@ -28,13 +28,15 @@ const press = (name) => async (page) => {
   await page.waitForTimeout(300);
 };
 
-/** Every page: `open` are further states, reached by a person's hands and left by loading the page again. */
-export async function pages(page) {
+/** Every page: `open` are further states, reached by a person's hands and left by loading the page again. `about` is
+ *  what the pages of one thing should be about, where there is a choice. */
+export async function pages(page, about = /./) {
   const first = async (path, f = (v) => v) => f((await ask(page, path)).value?.[0] ?? {});
   const all = encodeURIComponent;
-  const incidents = (await ask(page, '/api/incidents?$top=50')).value;
+  const fits = (v) => about.test(JSON.stringify(v));
+  const incidents = (await ask(page, '/api/incidents?$top=50')).value.filter(fits);
   const incident = incidents.sort((a, b) => b.alerts.length - a.alerts.length)[0];
-  const alerts = (await ask(page, '/api/alerts?$top=200&$orderby=alertCreationTime desc')).value;
+  const alerts = (await ask(page, '/api/alerts?$top=200&$orderby=alertCreationTime desc')).value.filter(fits);
   const alert = alerts.sort((a, b) => (b.evidence?.length ?? 0) - (a.evidence?.length ?? 0))[0];
   const device = alert?.machineId ?? await first('/api/machines?$top=1', (m) => m.id);
   const rows = (await ask(page, '/api/advancedqueries/run', { Query: 'DeviceProcessEvents | where isnotempty(SHA256) | project SHA256, AccountName | take 1' })).Results;
@@ -86,8 +88,8 @@ export async function pages(page) {
 
 /** Goes to every page, each of its tabs and further states, and calls `look` with a name at each. `only` chooses by
  *  the beginning of names. */
-export async function walk(page, look, only = []) {
-  for (const p of await pages(page)) {
+export async function walk(page, look, only = [], about) {
+  for (const p of await pages(page, about)) {
     if (only.length > 0 && !only.some((o) => p.name.startsWith(o))) continue;
     const load = async () => { await page.goto(url + p.path); await settled(page); };
     await load();

@@ -35,7 +35,8 @@ type Config struct {
 	Blocked func(hash.Sums) (indicator int64, blocked bool)
 	Roots   []string // that are searched; nil for the device
 	Limits  Limits
-	Now     func() time.Time // nil for time.Now
+	Now     func() time.Time  // nil for time.Now
+	Fault   func(step string) // called at each step of a removal, for tests; nil for nothing
 }
 
 // Remediator takes files out of use and gives them back. Its methods may be called from
@@ -50,6 +51,9 @@ type Remediator struct {
 func New(cfg Config) (*Remediator, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Fault == nil {
+		cfg.Fault = func(string) {}
 	}
 	if cfg.Limits.Time <= 0 {
 		cfg.Limits.Time = 2 * time.Minute

@@ -82,9 +82,11 @@ func (r *Remediator) Remove(ctx context.Context, command string, t Target, why q
 		return out
 	}
 	job.earlier(t)
+	r.cfg.Fault("searched")
 	if len(job.paths) > 0 {
 		job.entries()
 	}
+	r.cfg.Fault("cleaned")
 	if err := ctx.Err(); err != nil {
 		out.problem("it was broken off: %v", err)
 	}
@@ -150,6 +152,7 @@ func (j *removal) round(h *hunt) (again bool) {
 			_ = running[i].signal(unix.SIGSTOP) // it is killed below, or goes on
 		}
 	}
+	j.r.cfg.Fault("stopped")
 	failed := map[inode]bool{}
 	for _, f := range take {
 		if !files[f.id] {
@@ -162,8 +165,10 @@ func (j *removal) round(h *hunt) (again bool) {
 		again = true
 	}
 	for i := range running {
+		j.r.cfg.Fault("ending")
 		j.end(&running[i], failed)
 	}
+	j.r.cfg.Fault("ended")
 	return again
 }
 
@@ -190,10 +195,13 @@ func (j *removal) take(f *instance) bool {
 		j.items[f.id], j.ids[f.id] = item.ID, true
 		j.paths = append(j.paths, f.path)
 		j.out.Removed = true
-		j.rec.Items = append(j.rec.Items, item.ID)
+		if !slices.Contains(j.rec.Items, item.ID) {
+			j.rec.Items = append(j.rec.Items, item.ID)
+		}
 		if lerr := j.r.ledger.save(j.rec); lerr != nil {
 			j.out.problem("what was taken could not be written down: %v", lerr)
 		}
+		j.r.cfg.Fault("written")
 	}
 	switch {
 	case err == nil:
@@ -235,6 +243,7 @@ func (j *removal) unlink(f *instance, item string, row *File) bool {
 		j.out.problem("%s was left: %v", f.path, err)
 		return false
 	}
+	j.r.cfg.Fault("linked")
 	j.paths = append(j.paths, f.path)
 	row.State = Unlinked
 	return true

@@ -272,6 +272,9 @@ func alertOf(al *alert.Alert, evidence bool) alertEntity {
 	if al.User.Name != "" {
 		e.RelatedUser = &relatedUser{UserName: optional(al.User.Name), DomainName: optional(al.User.Domain)}
 	}
+	for _, u := range al.LoggedOn {
+		e.LoggedOnUsers = append(e.LoggedOnUsers, loggedOnUser{AccountName: u.Name, DomainName: optional(u.Domain)})
+	}
 	for _, c := range al.Comments {
 		e.Comments = append(e.Comments, commentEntity{Comment: c.Text, CreatedBy: c.By, CreatedTime: stamp(c.Created)})
 	}

@@ -123,7 +123,8 @@ func (a *API) Routes() []api.Route {
 		route(del, "/approvalpolicies/{id}", administer, a.deletePolicy, api.Doc{Summary: "Delete an approval policy", Status: http.StatusNoContent, Errors: one}),
 	}
 	for _, k := range action.Kinds() {
-		if k != action.LiveResponse && k != action.NotifyUser { // what is said is said to one device
+		// What is said is said to one device, and a case has routes of its own.
+		if k != action.LiveResponse && k != action.NotifyUser && !k.ByServer() {
 			routes = append(routes, route(post, "/machineactions/bulk/"+string(k), []access.Permission{k.Need()}, a.bulk(k),
 				api.Doc{Summary: "Ask many devices for " + string(k) + ", or count what would become of it", Body: bulkBody{}, Answer: bulkEntity{}, Errors: ask}))
 		}

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/alert"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/history"
@@ -84,7 +83,7 @@ func (a *API) alertTree(w http.ResponseWriter, r *api.Request) error {
 		return missing(err, "Alert", r.Var("id"))
 	}
 	out := treeEntity{AlertID: string(al.ID), MachineID: string(al.Device), Processes: []nodeEntity{}}
-	if of, ok := suspect(al); ok {
+	if of, ok := al.Process(); ok {
 		t, err := a.Trees.ProcessTree(r.Context(), r.Caller.Tenant, al.Device, of)
 		if err != nil {
 			return err
@@ -95,21 +94,6 @@ func (a *API) alertTree(w http.ResponseWriter, r *api.Request) error {
 		}
 	}
 	return api.WriteJSON(w, r, http.StatusOK, out)
-}
-
-// suspect returns the process that an alert is about: the first of its evidence.
-func suspect(al *alert.Alert) (event.Process, bool) {
-	for i := range al.Evidence {
-		if e := &al.Evidence[i]; e.Type == "Process" && e.ProcessID > 0 {
-			return event.Process{
-				PID: uint32(e.ProcessID), Start: e.ProcessCreated, CommandLine: e.CommandLine,
-				Image:   event.File{Name: e.FileName, Path: e.FilePath, SHA1: e.SHA1, SHA256: e.SHA256, Size: -1},
-				Account: event.Account{Name: e.Account, Domain: e.Domain, SID: e.UserID},
-				Parent:  event.Parent{PID: uint32(e.ParentID), Start: e.ParentCreated, FileName: e.ParentName},
-			}, true
-		}
-	}
-	return event.Process{}, false
 }
 
 func node(al *alert.Alert, n hunt.TreeNode) nodeEntity {

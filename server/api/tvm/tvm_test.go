@@ -22,6 +22,7 @@ import (
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/device/group"
+	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/export"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/store"
@@ -57,10 +58,15 @@ func (s *site) Authenticate(_ context.Context, token, _ string) (*access.Princip
 
 func newSite(t testing.TB) *site {
 	t.Helper()
+	return newSiteIn(t, t.TempDir())
+}
+
+// newSiteIn keeps the site's files in a directory, which may have those of another run.
+func newSiteIn(t testing.TB, dir string) *site {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &site{t: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), keys: map[ident.DeviceID][]string{}}
 	clock := func() time.Time { return s.now }
-	dir := t.TempDir()
 	db, err := store.Open(ctx, store.Config{Dir: dir, Clock: clock})
 	check(t, err)
 	s.db = db
@@ -73,7 +79,9 @@ func newSite(t testing.TB) *site {
 		if i == 3 {
 			d.Tenant = other
 		}
-		check(t, db.Devices().Create(ctx, d))
+		if err := db.Devices().Create(ctx, d); !errs.Is(err, errs.Conflict) {
+			check(t, err)
+		}
 	}
 	s.service = vulnerability.New(vulnerability.Config{Store: db.Vulnerabilities(), Devices: s.devices, Audit: log, Dir: filepath.Join(dir, "feeds"), Clock: clock,
 		Tenants: func(context.Context) ([]ident.TenantID, error) { return []ident.TenantID{tenant, other}, nil }})

@@ -93,12 +93,12 @@ func Open(c Config) (*Client, error) {
 }
 
 // Mail implements notify.Mailer.
-func (c *Client) Mail(ctx context.Context, m notify.Mail) error {
+func (c *Client) Mail(ctx context.Context, m notify.Mail) (answer string, err error) {
 	const op = "mail.Mail"
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(c.from)
 	if err := msg.To(m.To...); err != nil {
-		return &errs.E{Op: op, Kind: errs.Invalid, Detail: "an address of the receivers is none", Err: err}
+		return "", &errs.E{Op: op, Kind: errs.Invalid, Detail: "an address of the receivers is none", Err: err}
 	}
 	msg.Subject(m.Subject)
 	msg.SetDate()
@@ -106,14 +106,33 @@ func (c *Client) Mail(ctx context.Context, m notify.Mail) error {
 	msg.SetMessageIDWithValue(m.Key + "@" + domain)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: do not answer
 	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
-	client, err := gomail.NewClient(c.host, c.options...)
+	if m.ReplyTo != "" {
+		if err := msg.ReplyTo(m.ReplyTo); err != nil {
+			return "", &errs.E{Op: op, Kind: errs.Invalid, Detail: "the address to reply to is none", Err: err}
+		}
+	}
+	options := c.options
+	if m.File != nil {
+		f, err := m.File.Open()
+		if err != nil {
+			return "", errs.Wrap(op, err)
+		}
+		defer f.Close()
+		msg.AttachReadSeeker(m.File.Name, f, gomail.WithFileContentType(gomail.ContentType(m.File.Type)), gomail.WithFileEncoding(gomail.EncodingB64))
+		// The library sets one deadline for the whole of a mail: what ends a large one that is
+		// not taken is the caller's context.
+		if until, ok := ctx.Deadline(); ok {
+			options = append(options[:len(options):len(options)], gomail.WithTimeout(max(timeout, time.Until(until))))
+		}
+	}
+	client, err := gomail.NewClient(c.host, options...)
 	if err != nil {
-		return errs.Wrap(op, err)
+		return "", errs.Wrap(op, err)
 	}
 	if err := client.DialAndSendWithContext(ctx, msg); err != nil {
-		return explain(op, err)
+		return "", explain(op, err)
 	}
-	return nil
+	return msg.ServerResponse(), nil
 }
 
 // explain tells final refusals from what may pass.

@@ -3,13 +3,13 @@
 //
 // Whoever names an address makes the server send a request there, so it goes over HTTPS
 // alone, to networks that package outbound lets pass, without following redirects, without
-// proxies and credentials, and what is answered is read no further than its status. A
+// proxies and credentials, and what is answered is read no further than its status, unless the
+// call asks for the beginning of it. A
 // request carries its key, the same at each attempt, and a signature when there is a
 // secret. Start at Client.Post.
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vedette-edr/vedette/server/errs"
@@ -76,36 +77,58 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 const maxDrained = 64 << 10
 
 // Post implements notify.Poster.
-func (c *Client) Post(ctx context.Context, h notify.Hook) error {
+func (c *Client) Post(ctx context.Context, h notify.Hook) (answer string, err error) {
 	const op = "webhook.Post"
 	if err := notify.CheckURL("url", h.URL); err != nil {
-		return errs.Wrap(op, err)
+		return "", errs.Wrap(op, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(h.Body))
+	b, err := compose(h)
 	if err != nil {
-		return &errs.E{Op: op, Kind: errs.Invalid, Code: errs.InvalidURL, Detail: "the address cannot be called", Err: err}
+		return "", errs.Wrap(op, err)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	body, err := b.open()
+	if err != nil {
+		return "", errs.Wrap(op, err)
+	}
+	defer body.Close()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, body)
+	if err != nil {
+		return "", &errs.E{Op: op, Kind: errs.Invalid, Code: errs.InvalidURL, Detail: "the address cannot be called", Err: err}
+	}
+	req.ContentLength, req.GetBody = b.size, b.open
+	req.Header.Set("Content-Type", b.media)
 	req.Header.Set("User-Agent", "Vedette")
 	req.Header.Set(KeyHeader, h.Key)
 	if h.Secret != nil {
 		at := strconv.FormatInt(c.now().Unix(), 10)
-		req.Header.Set(SignatureHeader, "t="+at+",v1="+Sign(h.Secret, at, h.Body))
+		sum, err := b.sign(h.Secret, at)
+		if err != nil {
+			return "", errs.Wrap(op, err)
+		}
+		req.Header.Set(SignatureHeader, "t="+at+",v1="+sum)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return explain(op, err)
+		return "", explain(op, err)
 	}
 	defer resp.Body.Close()
+	answer = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	// An answer that ends early is kept as far as it came: its status is what counts.
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, int64(h.Answer)))
+	if text := strings.TrimSpace(strings.ToValidUTF8(string(said), "\uFFFD")); text != "" {
+		answer += ": " + text
+	}
 	// What is left unread only costs the connection.
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrained)
 	switch s := resp.StatusCode; {
 	case s >= 200 && s < 300:
-		return nil
+		return answer, nil
 	case s == http.StatusGone:
-		return errs.New(op, errs.NotFound, errs.ResourceNotFound, "the receiver answered 410: it wants no more")
+		return "", errs.New(op, errs.NotFound, errs.ResourceNotFound, "the receiver answered 410: it wants no more")
+	case s == http.StatusRequestEntityTooLarge:
+		return "", errs.New(op, errs.Invalid, "", "the receiver answered 413: what is sent is too large for it")
 	default:
-		return errs.New(op, errs.Unavailable, "", "the receiver answered %d %s", s, http.StatusText(s))
+		return "", errs.New(op, errs.Unavailable, "", "the receiver answered %d %s", s, http.StatusText(s))
 	}
 }
 

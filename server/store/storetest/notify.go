@@ -125,7 +125,7 @@ func outbox(t *testing.T, s notify.Store) {
 	check(t, s.Enqueue(ctx, again))
 	due := func(at time.Duration, limit int, want ...*notify.Message) {
 		t.Helper()
-		got, err := s.Due(ctx, base.Add(at), limit)
+		got, err := s.Due(ctx, notify.Notices, base.Add(at), limit)
 		check(t, err)
 		wantEqual(t, fmt.Sprint("due at ", at), got, want)
 	}
@@ -147,6 +147,18 @@ func outbox(t *testing.T, s notify.Store) {
 	}))
 	b.State, b.Done = notify.Sent, base.Add(time.Minute)
 	due(3*time.Minute, 10, a)
+	parcel := newMessage(7, 0)
+	parcel.Lane, parcel.Channel, parcel.File = notify.Parcels, "expert/x", &notify.Parcel{Name: "n", SHA256: "s", Size: 1}
+	check(t, s.Enqueue(ctx, parcel))
+	due(3*time.Minute, 10, a)
+	got, err := s.Due(ctx, notify.Parcels, base.Add(time.Hour), 10)
+	check(t, err)
+	wantEqual(t, "the other lane", got, []*notify.Message{parcel})
+	check(t, s.UpdateMessage(ctx, tenantA, parcel.ID, func(m *notify.Message) error {
+		m.State, m.Done = notify.Sent, base.Add(-time.Hour)
+		return nil
+	}))
+	check(t, s.Tidy(ctx, base))
 	of := func(tenant ident.TenantID, channel string, limit int, want ...*notify.Message) {
 		t.Helper()
 		got, err := s.Messages(ctx, tenant, channel, limit)

@@ -20,6 +20,7 @@ import { Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Failure, Waiting } from '../../ui/states';
 import { useAddress } from '../../ui/url';
+import { CaseFacts } from '../expert/CaseFacts';
 import { State, Steps, TruthLine } from './Truth';
 
 const columns: Column<Action>[] = [
@@ -36,7 +37,7 @@ const columns: Column<Action>[] = [
   { id: 'id', title: 'Action ID', value: (a) => a.id, cell: (a) => <span className="mono">{a.id}</span>, width: 290, hidden: true },
 ];
 
-const types = ['Isolate', 'Unisolate', 'RestrictCodeExecution', 'UnrestrictCodeExecution', 'RunAntiVirusScan', 'CollectInvestigationPackage', 'StopAndQuarantineFile', 'LiveResponse', 'Offboard'];
+const types = ['Isolate', 'Unisolate', 'RestrictCodeExecution', 'UnrestrictCodeExecution', 'RunAntiVirusScan', 'CollectInvestigationPackage', 'StopAndQuarantineFile', 'LiveResponse', 'Offboard', 'AskExpert'];
 const common: Filter[] = [
   { id: 'type', title: 'Action', field: 'type', options: types.map((v) => ({ value: v, label: words(v) })) },
   { id: 'by', title: 'Requested by', field: 'requestor' },
@@ -177,6 +178,7 @@ function One({ id }: { id: string }) {
           ]} />
         </>
       )}
+      {a.type === 'AskExpert' && <CaseFacts id={a.id} open={a.isOpen} />}
       <h3>Steps</h3>
       <Steps of={a} />
     </>

@@ -10,6 +10,7 @@ import { Severity, Status, words } from '../../ui/badges';
 import { Card, Facts, Page } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
+import { AskExpert } from '../expert/Ask';
 import css from './Alert.module.css';
 import { EntityMenu, entityOf, pageOf } from './entity';
 import { History } from './History';
@@ -35,7 +36,7 @@ function Shown({ alert: a }: { alert: AlertEntity }) {
   const write = may('Alert.ReadWrite.All');
   const user = a.relatedUser?.userName && (a.relatedUser.domainName ? `${a.relatedUser.domainName}\\${a.relatedUser.userName}` : a.relatedUser.userName);
   return (
-    <Page title={a.title} crumbs={[{ title: 'Alerts', to: '/alerts' }]} aside={<span className={css.states}><Severity value={a.severity} /><Status value={a.status} /></span>}>
+    <Page title={a.title} actions={<AskExpert about={{ alertId: a.id }} name="this alert" />} crumbs={[{ title: 'Alerts', to: '/alerts' }]} aside={<span className={css.states}><Severity value={a.severity} /><Status value={a.status} /></span>}>
       <div className={css.assets}>
         {a.machineId && <span>Device <Go to={at.device(a.machineId)}>{a.computerDnsName ?? a.machineId}</Go></span>}
         {user && <span>User <Go to={at.user(user)}>{user}</Go></span>}

@@ -21,6 +21,7 @@ import { useNotify } from '../../app/notices';
 import { useConfirm, type Question } from '../../ui/confirm';
 import { useOutlook } from '../live/api';
 import { useStart } from '../live/start';
+import { AskExpert } from '../expert/Ask';
 
 interface Doing {
   /** The published type of the action. */
@@ -139,6 +140,7 @@ export function ActionBar({ machine: m }: { machine: Machine }) {
         return no ? <Tooltip key={d.type} content={no} relationship="description">{button}</Tooltip> : button;
       })}
       <LiveResponse machine={m} />
+      <AskExpert about={{ machineId: m.id }} name={name} />
       <Menu>
         <MenuTrigger disableButtonEnhancement><Button icon={<MoreHorizontalRegular />} aria-label="More actions" /></MenuTrigger>
         <MenuPopover>

@@ -11,6 +11,7 @@ import { del, get, type List } from '../../api/client';
 import { useMay, usePreference } from '../../api/session';
 import { Time } from '../../app/time';
 import { useConfirm } from '../../ui/confirm';
+import { Roving } from '../../ui/Roving';
 import { Failure, Waiting } from '../../ui/states';
 import { useSaved, type Saved, type Vocabulary } from './api';
 import css from './hunting.module.css';
@@ -44,13 +45,13 @@ export function Panes(p: Props) {
         <Tooltip content="Hide the panes" relationship="label"><Button size="small" appearance="subtle" icon={<ChevronDoubleLeftRegular />} onClick={() => setNarrow(true)} /></Tooltip>
       </div>
       <Input className={css.search} size="small" placeholder={`Search ${titles[pane].toLowerCase()}`} aria-label={`Search ${titles[pane].toLowerCase()}`} value={text} onChange={(_, d) => setText(d.value)} />
-      <div className={css.sideBody}>
+      <Roving className={css.sideBody} label={`${titles[pane]}, arrows move in it`} line={`.${css.item}, .${css.columns} > li`}>
         {pane === 'schema' && <Tables {...p} text={text} />}
         {pane === 'functions' && <Functions {...p} text={text} />}
         {pane === 'queries' && <Queries {...p} text={text} />}
         {pane === 'rules' && <Rules {...p} text={text} />}
         {pane === 'history' && <History {...p} text={text} />}
-      </div>
+      </Roving>
     </aside>
   );
 }

@@ -18,6 +18,7 @@ import { useAddressed, useId } from '../../ui/url';
 import { EntityMenu, entityOf, pageOf, type Entity } from '../alerts/entity';
 import { History } from '../alerts/History';
 import { MergeIncidents, MoveAlerts } from './arrange';
+import { AskExpert } from '../expert/Ask';
 import { devicesOf, usersOf, type DeviceOf } from './assets';
 import { graphOf, type Node } from './graph';
 import css from './Incident.module.css';
@@ -49,10 +50,15 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
   return (
     <Page title={i.incidentName} fill={tab === 'story' || tab === 'alerts'} crumbs={[{ title: 'Incidents', to: '/incidents' }]}
       aside={<span className={css.states}><Severity value={i.severity} /><Status value={i.status} /><span className="quiet">#{i.incidentId}</span>{i.tags.length > 0 && <Tags of={i.tags} />}</span>}
-      actions={may('Incident.ReadWrite.All') && (
+      actions={(
         <>
-          <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>
-          <Button icon={<MergeRegular />} onClick={() => setMerging(true)}>Merge</Button>
+          <AskExpert about={{ incidentId: i.incidentId }} name="this incident" />
+          {may('Incident.ReadWrite.All') && (
+            <>
+              <Button icon={<EditRegular />} onClick={() => setManaging(true)}>Manage incident</Button>
+              <Button icon={<MergeRegular />} onClick={() => setMerging(true)}>Merge</Button>
+            </>
+          )}
         </>
       )}>
       <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the incident" className={css.tabs}>

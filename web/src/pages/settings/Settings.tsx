@@ -4,6 +4,7 @@ import { useMay } from '../../api/session';
 import { Go } from '../../app/links';
 import { Page } from '../../ui/Page';
 import { Boundary, Empty } from '../../ui/states';
+import { Receivers } from '../expert/Receivers';
 import { Applications } from './Applications';
 import { Audit } from './Audit';
 import { Explorer } from './Explorer';
@@ -20,7 +21,7 @@ const admin = ['Vedette.Admin.All'];
 const sections: Record<string, { title: string; need: string[]; body: ComponentType }> = {
   users: { title: 'Users', need: admin, body: Users }, roles: { title: 'Roles', need: admin, body: Roles }, groups: { title: 'User groups', need: admin, body: Groups },
   devicegroups: { title: 'Device groups', need: admin, body: DeviceGroups }, enrolment: { title: 'Enrolment', need: admin, body: Enrolment }, applications: { title: 'API applications', need: admin, body: Applications },
-  approvals: { title: 'Approval policies', need: admin, body: Policies }, notifications: { title: 'Notification rules', need: ['Alert.ReadWrite.All'], body: Notifications }, audit: { title: 'Audit log', need: admin, body: Audit },
+  approvals: { title: 'Approval policies', need: admin, body: Policies }, notifications: { title: 'Notification rules', need: ['Alert.ReadWrite.All'], body: Notifications }, experts: { title: 'Experts', need: admin, body: Receivers }, audit: { title: 'Audit log', need: admin, body: Audit },
   feeds: { title: 'Vulnerability feeds', need: ['Vulnerability.Read.All'], body: Feeds }, retention: { title: 'Retention', need: admin, body: Retention },
   server: { title: 'Health and configuration', need: admin, body: Server }, api: { title: 'API explorer', need: [], body: Explorer },
 };

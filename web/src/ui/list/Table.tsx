@@ -119,7 +119,9 @@ export function Table<T>(p: TableProps<T>) {
     const n = Math.max(0, Math.min(rows.length - 1, to));
     setActive(n);
     show(n);
-    requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-index="${n}"]`)?.focus());
+    // The row is mostly there already; one that is far away comes with the next frame.
+    const focus = () => { const row = box.current?.querySelector<HTMLElement>(`[data-index="${n}"]`); row?.focus({ preventScroll: true }); return Boolean(row); };
+    if (!focus()) requestAnimationFrame(focus);
   };
   const keys = (e: KeyboardEvent) => {
     const page = Math.max(1, Math.floor((box.current?.clientHeight ?? 0) / rowHeight) - 2);
