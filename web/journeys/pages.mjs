@@ -70,6 +70,11 @@ export async function pages(page, about = /./) {
     { name: 'indicators', path: '/indicators', tabs: true, open: { panel: row(), new: press(/^Add/) } },
     { name: 'actions', path: '/actions', tabs: true },
     { name: 'action', path: '/actions?tab=all', open: { panel: row() } },
+    { name: 'vulnerabilities', path: '/vulnerabilities', tabs: true },
+    { name: 'vulnerability', path: `/vulnerabilities/${all(await first('/api/vulnerabilities?$top=1', (v) => v.id ?? 'CVE-2024-6387'))}`, tabs: true },
+    { name: 'software', path: `/software/${all(await first('/api/software?$top=1', (v) => v.id ?? 'none'))}`, tabs: true },
+    { name: 'recommendation', path: `/recommendations/${all(await first('/api/recommendations?$top=1', (v) => v.id ?? 'none'))}`, tabs: true },
+    { name: 'live', path: '/live', tabs: true },
     { name: 'not-here', path: '/there-is-no-such-page' },
   ];
   await page.goto(`${url}/settings`);
