@@ -125,7 +125,7 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 // says so.
 func (p *platform) newGuard() (*file.Guard, error) {
 	return file.New(file.Config{Pool: p.hashes, Lookup: p.sender, Vault: p.vault, Warned: p.warned, Decide: p.decide, Active: p.hasFiles,
-		Confine: p.restrictor, Refused: p.warned})
+		Confine: p.restrictor, Refused: p.refused})
 }
 
 // decide says what indicators want of a file.
@@ -146,6 +146,13 @@ func (p *platform) hasFiles() bool {
 func (p *platform) warned(e *event.Event) {
 	if notice.Tell(e) {
 		p.conf.Log.Info("a user was warned", "pid", e.Initiating.PID, "process", e.Initiating.Image.Name)
+	}
+}
+
+// refused tells a user of what the restriction kept from running.
+func (p *platform) refused(e *event.Event, terminal string) {
+	if notice.TellAt(terminal, e) {
+		p.conf.Log.Info("a user was told", "terminal", terminal, "file", e.File.Path)
 	}
 }
 

@@ -67,7 +67,7 @@ func startApart(t *testing.T, s *server) *ownRoot {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, p := range []string{"sh", "true", "cat", "umount", "nft"} {
+	for _, p := range []string{"sh", "true", "cat", "sleep", "umount", "nft"} {
 		names = append(names, o.install(p)...)
 	}
 	o.pack("base", names...)
@@ -204,6 +204,11 @@ func TestARestrictedDeviceRunsWhatPackagesBrought(t *testing.T) {
 		if more := fmt.Sprint(rows[0]["AdditionalFields"]); rows[0]["DeviceName"] != device.Name || rows[0]["FileName"] != filepath.Base(file) || !strings.Contains(more, "RestrictCodeExecution") {
 			t.Errorf("%s: %v", action, rows[0])
 		}
+	}
+	// Who tries at a terminal is told there, though the shell's child that tried ends at once.
+	asks := strings.Join(o.within("/bin/sh", "-c", "'"+program+"; cat /etc/os-release >/dev/null; sleep 2'"), " ")
+	if out := command(t, "script", "-qec", "chmod 620 $(tty); "+asks, "/dev/null"); !strings.Contains(out, "lets only trusted programs run on this device") || !strings.Contains(out, filepath.Base(program)) {
+		t.Errorf("the terminal shows %q", out)
 	}
 	// The agent starts programs of the device all the while, about which the kernel asks it: an
 	// investigation package asks nft, and a session of live response has a shell.

@@ -80,6 +80,7 @@ func (g *Guard) judgeOpen(q *question) {
 
 // refuse denies what is not trusted, ends who was let go meanwhile, and reports it.
 func (g *Guard) refuse(q *question, f *finding, kind use) {
+	f.terminal = terminalOf(f.by) // a shell's child ends as soon as it is answered
 	if g.answer(q, false) {
 		g.denied.Add(1)
 	} else {
@@ -102,6 +103,9 @@ type confined struct {
 // report ends a process that runs what is not trusted, tells its user, and reports it under
 // the names by which the published product reports what application control blocks.
 func (g *Guard) report(f *finding, kind use) {
+	if f.running {
+		f.terminal = terminalOf(f.by) // it is ended below
+	}
 	more := confined{Policy: "RestrictCodeExecution", Use: string(kind)}
 	var by *event.Process
 	if g.cfg.Lookup != nil && f.by != 0 {
@@ -130,8 +134,17 @@ func (g *Guard) report(f *finding, kind use) {
 		sink.Emit(e)
 	}
 	if g.cfg.Refused != nil {
-		g.cfg.Refused(e)
+		g.cfg.Refused(e, f.terminal)
 	}
+}
+
+// terminalOf is the terminal that controls a process, "" for none.
+func terminalOf(pid uint32) string {
+	s, ok := procfs.ReadStat(pid)
+	if !ok {
+		return ""
+	}
+	return s.Terminal()
 }
 
 var elfMagic = []byte("\x7fELF")

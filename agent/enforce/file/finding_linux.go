@@ -30,6 +30,7 @@ type finding struct {
 	by       uint32   // who wanted to run or open it, or runs it
 	view     *view    // of by; nil for the agent's own
 	running  bool     // it is run by by
+	terminal string   // of by, as it was when that was sure to be there
 }
 
 // The names under which the published product reports what an indicator blocks, with and

@@ -27,8 +27,9 @@ type Config struct {
 	Active func() bool
 	// Confine narrows what may run; nil for not at all.
 	Confine Confinement
-	// Refused is told of what the confinement kept from running; nil tells nobody.
-	Refused func(*event.Event)
+	// Refused is told of what the confinement kept from running, with the terminal of who
+	// tried, below /dev, "" for none: who tried may have ended by then. nil tells nobody.
+	Refused func(e *event.Event, terminal string)
 	// Lookup describes a process, which may have begun a moment ago, and may wait for the
 	// sensors to have told of it. nil leaves it out.
 	Lookup func(pid uint32) *event.Process

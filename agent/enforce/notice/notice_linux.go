@@ -17,11 +17,16 @@ func Tell(e *event.Event) bool {
 	if e.Initiating == nil {
 		return false
 	}
-	tty := terminal(e.Initiating.PID)
-	if tty == "" {
+	s, ok := procfs.ReadStat(e.Initiating.PID)
+	return ok && TellAt(s.Terminal(), e)
+}
+
+// TellAt is Tell of a terminal, named below /dev, for what its process may have ended.
+func TellAt(terminal string, e *event.Event) bool {
+	if terminal == "" || strings.Contains(terminal, ":") {
 		return false
 	}
-	fd, err := unix.Open(tty, unix.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	fd, err := unix.Open("/dev/"+terminal, unix.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return false
 	}
@@ -36,7 +41,10 @@ func Tell(e *event.Event) bool {
 }
 
 func text(e *event.Event) string {
-	what := "something"
+	what, who := "something", "a program"
+	if e.Initiating != nil {
+		who = e.Initiating.Image.Name
+	}
 	switch {
 	case e.File != nil:
 		what = "the file " + e.File.Path
@@ -46,9 +54,9 @@ func text(e *event.Event) string {
 		what = e.Network.RemoteIP
 	}
 	if strings.HasPrefix(e.Action, "AppControl") {
-		return fmt.Sprintf("\r\n[vedette] Your organisation lets only trusted programs run on this device at present. %s was kept from running %s, and it was reported.\r\n", plain(e.Initiating.Image.Name), plain(what))
+		return fmt.Sprintf("\r\n[vedette] Your organisation lets only trusted programs run on this device at present. %s was kept from running %s, and it was reported.\r\n", plain(who), plain(what))
 	}
-	return fmt.Sprintf("\r\n[vedette] Your organisation warns of %s, which %s uses. It was not stopped, and it was reported.\r\n", plain(what), plain(e.Initiating.Image.Name))
+	return fmt.Sprintf("\r\n[vedette] Your organisation warns of %s, which %s uses. It was not stopped, and it was reported.\r\n", plain(what), plain(who))
 }
 
 // plain leaves nothing that a terminal would obey.
@@ -64,13 +72,4 @@ func plain(s string) string {
 		s = string(r[:most]) + "…"
 	}
 	return s
-}
-
-// terminal returns the device of the terminal that controls a process, "" for none.
-func terminal(pid uint32) string {
-	s, ok := procfs.ReadStat(pid)
-	if name := s.Terminal(); ok && name != "" && !strings.Contains(name, ":") {
-		return "/dev/" + name
-	}
-	return ""
 }

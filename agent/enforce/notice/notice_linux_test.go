@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vedette-edr/vedette/agent/procfs"
 	"github.com/vedette-edr/vedette/schema/event"
 )
 
@@ -18,7 +19,8 @@ func TestTheTerminalOfTheProcessIsTold(t *testing.T) {
 	for mode, told := range map[os.FileMode]bool{0o620: true, 0o600: false} {
 		cmd := exec.Command("sleep", "30")
 		p := onTerminal(t, cmd)
-		tty := terminal(uint32(cmd.Process.Pid))
+		is, _ := procfs.ReadStat(uint32(cmd.Process.Pid))
+		tty := "/dev/" + is.Terminal()
 		if err := os.Chmod(tty, mode); err != nil {
 			t.Fatal(err)
 		}

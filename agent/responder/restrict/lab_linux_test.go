@@ -240,7 +240,7 @@ func (l *lab) start() {
 		Pool: l.pool, Confine: l.r, Watchdog: func() *exec.Cmd { return role("watchdog") },
 		Decide: func(hash.Sums) file.Decision { return file.Decision{} }, Active: func() bool { return false },
 		Accept: func(m file.Mount) bool { return m.Point == l.root },
-		Refused: func(e *event.Event) {
+		Refused: func(e *event.Event, _ string) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.refused = append(l.refused, e)
