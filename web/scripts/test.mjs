@@ -9,7 +9,7 @@ const out = mkdtempSync(join(tmpdir(), 'portal-tests-'));
 try {
   await build({
     configFile: false, logLevel: 'error', publicDir: false,
-    build: { ssr: true, outDir: out, emptyOutDir: false, minify: false, rolldownOptions: { input: { live: resolve('tests/live.modules.ts') }, output: { entryFileNames: '[name].mjs' } } },
+    build: { ssr: true, outDir: out, emptyOutDir: false, minify: false, rolldownOptions: { input: Object.fromEntries(readdirSync('tests').filter((f) => f.endsWith('.modules.ts')).map((f) => [f.replace('.modules.ts', ''), resolve('tests', f)])), output: { entryFileNames: '[name].mjs' } } },
   });
   const files = readdirSync('tests').filter((f) => f.endsWith('.test.mjs')).map((f) => join('tests', f));
   process.exitCode = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit', env: { ...process.env, MODULES: out } }).status ?? 1;

@@ -4,7 +4,6 @@ import { ArrowUploadRegular } from '@fluentui/react-icons/svg/arrow-upload';
 import { PlugDisconnectedRegular } from '@fluentui/react-icons/svg/plug-disconnected';
 import { QuestionCircleRegular } from '@fluentui/react-icons/svg/question-circle';
 import { useQueryClient } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { post, segment } from '../../api/client';
 import type { LiveSession } from '../../api/types';
@@ -15,7 +14,7 @@ import { useConfirm } from '../../ui/confirm';
 import { Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Empty, Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import { bytes, sessionsPath, useCommands, useLibrary, useLiveSession } from './api';
 import type { Console } from './console';
 import { Upload, useMayStock } from './Library';
@@ -27,7 +26,7 @@ import { useStart } from './start';
 const Replay = lazy(() => import('./Replay'));
 
 export default function Session() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const found = useLiveSession(id);
   const mine = useConsoles().find((c) => c.id === id);
   if (found.isPending) return <Waiting />;

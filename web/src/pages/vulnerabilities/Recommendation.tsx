@@ -1,7 +1,6 @@
 // One recommendation: what it mends, on which devices, and what was decided about it.
 import { Button, Dropdown, Field, Input, MessageBar, MessageBarBody, Option, Tab, TabList, Textarea } from '@fluentui/react-components';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { useState } from 'react';
 import { del, get, post, segment } from '../../api/client';
 import { useMay } from '../../api/session';
@@ -13,7 +12,7 @@ import { ListView } from '../../ui/list/ListView';
 import { Card, Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import { machines, vulnerabilities } from './columns';
 import css from './vulnerabilities.module.css';
 
@@ -21,7 +20,7 @@ const crumbs = [{ title: 'Vulnerabilities', to: '/vulnerabilities' }, { title: '
 const unsorted = vulnerabilities.map((c) => ({ ...c, sort: false }));
 
 export default function Recommendation() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const [tab, setTab] = useAddressed('tab', 'overview');
   const [asking, setAsking] = useState(false);
   const may = useMay();

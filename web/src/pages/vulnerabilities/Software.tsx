@@ -1,14 +1,13 @@
 // One product: its versions, what is weak in it, and where it is installed.
 import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
-import { useParams } from '@tanstack/react-router';
 import { get, segment } from '../../api/client';
 import type { Distribution, MachineReference, Software as Entity, Vulnerability } from '../../api/types';
 import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
 import { Page } from '../../ui/Page';
 import { Failure, Waiting } from '../../ui/states';
-import { useAddressed } from '../../ui/url';
+import { useAddressed, useId } from '../../ui/url';
 import { machines, vulnerabilities } from './columns';
 import css from './vulnerabilities.module.css';
 
@@ -21,7 +20,7 @@ const versions: Column<Distribution>[] = [
 ];
 
 export default function Software() {
-  const { id } = useParams({ strict: false }) as { id: string };
+  const id = useId();
   const [tab, setTab] = useAddressed('tab', 'versions');
   const path = `/api/Software/${segment(id)}`;
   const found = useQuery({ queryKey: ['/api/Software', id], queryFn: () => get<Entity>(path) });

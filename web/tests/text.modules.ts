@@ -1,0 +1,2 @@
+export * from '../src/api/json';
+export * from '../src/api/text';
