@@ -10,7 +10,7 @@ import { Form, Section, Several, useAll } from './parts';
 interface Policy { id: number; name: string; enabled: boolean; types: string[]; rbacGroupIds: number[]; requestors: string[]; approvals: number; approvers: string[]; requestorMayApprove: boolean; patienceMinutes: number }
 
 const path = '/api/vedette/approvalpolicies';
-const types = ['Isolate', 'Unisolate', 'RestrictCodeExecution', 'UnrestrictCodeExecution', 'RunAntiVirusScan', 'CollectInvestigationPackage', 'StopAndQuarantineFile', 'RestoreFile', 'RequestSample', 'LiveResponse', 'NotifyUser', 'Offboard'];
+const types = ['Isolate', 'Unisolate', 'RestrictCodeExecution', 'UnrestrictCodeExecution', 'RunAntiVirusScan', 'CollectInvestigationPackage', 'StopAndQuarantineFile', 'RestoreFile', 'RequestSample', 'LiveResponse', 'NotifyUser', 'AskExpert', 'Offboard'];
 const anybody: { id: string; name: string }[] = [{ id: 'Applications', name: 'Any application' }, { id: 'Automatic', name: 'Rules and other parts of the server' }];
 
 /** Who has to agree before an action goes to a device. */
