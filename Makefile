@@ -15,7 +15,7 @@ ORACLE ?= ../shared/oracle/kql-emulator-cases.json
 RECORDED ?= 2026-08-02T22:00:00Z
 PICTURES ?= bin/pictures
 
-.PHONY: chaos web check-web portal-look portal-budget conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
+.PHONY: vm vm-test chaos web check-web portal-look portal-budget conformance kqlcompare run test test-unit test-e2e e2e-graph check check-fast build bench e2e fuzz generate setup setup-test lint clean
 
 ## run: install what is missing, build, start the server and an agent on this host
 run: setup build
@@ -88,6 +88,16 @@ lint: bin/tools/golangci-lint
 
 bin/tools/golangci-lint:
 	GOBIN=$(CURDIR)/bin/tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+## vm: a contained device restarts, in an emulated machine; make vm-test PKG="agent/enforce/name …" SUITE=bookworm: tests on another kernel (minutes)
+SUITE ?= bookworm
+PKG ?= agent/enforce/address agent/enforce/name agent/enforce/fileless agent/enforce/file agent/sensor/ebpf
+vm: build
+	tools/vm.sh image $(SUITE)
+	VEDETTE_VM=$(CURDIR)/bin/vm/$(SUITE) VEDETTE_BIN=$(CURDIR)/bin VEDETTE_PATIENCE=8m $(GO) test -count=1 -v -timeout 60m -run TestAContainedDeviceRestarts ./e2e
+
+vm-test:
+	tools/vm.sh test $(SUITE) $(PKG)
 
 ## bench: the figures of docs/benchmarks.md (takes minutes, root)
 bench: setup-test build

@@ -23,8 +23,9 @@ import (
 )
 
 // patience bounds every wait for something that should happen soon: generous, because
-// machines of continuous integration are slow and shared.
-const patience = 60 * time.Second
+// machines of continuous integration are slow and shared. $VEDETTE_PATIENCE is another, for
+// machines that are emulated.
+var patience = 60 * time.Second
 
 var binDir string
 
@@ -33,6 +34,13 @@ func TestMain(m *testing.M) {
 		if os.Geteuid() != 0 {
 			fmt.Fprintln(os.Stderr, "the end-to-end tests need root: sensors, namespaces and logons do")
 			return 1
+		}
+		if v := os.Getenv("VEDETTE_PATIENCE"); v != "" {
+			var err error
+			if patience, err = time.ParseDuration(v); err != nil {
+				fmt.Fprintln(os.Stderr, "VEDETTE_PATIENCE:", err)
+				return 1
+			}
 		}
 		binDir = os.Getenv("VEDETTE_BIN")
 		if binDir == "" {

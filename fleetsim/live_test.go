@@ -88,6 +88,8 @@ func TestManySessionsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(sessions.Close)
+	// As devices do it; every second, as other tests have it, heartbeats were all that is measured.
+	s.heartbeat = time.Minute
 	s.commands, s.sessions = withSessions{action.NewDispatcher(action.Config{Store: s.store.Actions(), Devices: s.devices}), sessions}, sessions
 	s.up()
 	answer := func(ctx context.Context, d *fleetsim.Device, c *wire.Command) link.Result {

@@ -138,7 +138,7 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 		Clock: clock, Atomic: c.store.Atomic})
 	actions := action.Config{Library: c.library, Blobs: c.blobs, Store: c.store.Actions(), Devices: c.devices, Nudger: c.nudges, Audit: c.audit, Clock: clock, Atomic: c.store.Atomic,
 		Policies: c.store.Actions(), Waiting: approvals{c.notices}, Envelopes: gateway.Envelopes{}, Offboarded: c.devices.Offboard,
-		Releases: gateway.Releases{Key: c.ca.CommandKey()},
+		Releases: gateway.Releases{Key: c.ca.CommandKey()}, Barred: c.barred,
 		Self:     func(d *device.Device) bool { return !c.server.cfg.Simulated && own(d.ExternalIP) }}
 	c.actions, c.dispatch = action.NewService(actions), action.NewDispatcher(actions)
 	if c.live, err = c.openLive(ctx); err != nil {

@@ -95,24 +95,27 @@ type Action struct {
 	Commands    []LiveCommand   `json:",omitempty"` // of a live response, in their order
 	Artifacts   []Artifact      `json:",omitempty"` // what it yielded
 	Params      json.RawMessage `json:",omitempty"` // what the responder gets; nil for none
-	Comment     string
-	Requestor   ident.Actor
-	Source      string // PublicApi, Portal, Rule, …
-	External    string // the caller's own id
-	State       State
-	Steps       []Step
-	Error       string // why it failed, in words for people
-	Created     time.Time
-	Updated     time.Time
-	Expires     time.Time      // the end of its command; it is not delivered after this
-	Life        time.Duration  // how long an absent device is waited for once it is approved
-	Deadline    time.Time      `json:",omitzero"`  // of an action that waited for approval: it is not delivered after this
-	Approval    *Approval      `json:",omitempty"` // nil where nobody had to agree
-	Body        []byte         `json:",omitempty"` // of its command as approvers may sign it; nil where nobody had to agree
-	Signatures  []Signature    `json:",omitempty"` // of approvers over Body
-	Undoes      ident.ActionID `json:",omitempty"` // it was asked for to undo this action; "" for none
-	Cancel      Cancellation
-	Progress    *Progress `json:",omitempty"` // what the device said of it last; nil for nothing
+	// Pins are the library's files that it names, by name, with the SHA-256 that they had when
+	// it was asked for: what others agree to is their content and not a name.
+	Pins       map[string]string `json:",omitempty"`
+	Comment    string
+	Requestor  ident.Actor
+	Source     string // PublicApi, Portal, Rule, …
+	External   string // the caller's own id
+	State      State
+	Steps      []Step
+	Error      string // why it failed, in words for people
+	Created    time.Time
+	Updated    time.Time
+	Expires    time.Time      // the end of its command; it is not delivered after this
+	Life       time.Duration  // how long an absent device is waited for once it is approved
+	Deadline   time.Time      `json:",omitzero"`  // of an action that waited for approval: it is not delivered after this
+	Approval   *Approval      `json:",omitempty"` // nil where nobody had to agree
+	Body       []byte         `json:",omitempty"` // of its command as approvers may sign it; nil where nobody had to agree
+	Signatures []Signature    `json:",omitempty"` // of approvers over Body
+	Undoes     ident.ActionID `json:",omitempty"` // it was asked for to undo this action; "" for none
+	Cancel     Cancellation
+	Progress   *Progress `json:",omitempty"` // what the device said of it last; nil for nothing
 }
 
 // Progress is how far a device is with an action.

@@ -59,7 +59,8 @@ func (p *Dispatcher) Expects(ctx context.Context, d *device.Device, id ident.Act
 }
 
 // Grants returns the SHA-256 of the file of the library that a command of d names; one that
-// it does not name is errs.NotFound.
+// it does not name is errs.NotFound, one that was replaced since the action was asked for
+// errs.Conflict.
 func (p *Dispatcher) Grants(ctx context.Context, d *device.Device, id ident.ActionID, name string) (sum string, err error) {
 	const op = "action.Grants"
 	a, err := p.cfg.Store.Action(ctx, d.Tenant, id)
@@ -72,8 +73,13 @@ func (p *Dispatcher) Grants(ctx context.Context, d *device.Device, id ident.Acti
 	if a.Device != d.ID || a.Incarnation != d.Incarnation || a.State != Delivered || !slices.ContainsFunc(a.Commands, named) && !slices.Contains(a.rules(), name) {
 		return "", errs.New(op, errs.NotFound, errs.ResourceNotFound, "no command %s of the device names that file", id)
 	}
-	sum, err = p.cfg.Library.Digest(ctx, d.Tenant, name)
-	return sum, errs.Wrap(op, err)
+	if sum, err = p.cfg.Library.Digest(ctx, d.Tenant, name); err != nil {
+		return "", errs.Wrap(op, err)
+	}
+	if pinned, ok := a.Pins[name]; ok && pinned != sum {
+		return "", errs.New(op, errs.Conflict, errs.DisallowedOperation, "the library's file %q was replaced after the action was asked for", name)
+	}
+	return sum, nil
 }
 
 // yields returns the action that d brings a file of.

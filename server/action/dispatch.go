@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
@@ -87,6 +88,18 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 		if !has && !now.Before(a.Due()) {
 			continue
 		}
+		if a.State == Approved && !has {
+			why, err := p.replaced(ctx, a)
+			if err != nil {
+				return out, errs.Wrap(op, err)
+			}
+			if why != "" {
+				if err := p.refuse(ctx, a, why); err != nil {
+					return out, errs.Wrap(op, err)
+				}
+				continue
+			}
+		}
 		if a.State == Approved {
 			p.cfg.Fault(faultHanding)
 		}
@@ -109,6 +122,31 @@ func (p *Dispatcher) Pending(ctx context.Context, d *device.Device, have []ident
 		p.cfg.Fault(faultHanded)
 	}
 	return out, nil
+}
+
+// refuse ends an action that no device was given yet, as failed.
+func (p *Dispatcher) refuse(ctx context.Context, a *Action, why string) error {
+	now := p.cfg.Clock().UTC()
+	var out *Action
+	err := p.cfg.Atomic(ctx, func(ctx context.Context) (err error) {
+		moved := false
+		out, err = p.cfg.Store.UpdateAction(ctx, a.Tenant, a.ID, func(a *Action) error {
+			if moved = a.State == Approved; moved {
+				a.move(Failed, now, "server", why, nil)
+			}
+			return nil
+		})
+		if err != nil || !moved {
+			return err
+		}
+		return p.cfg.Audit.Record(ctx, audit.Entry{At: now, Tenant: a.Tenant, Actor: access.System(a.Tenant, "action").Actor,
+			Verb: "action.result", Object: string(a.ID), Detail: string(a.Kind) + " refused: " + why, Outcome: audit.Denied})
+	})
+	if err != nil {
+		return err
+	}
+	p.announce([]*Action{out})
+	return nil
 }
 
 // command is a as its device is told of it.

@@ -1,7 +1,6 @@
 package action
 
 import (
-	"context"
 	"encoding/json"
 	"regexp"
 	"slices"
@@ -9,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/ident"
 )
 
 // Bounds of what is said of files and scans.
@@ -120,19 +118,4 @@ func (a *Action) rules() []string {
 		return nil // they were ours when they were kept
 	}
 	return p.Rules
-}
-
-// fetchRules sees that the library has the rules that a scan names.
-func (s *Service) fetchRules(ctx context.Context, tenant ident.TenantID, r *Request) error {
-	if r.Kind != RunAntiVirusScan || r.Scan == nil {
-		return nil
-	}
-	for i, name := range r.Scan.Rules {
-		if _, err := s.cfg.Library.Digest(ctx, tenant, name); errs.Is(err, errs.NotFound) {
-			return errs.New("action.Request", errs.Invalid, errs.InvalidInput, "Rules[%d]: the library has no file %q", i, name)
-		} else if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -3,6 +3,9 @@ package action
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -145,24 +148,58 @@ func (c *LiveCommand) check(i int) error {
 	return nil
 }
 
-// fetch sees that the library has what live commands name.
-func (s *Service) fetch(ctx context.Context, tenant ident.TenantID, commands []LiveCommand) error {
+// files returns what of the library a live response names, with the place that names it.
+func files(commands []LiveCommand) (names, places []string) {
 	for i, c := range commands {
-		if c.Kind == GetFile {
-			continue
-		}
 		for _, p := range c.Params {
-			if p.Key != "FileName" && p.Key != "ScriptName" {
-				continue
-			}
-			if _, err := s.cfg.Library.Digest(ctx, tenant, p.Value); errs.Is(err, errs.NotFound) {
-				return errs.New("action.Request", errs.Invalid, errs.InvalidInput, "Commands[%d]: the library has no file %q", i, p.Value)
-			} else if err != nil {
-				return err
+			if c.Kind != GetFile && (p.Key == "FileName" || p.Key == "ScriptName") {
+				names, places = append(names, p.Value), append(places, fmt.Sprintf("Commands[%d]", i))
 			}
 		}
 	}
-	return nil
+	return names, places
+}
+
+// pin sees that the library has what r names, and returns the content of each by its name.
+func (s *Service) pin(ctx context.Context, tenant ident.TenantID, r *Request) (map[string]string, error) {
+	names, places := files(r.Commands)
+	if r.Kind == RunAntiVirusScan && r.Scan != nil {
+		for i, name := range r.Scan.Rules {
+			names, places = append(names, name), append(places, fmt.Sprintf("Rules[%d]", i))
+		}
+	}
+	var pins map[string]string
+	for i, name := range names {
+		sum, err := s.cfg.Library.Digest(ctx, tenant, name)
+		if errs.Is(err, errs.NotFound) {
+			return nil, errs.New("action.Request", errs.Invalid, errs.InvalidInput, "%s: the library has no file %q", places[i], name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if pins == nil {
+			pins = map[string]string{}
+		}
+		pins[name] = sum
+	}
+	return pins, nil
+}
+
+// replaced says which of the library's files that a names is not the one any more that it was
+// asked for with, "" for none.
+func (p *Dispatcher) replaced(ctx context.Context, a *Action) (string, error) {
+	for _, name := range slices.Sorted(maps.Keys(a.Pins)) {
+		sum, err := p.cfg.Library.Digest(ctx, a.Tenant, name)
+		switch {
+		case errs.Is(err, errs.NotFound):
+			return fmt.Sprintf("the library's file %q was deleted after the action was asked for", name), nil
+		case err != nil:
+			return "", err
+		case sum != a.Pins[name]:
+			return fmt.Sprintf("the library's file %q was replaced after the action was asked for: it was %s and is %s", name, a.Pins[name], sum), nil
+		}
+	}
+	return "", nil
 }
 
 // sessionFree refuses a live response beyond what a tenant may have at a time.

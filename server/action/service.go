@@ -49,7 +49,9 @@ type Config struct {
 	Changed *bus.Topic[Changed] // nil for none
 	// Self reports whether the device is the machine that this server runs on; nil says
 	// that none is.
-	Self     func(*device.Device) bool
+	Self func(*device.Device) bool
+	// Barred says why there is no live response with a device, "" when there is; nil bars none.
+	Barred   func(ctx context.Context, d *device.Device) (string, error)
 	Policies PolicyStore // who must agree to what; nil for nobody to anything
 	Waiting  Waiting     // hears of what waits for approval; nil for nobody
 	// Envelopes is needed where devices ask for approvers' own signatures.
@@ -192,10 +194,11 @@ func (s *Service) prepare(ctx context.Context, by *access.Principal, d *device.D
 			Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(d.ID), Detail: string(r.Kind) + ": " + detailOf(err), Outcome: audit.Denied,
 		}))
 	}
-	if err := s.fetch(ctx, by.Tenant, r.Commands); err != nil {
+	if err := s.barred(ctx, by, d, &r); err != nil {
 		return nil, err
 	}
-	if err := s.fetchRules(ctx, by.Tenant, &r); err != nil {
+	pins, err := s.pin(ctx, by.Tenant, &r)
+	if err != nil {
 		return nil, err
 	}
 	id, err := uuid.NewRandomFromReader(s.cfg.Rand)
@@ -204,11 +207,25 @@ func (s *Service) prepare(ctx context.Context, by *access.Principal, d *device.D
 	}
 	a := &Action{
 		ID: ident.ActionID(id.String()), Tenant: by.Tenant, Device: d.ID, DeviceName: d.Name, Incarnation: d.Incarnation,
-		Kind: r.Kind, Scope: r.Scope, File: r.File, Commands: r.Commands, Params: params, Comment: r.Comment, Requestor: by.Actor, Source: r.Source,
+		Kind: r.Kind, Scope: r.Scope, File: r.File, Commands: r.Commands, Params: params, Pins: pins, Comment: r.Comment, Requestor: by.Actor, Source: r.Source,
 		External: r.External, Created: now, Expires: now.Add(r.Life), Life: r.Life, Undoes: r.Undoes,
 	}
 	a.move(Requested, now, by.Name, r.Comment, nil)
 	return a, nil
+}
+
+// barred refuses a live response with a device whose group has none, as sessions are.
+func (s *Service) barred(ctx context.Context, by *access.Principal, d *device.Device, r *Request) error {
+	if r.Kind != LiveResponse || s.cfg.Barred == nil {
+		return nil
+	}
+	why, err := s.cfg.Barred(ctx, d)
+	if err != nil || why == "" {
+		return err
+	}
+	return errors.Join(errs.New("action.Request", errs.Denied, errs.DisabledFeature, "%s", why), s.cfg.Audit.Record(ctx, audit.Entry{
+		Tenant: by.Tenant, Actor: by.Actor, Verb: "action.request", Object: string(d.ID), Detail: string(r.Kind) + ": " + why, Outcome: audit.Denied,
+	}))
 }
 
 // refusal says why a device cannot be asked for an action at all, nil when it can.

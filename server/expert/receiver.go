@@ -254,6 +254,9 @@ func (s *Service) UpdateReceiver(ctx context.Context, by *access.Principal, id i
 			if err := change(r); err != nil {
 				return err
 			}
+			if r.MaxBytes == was.MaxBytes && r.Hand != was.Hand {
+				r.MaxBytes = 0 // what is usual for the one is too much for the other
+			}
 			if err := r.Check(); err != nil {
 				return err
 			}

@@ -315,7 +315,10 @@ func TestARightThatIsTakenAwayEndsTheSession(t *testing.T) {
 		"gone": {func(access.Principal) (*access.Principal, error) {
 			return nil, errs.New("x", errs.Unauthenticated, errs.Unauthorized, "gone")
 		}, "no longer sign in"},
-		"right": {func(p access.Principal) (*access.Principal, error) { p.Rights = []access.Right{access.LiveResponseBasic}; return &p, nil }, "withdrawn"},
+		"right": {func(p access.Principal) (*access.Principal, error) {
+			p.Rights = []access.Right{access.LiveResponseBasic}
+			return &p, nil
+		}, "withdrawn"},
 		"scope": {func(p access.Principal) (*access.Principal, error) { p.Scope = access.Scope{}; return &p, nil }, "no longer see"},
 	} {
 		for _, typed := range []bool{true, false} {

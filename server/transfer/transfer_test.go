@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ type fixture struct {
 	blobs    *blob.Dir
 	actions  *action.Service
 	dispatch *action.Dispatcher
+	library  *library.Service
 	device   *device.Device
 	other    *device.Device
 	action   *action.Action
@@ -61,6 +63,7 @@ func setup(t *testing.T, blobs string) *fixture {
 	f.blobs, err = blob.Open(blobs)
 	must(t, err)
 	lib := library.New(library.Config{Store: s.Library(), Blobs: f.blobs})
+	f.library = lib
 	for _, name := range []string{"put.bin", "run.sh", "secret"} {
 		_, err = lib.Put(t.Context(), analyst, library.Upload{Name: name, Content: bytes.NewReader([]byte("of " + name))})
 		must(t, err)
@@ -392,5 +395,42 @@ func TestOnlyWhatTheCommandNamesIsGiven(t *testing.T) {
 	must(t, f.dispatch.Result(t.Context(), f.device, action.Result{ID: f.action.ID, State: "failed", Detail: "x"}))
 	if _, err := get(f.device, "put.bin"); !errs.Is(err, errs.NotFound) {
 		t.Errorf("after its end: %v", err)
+	}
+}
+
+// TestAFileOfTheLibraryIsWhatWasAskedFor replaces a script after an action asked for it: the
+// action ends before its device has it, and a device that has it does not get the other file.
+func TestAFileOfTheLibraryIsWhatWasAskedFor(t *testing.T) {
+	swap := func(f *fixture, content string) {
+		_, err := f.library.Put(t.Context(), analyst, library.Upload{Name: "run.sh", Content: bytes.NewReader([]byte(content)), Override: true})
+		must(t, err)
+	}
+	f := setup(t, t.TempDir())
+	swap(f, "another")
+	w, err := f.dispatch.Pending(t.Context(), f.device, nil)
+	must(t, err)
+	a, err := f.actions.Get(t.Context(), tenant, f.action.ID)
+	must(t, err)
+	if len(w.Commands) != 0 || a.State != action.Failed || !strings.Contains(a.Error, `"run.sh" was replaced after the action was asked for`) {
+		t.Errorf("%d commands; the action is %s: %s", len(w.Commands), a.State, a.Error)
+	}
+
+	f = setup(t, t.TempDir())
+	f.deliver()
+	swap(f, "another")
+	if _, _, _, err := f.Fetch(t.Context(), f.device, f.action.ID, "run.sh"); !errs.Is(err, errs.Conflict) {
+		t.Errorf("a file that was replaced: %v", err)
+	}
+	swap(f, "of run.sh") // what was asked for is there again
+	in, _, _, err := f.Fetch(t.Context(), f.device, f.action.ID, "run.sh")
+	must(t, err)
+	must(t, in.Close())
+
+	f = setup(t, t.TempDir())
+	must(t, f.library.Delete(t.Context(), analyst, "put.bin"))
+	_, err = f.dispatch.Pending(t.Context(), f.device, nil)
+	must(t, err)
+	if a, err := f.actions.Get(t.Context(), tenant, f.action.ID); err != nil || a.State != action.Failed || !strings.Contains(a.Error, "was deleted") {
+		t.Errorf("a file that was deleted: %+v, %v", a, err)
 	}
 }

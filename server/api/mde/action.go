@@ -33,11 +33,15 @@ type Actions interface {
 // publicAPI is the published createdBySource of what comes through this API.
 const publicAPI = "PublicApi"
 
+// ofDevices are the permissions to ask devices for something, each of which lets cancel it, as
+// published.
+var ofDevices = []access.Permission{
+	access.MachineCollect, access.MachineIsolate, access.MachineRestrict, access.MachineScan,
+	access.MachineOffboard, access.MachineQuarantine, access.MachineLive,
+}
+
 func (a *API) actionRoutes() []api.Route {
-	cancel := []access.Permission{
-		access.MachineCollect, access.MachineIsolate, access.MachineRestrict, access.MachineScan,
-		access.MachineOffboard, access.MachineQuarantine, access.MachineLive,
-	}
+	cancel := append(ofDevices[:len(ofDevices):len(ofDevices)], access.ExpertAsk)
 	routes := []api.Route{
 		get("/machineactions", machineRead, a.getActions),
 		get("/machineactions/$count", machineRead, a.countActions),
@@ -186,7 +190,19 @@ func (a *API) cancelAction(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	act, err := a.actions.Cancel(r.Context(), r.Caller, id, comment)
+	act, err := a.actions.Get(r.Context(), r.Caller.Tenant, id)
+	if err != nil {
+		return noAction(err, string(id))
+	}
+	// Asking experts is no right over what was asked of devices, nor the other way round.
+	of := ofDevices
+	if act.Kind.ByServer() {
+		of = []access.Permission{act.Kind.Need()}
+	}
+	if err := r.Caller.Require("mde.cancel", of...); err != nil {
+		return err
+	}
+	act, err = a.actions.Cancel(r.Context(), r.Caller, id, comment)
 	if err != nil {
 		return noAction(err, string(id))
 	}

@@ -41,7 +41,7 @@ func analyst(ctx context.Context, tenant ident.TenantID) context.Context {
 }
 
 // rowsOf runs a query and renders its rows, sorted.
-func rowsOf(t testing.TB, s *hunt.Service, ctx context.Context, text string) ([]string, error) {
+func rowsOf(ctx context.Context, t testing.TB, s *hunt.Service, text string) ([]string, error) {
 	t.Helper()
 	r, err := s.Run(ctx, hunt.Request{Query: text})
 	if err != nil {
@@ -96,9 +96,9 @@ func TestBothEnginesKeepToAScope(t *testing.T) {
 		stored := hunt.New(hunt.Config{Store: e.store, Devices: f, Clock: clock})
 		interpreted := hunt.New(hunt.Config{Store: memory, Devices: f, Clock: clock})
 		for _, q := range queries {
-			got, err := rowsOf(t, stored, ctx, q)
+			got, err := rowsOf(ctx, t, stored, q)
 			check(t, err)
-			want, err := rowsOf(t, interpreted, ctx, q)
+			want, err := rowsOf(ctx, t, interpreted, q)
 			check(t, err)
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("%d others: %s (-interpreter +store):\n%s", others, q, d)
@@ -107,11 +107,11 @@ func TestBothEnginesKeepToAScope(t *testing.T) {
 				t.Errorf("%d others: %s tells of a device out of scope: %s", others, q, text)
 			}
 		}
-		if got, _ := rowsOf(t, stored, ctx, queries[1]); !slices.Equal(got, []string{"2"}) {
+		if got, _ := rowsOf(ctx, t, stored, queries[1]); !slices.Equal(got, []string{"2"}) {
 			t.Errorf("%d others: %v rows, want 2", others, got)
 		}
 		// A query cannot say the relation's name, and the files it names are refused as ever.
-		_, err := rowsOf(t, stored, ctx, "externaldata(value:string)['devices of the caller']")
+		_, err := rowsOf(ctx, t, stored, "externaldata(value:string)['devices of the caller']")
 		if !errs.Is(err, errs.Unsupported) && !errs.Is(err, errs.Invalid) {
 			t.Errorf("%d others: externaldata: %v", others, err)
 		}
@@ -149,7 +149,7 @@ func BenchmarkScope(b *testing.B) {
 				var worst time.Duration
 				for b.Loop() {
 					began := time.Now()
-					if _, err := rowsOf(b, s, ctx, q.text); err != nil {
+					if _, err := rowsOf(ctx, b, s, q.text); err != nil {
 						b.Fatal(err)
 					}
 					worst = max(worst, time.Since(began))

@@ -161,7 +161,7 @@ func TestABacktestTellsNothingOfOtherGroups(t *testing.T) {
 		"theirs":    {Query: `DeviceLogonEvents | where DeviceName == "host-1" | project Timestamp, DeviceId, DeviceName, ReportId`},
 	} {
 		r.From = noon.Add(-90 * time.Hour)
-		run := func(s *backtest.Service, ctx context.Context) *backtest.Job {
+		run := func(ctx context.Context, s *backtest.Service) *backtest.Job {
 			t.Helper()
 			j, err := s.Start(ctx, r)
 			if err != nil {
@@ -173,7 +173,7 @@ func TestABacktestTellsNothingOfOtherGroups(t *testing.T) {
 			}
 			return j
 		}
-		got, want, everything := run(over, mine), run(alone, all), run(over, all)
+		got, want, everything := run(mine, over), run(all, alone), run(all, over)
 		id := got.ID
 		if d := cmp.Diff(want, got, cmpopts.IgnoreFields(backtest.Job{}, "ID")); d != "" {
 			t.Errorf("%s: over both groups as over the own alone (-alone +both):\n%s", name, d)

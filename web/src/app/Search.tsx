@@ -65,8 +65,8 @@ export function Search() {
   return (
     <div className={css.search} onBlur={(e) => { if (!e.currentTarget.contains(e.relatedTarget)) setOpen(false); }}>
       <SearchRegular className={css.icon} aria-hidden />
-      <input ref={input} className={css.input} type="search" role="combobox" aria-label="Search devices, users, files, addresses, alerts and incidents" aria-expanded={Boolean(panel)} aria-controls={list}
-        aria-activedescendant={active >= 0 ? option(active) : undefined} aria-autocomplete="list" placeholder="Search devices, files, IPs, URLs, alerts  ( / )" maxLength={512} autoComplete="off" spellCheck={false}
+      <input ref={input} className={css.input} type="search" role="combobox" aria-label="Search devices, users, files, addresses, alerts, incidents and vulnerabilities" aria-expanded={Boolean(panel)} aria-controls={list}
+        aria-activedescendant={active >= 0 ? option(active) : undefined} aria-autocomplete="list" placeholder="Search devices, users, files, IPs, URLs, alerts, CVEs  ( / )" maxLength={512} autoComplete="off" spellCheck={false}
         value={text} onChange={(e) => { setText(e.target.value); setOpen(true); setActive(-1); }} onFocus={() => setOpen(true)} onKeyDown={keys} />
       {panel && (
         <div className={css.panel}>

@@ -113,6 +113,9 @@ function useVote() {
   });
 }
 
+/** The actions that bring files, and who may have those. */
+const brings: Record<string, string> = { CollectInvestigationPackage: 'Machine.CollectForensics', RequestSample: 'Machine.CollectForensics', LiveResponse: 'Machine.LiveResponse' };
+
 function One({ id }: { id: string }) {
   const may = useMay();
   const ask = useConfirm();
@@ -132,14 +135,15 @@ function One({ id }: { id: string }) {
     title: `Undo ${words(a.type).toLowerCase()} of ${device}`, action: words(a.undoType), body: `This asks the device for ${words(a.undoType).toLowerCase()}.`,
     run: async ({ reason }) => { await post(`/api/vedette/machineactions/${segment(a.id)}/undo`, { Comment: reason }); refresh(); notify({ intent: 'ongoing', title: `${words(a.undoType)} was requested`, text: device, brief: true }); },
   });
-  const download = async () => {
+  const download = async (index: number) => {
     try {
-      const { value } = await get<{ value: string }>(`/api/machineactions/${segment(a.id)}/getPackageUri`);
-      const link = new URL(value);
+      const { value } = await get<{ value: string }>(`/api/machineactions/${segment(a.id)}/${a.type === 'LiveResponse' ? `GetLiveResponseResultDownloadLink(index=${index})` : 'getPackageUri'}`);
+      // The published address of a package stands in quotation marks.
+      const link = new URL(value.replace(/^"|"$/g, ''));
       // The ticket is what counts: it is fetched where this page came from.
       window.location.assign(link.pathname + link.search);
     } catch (e) {
-      notify({ intent: 'error', title: 'The package could not be fetched', text: e instanceof Error ? e.message : '' });
+      notify({ intent: 'error', title: 'The file could not be fetched', text: e instanceof Error ? e.message : '' });
     }
   };
   const approver = may('Vedette.Action.Approve');
@@ -151,7 +155,9 @@ function One({ id }: { id: string }) {
         {a.awaitsApproval && approver && <><Button appearance="primary" icon={<CheckmarkRegular />} onClick={() => vote([a], 'approve')}>Approve</Button><Button icon={<DismissRegular />} onClick={() => vote([a], 'reject')}>Reject</Button></>}
         {a.isOpen && <Button onClick={cancel}>Cancel</Button>}
         {a.undoType && <Button icon={<ArrowUndoRegular />} onClick={undo}>{words(a.undoType)}</Button>}
-        {a.type === 'CollectInvestigationPackage' && a.status === 'Succeeded' && may('Machine.CollectForensics') && <Button icon={<ArrowDownloadRegular />} onClick={() => void download()}>Download package</Button>}
+        {!a.isOpen && may(brings[a.type] ?? '') && a.artifacts.map((f) => (
+          <Button key={f.index} icon={<ArrowDownloadRegular />} onClick={() => void download(f.index)}>{a.type === 'CollectInvestigationPackage' ? 'Download package' : `Download ${f.name}`}</Button>
+        ))}
       </div>
       <Facts of={[
         ['State', <State of={a} />], ['What was seen last', a.truth], ...(a.error ? [['Error', <span className="wrap">{a.error}</span>] as [string, React.ReactNode]] : []),

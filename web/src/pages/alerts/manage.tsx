@@ -1,20 +1,13 @@
 // Changing alerts: one or many alike.
-import { Button, Field, Input, MessageBar, MessageBarBody, Select, Textarea } from '@fluentui/react-components';
+import { Button, Field, MessageBar, MessageBarBody, Select, Textarea } from '@fluentui/react-components';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { patch, post, segment } from '../../api/client';
-import { useUser } from '../../api/session';
 import type { Alert } from '../../api/types';
 import { useNotify } from '../../app/notices';
 import { words } from '../../ui/badges';
 import css from './manage.module.css';
-
-/** The published determinations of each classification. */
-export const determinations: Record<string, string[]> = {
-  TruePositive: ['MultiStagedAttack', 'MaliciousUserActivity', 'CompromisedUser', 'Malware', 'Phishing', 'UnwantedSoftware', 'Other'],
-  InformationalExpectedActivity: ['SecurityTesting', 'LineOfBusinessApplication', 'ConfirmedUserActivity', 'Other'],
-  FalsePositive: ['NotMalicious', 'InsufficientData', 'Other'],
-};
+import { half, VerdictFields } from './verdict';
 
 interface Change { status?: string; assignedTo?: string; classification?: string; determination?: string; comment?: string }
 
@@ -35,14 +28,12 @@ export function useChangeAlerts() {
 /** The form that changes alerts; what is left as it is, is not sent. */
 export function ManageAlerts({ alerts, done }: { alerts: Alert[]; done?: () => void }) {
   const one = alerts.length === 1 ? alerts[0] : undefined;
-  const user = useUser();
   const notify = useNotify();
   const change = useChangeAlerts();
   const before = { status: one?.status ?? '', assignedTo: one?.assignedTo ?? '', classification: one?.classification ?? '', determination: one?.determination ?? '' };
   const [v, setV] = useState({ ...before, comment: '' });
   const set = (part: Partial<typeof v>) => setV((old) => ({ ...old, ...part }));
   const changed: Change = Object.fromEntries(Object.entries(v).filter(([k, value]) => (k === 'comment' ? value.trim() !== '' : value !== before[k as keyof typeof before])));
-  const half = v.classification !== '' && v.classification !== before.classification && v.determination === '';
   const save = () => change.mutate({ ids: alerts.map((a) => a.id), change: changed }, {
     onSuccess: () => {
       notify({ intent: 'success', title: alerts.length === 1 ? 'The alert was changed' : `${alerts.length} alerts were changed`, brief: true });
@@ -58,29 +49,10 @@ export function ManageAlerts({ alerts, done }: { alerts: Alert[]; done?: () => v
           {['New', 'InProgress', 'Resolved'].map((s) => <option key={s} value={s}>{words(s)}</option>)}
         </Select>
       </Field>
-      <Field label="Assigned to">
-        <div className={css.row}>
-          <Input value={v.assignedTo} maxLength={256} onChange={(_, d) => set({ assignedTo: d.value })} className={css.grow} />
-          <Button type="button" onClick={() => set({ assignedTo: user.login })}>To me</Button>
-        </div>
-      </Field>
-      <Field label="Classification">
-        <Select value={v.classification} onChange={(_, d) => set({ classification: d.value, determination: '' })}>
-          <option value="" disabled={before.classification !== ''}>{one ? 'Not set' : 'As it is'}</option>
-          {Object.keys(determinations).map((c) => <option key={c} value={c}>{words(c)}</option>)}
-        </Select>
-      </Field>
-      {v.classification && (
-        <Field label="Determination" required={half}>
-          <Select value={v.determination} onChange={(_, d) => set({ determination: d.value })}>
-            <option value="" disabled>Choose one</option>
-            {determinations[v.classification]?.map((d) => <option key={d} value={d}>{words(d)}</option>)}
-          </Select>
-        </Field>
-      )}
+      <VerdictFields value={v} before={before} set={set} unset={one ? 'Not set' : 'As it is'} />
       <Field label="Comment"><Textarea value={v.comment} onChange={(_, d) => set({ comment: d.value })} maxLength={4000} rows={3} /></Field>
       {change.error && <MessageBar intent="error" role="alert" layout="multiline"><MessageBarBody>{change.error.message}</MessageBarBody></MessageBar>}
-      <div><Button type="submit" appearance="primary" disabled={Object.keys(changed).length === 0 || half || change.isPending}>{change.isPending ? 'Saving…' : 'Save'}</Button></div>
+      <div><Button type="submit" appearance="primary" disabled={Object.keys(changed).length === 0 || half(v, before) || change.isPending}>{change.isPending ? 'Saving…' : 'Save'}</Button></div>
     </form>
   );
 }

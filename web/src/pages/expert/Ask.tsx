@@ -102,7 +102,7 @@ function Choice({ about, close, busy, setBusy }: { about: About; close: () => vo
       </DialogContent>
       <DialogActions>
         <Button type="button" onClick={close} disabled={busy}>Cancel</Button>
-        <Button type="submit" appearance="primary" disabled={!ready}>{busy ? 'One moment…' : 'Hand the case over'}</Button>
+        <Button type="submit" appearance="primary" disabled={!ready}>{busy ? 'One moment…' : 'Hand over'}</Button>
       </DialogActions>
     </form>
   );

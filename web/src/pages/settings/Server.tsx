@@ -1,7 +1,8 @@
 import { Button, MessageBar, MessageBarBody } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useState, type ReactNode } from 'react';
 import { call, get, post } from '../../api/client';
+import { Go } from '../../app/links';
 import { Time } from '../../app/time';
 import { Badge, words, type Tone } from '../../ui/badges';
 import { Card, Cards, Facts } from '../../ui/Page';
@@ -41,6 +42,7 @@ export function Server() {
           )}
         </Card>
         <Card title="Addresses">{s && <ul className="wrap">{s.urls.map((u) => <li key={u}>{u}</li>)}</ul>}</Card>
+        <Agents />
         <Audited />
       </Cards>
     </>
@@ -48,6 +50,23 @@ export function Server() {
 }
 
 const quota = (s: number): string => (s === 0 ? 'the published limit' : s >= 3600 ? `${(s / 3600).toFixed(0)} h of processor time` : `${(s / 60).toFixed(0)} min of processor time`);
+
+const states = ['Active', 'Inactive', 'ImpairedCommunication', 'NoSensorData', 'NoSensorDataImpairedCommunication'];
+
+/** How the agents fare, by the health of their sensors. */
+function Agents() {
+  const counts = useQuery({
+    queryKey: ['/api/machines', 'count', 'health'], refetchInterval: 30_000,
+    queryFn: () => Promise.all(states.map((s) => call<number>('GET', '/api/machines/$count', { params: { $filter: `healthStatus eq '${s}'` }, background: true }))),
+  });
+  return (
+    <Card title="Agents" actions={<Go to="/devices">All devices</Go>}>
+      {counts.isPending ? <Waiting /> : counts.error ? <Failure error={counts.error} retry={() => void counts.refetch()} /> : (
+        <Facts of={states.map((s, i): [string, ReactNode] => [words(s), counts.data[i] === 0 ? '0' : <Go key={s} to={`/devices?health=${s}`}>{counts.data[i].toLocaleString('en')} {counts.data[i] === 1 ? 'device' : 'devices'}</Go>])} />
+      )}
+    </Card>
+  );
+}
 
 function Audited() {
   const [told, setTold] = useState<{ intact: boolean; sequence: number; detail: string }>();
