@@ -1,6 +1,6 @@
 // Names that attack whoever shows them, on every page: no script of theirs runs, the policy is not broken, no link is
 // theirs, nothing is wider than the window, and characters that hide or turn text are spelled out. The server is a
-// demonstration with hostile names.
+// demonstration with hostile names. Names of pages choose among those that are walked.
 import assert from 'node:assert/strict';
 import { run, signIn, url } from './browser.mjs';
 import { ask, settled, walk } from './pages.mjs';
@@ -29,7 +29,7 @@ await run(async (view) => {
           outOfDialog: [...document.querySelectorAll('[role=dialog]')].some((d) => d.scrollWidth > d.clientWidth + 1),
         };
       });
-      const complain = (what) => wrong.push(`${name} at ${width}: ${what}`);
+      const complain = (what) => { wrong.push(`${name} at ${width}: ${what}`); console.error(wrong.at(-1)); };
       if (seen.pwned !== undefined) complain('a hostile name ran');
       if (seen.wide > 0) complain(`${seen.wide} pixels too wide`);
       if (seen.outOfDialog) complain('a dialog scrolls sideways');
@@ -43,7 +43,7 @@ await run(async (view) => {
     await view.shot(name);
   }
 
-  await walk(page, look, [], /__pwned/);
+  await walk(page, look, process.argv.slice(2), /__pwned/);
 
   // The pages of every name in turn: its device, user and alert.
   const machines = (await ask(page, '/api/machines?$top=200')).value.filter((m) => / \d+$/.test(m.computerDnsName ?? ''));
