@@ -73,9 +73,9 @@ export async function pages(page, about = /./) {
     { name: 'live', path: '/live', tabs: true },
     { name: 'library', path: '/live?tab=library', open: { upload: press('Upload') } },
     { name: 'vulnerabilities', path: '/vulnerabilities', tabs: true },
-    { name: 'vulnerability', path: `/vulnerabilities/${await first('/api/vulnerabilities?$top=1', (v) => all(v.id))}`, tabs: true },
-    { name: 'software', path: `/software/${await first('/api/Software?$top=1', (s) => all(s.id))}`, tabs: true },
-    { name: 'recommendation', path: `/recommendations/${await first('/api/recommendations?$top=1', (r) => all(r.id))}`, tabs: true, open: { request: press('Request remediation') } },
+    { name: 'vulnerability', path: `/vulnerabilities/${all(await first('/api/vulnerabilities?$top=1', (v) => v.id ?? 'CVE-2024-6387'))}`, tabs: true },
+    { name: 'software', path: `/software/${all(await first('/api/software?$top=1', (v) => v.id ?? 'none'))}`, tabs: true },
+    { name: 'recommendation', path: `/recommendations/${all(await first('/api/recommendations?$top=1', (v) => v.id ?? 'none'))}`, tabs: true, open: { request: press('Request remediation') } },
     { name: 'not-here', path: '/there-is-no-such-page' },
   ];
   await page.goto(`${url}/settings`);
