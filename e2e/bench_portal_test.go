@@ -34,7 +34,7 @@ func BenchmarkPortal(b *testing.B) {
 	device := loadTimeline(b, s, events)
 	b.Logf("%d events of one device took %v", events, time.Since(begin).Round(time.Second))
 	incident := loadIncident(b, s)
-	journey(b, "", "https://"+s.addr, s.profile, "budget", "HUNTS=1", "DEVICE="+device, fmt.Sprint("INCIDENT=", incident))
+	journey(b, "", "https://"+s.addr, s.profile, "budget", "TIMES=1", "HUNTS=1", "DEVICE="+device, fmt.Sprint("INCIDENT=", incident))
 	b.ReportMetric(0, "ns/op")
 }
 

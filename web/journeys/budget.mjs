@@ -1,17 +1,18 @@
 // What the portal may cost: bytes over the wire, and time. Always the first page; the rows of a hunt with HUNTS set; with
 // DEVICE (its id) the timeline of a device with very many events, with INCIDENT the graph of one with very many things.
-// Prints what was measured as a line of JSON and fails on what is over its budget.
+// Prints what was measured as a line of JSON and fails on what is over its budget; on times with TIMES set alone, because other
+// work on the machine takes them.
 import { launch, open, signIn, url } from './browser.mjs';
 import { frames, quantile, seen, watch } from './measure.mjs';
 
-const { DEVICE, INCIDENT, HUNTS } = process.env;
+const { DEVICE, INCIDENT, HUNTS, TIMES } = process.env;
 const browser = await launch();
 const view = await open(browser);
 await signIn(view.page);
 const session = await view.context.storageState();
 const found = {};
 const over = [];
-const within = (what, n, most) => { found[what] = n; if (!(n <= most)) over.push(`${what} is ${n}, more than ${most}`); };
+const within = (what, n, most) => { found[what] = n; if (!(n <= most) && (TIMES || !what.endsWith('Ms'))) over.push(`${what} is ${n}, more than ${most}`); };
 
 /** A new browser with the session alone: nothing is in its cache. */
 async function fresh(selector, path, use) {
