@@ -22,18 +22,21 @@ import (
 const eicar = `X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-` + `ANTIVIRUS-TEST-FILE!$H+H*`
 
 // confine hides from an agent what of this machine its scans and searches would look at: it
-// sees the test's own directory, and empty ones in place of those that everybody writes to.
+// sees the test's own directory, that of its program, which may be anywhere, and empty ones in
+// place of those that everybody writes to.
 const confine = `set -e
 mount -t tmpfs none /mnt
-mkdir /mnt/own /mnt/cron
+mkdir /mnt/own /mnt/cron /mnt/bin
 mount --bind "$1" /mnt/own
+mount --bind "$2" /mnt/bin
 mount --bind /mnt/cron /etc/cron.d
 printf '* * * * * root /bin/true\n* * * * * root %s/victim/evil\n' "$1" > /etc/cron.d/evil
 for d in /tmp /var/tmp /dev/shm /home /root /srv /opt; do mount -t tmpfs none $d; done
-mkdir -p "$1"
+mkdir -p "$1" "$2"
 mount --bind /mnt/own "$1"
-umount /mnt/own
-shift
+mount --bind /mnt/bin "$2"
+umount /mnt/own /mnt/bin
+shift 2
 exec "$@"`
 
 // confined starts an agent that sees nothing but dir of what is written to.
@@ -52,7 +55,7 @@ func confined(t *testing.T, s *server, dir string) *agentRun {
 	if err := os.WriteFile(token, []byte(s.profile.EnrollmentToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a.args = []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", confine, "sh", dir,
+	a.args = []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", confine, "sh", dir, filepath.Dir(bin("vedette-agent")),
 		bin("vedette-agent"), "run", "--server", "https://" + s.addr, "--enroll-token-file", token,
 		"--ca", filepath.Join(dir, "ca.pem"), "--state-dir", a.state, "--instance", a.instance}
 	a.restart(t)

@@ -60,6 +60,8 @@ export async function signIn(page, user = process.env.VEDETTE_USER ?? 'admin', p
  *  content. */
 export async function accessible(page, what, rules) {
   const { AxeBuilder } = await import('@axe-core/playwright');
+  // A button that is becoming enabled has a colour between the two. What turns for ever is not waited for.
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished.catch(() => undefined))));
   const axe = new AxeBuilder({ page }).exclude('[data-tabster-dummy]');
   const { violations } = await (rules ? axe.withRules(rules) : axe.withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])).analyze();
   const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
