@@ -57,7 +57,8 @@ func (p *platform) respondTo(servers func(context.Context) ([]netip.AddrPort, er
 // openVault opens the quarantine, which several share.
 func (p *platform) openVault() {
 	var err error
-	if p.vault, err = quarantine.Open(quarantine.Config{Dir: filepath.Join(p.conf.StateDir, "quarantine")}); err != nil {
+	told := func(err error) { p.conf.Log.Error("the quarantine", "err", err) }
+	if p.vault, err = quarantine.Open(quarantine.Config{Dir: filepath.Join(p.conf.StateDir, "quarantine"), Problem: told}); err != nil {
 		p.conf.Log.Error("opening the quarantine", "err", err)
 		p.vault = nil
 	}

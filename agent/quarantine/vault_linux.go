@@ -26,6 +26,9 @@ type Config struct {
 	Reserve  int64             // bytes that stay free on the file system; 0 for 64 MiB
 	Now      func() time.Time  // nil for time.Now
 	Fault    func(step string) // called at each step of taking a file, for tests; nil for nothing
+	// Problem is told what Open cannot read, or cannot bring to an end: it stays as it is, and is
+	// tried again at the next start. nil tells nobody.
+	Problem func(error)
 }
 
 // Vault keeps files. Its methods may be called from any goroutine; one agent at a time may
@@ -63,6 +66,9 @@ func Open(cfg Config) (*Vault, error) {
 	if cfg.Fault == nil {
 		cfg.Fault = func(string) {}
 	}
+	if cfg.Problem == nil {
+		cfg.Problem = func(error) {}
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("quarantine: %w", err)
 	}
@@ -71,20 +77,27 @@ func Open(cfg Config) (*Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("quarantine: %w", err)
 	}
+	known := map[string]bool{} // by a manifest, whole or not
 	for _, n := range names {
 		if id, ok := strings.CutSuffix(n.Name(), itemSuffix); ok && idForm.MatchString(id) {
-			if i, err := v.load(id); err == nil {
-				v.items[id] = i
+			known[id] = true
+			i, err := v.load(id)
+			if err != nil {
+				cfg.Problem(fmt.Errorf("quarantine: %s: %w", v.path(n.Name()), err))
+				continue
 			}
+			v.items[id] = i
 		}
 	}
-	if err := v.openKey(len(v.items) > 0); err != nil {
+	if err := v.openKey(len(known) > 0); err != nil {
 		return nil, err
 	}
 	for _, n := range names {
 		id, sealed := strings.CutSuffix(n.Name(), sealedSuffix)
-		if strings.HasPrefix(n.Name(), tmpPrefix) || sealed && v.items[id] == nil {
-			_ = os.Remove(v.path(n.Name())) // found again at the next start
+		if strings.HasPrefix(n.Name(), tmpPrefix) || sealed && !known[id] {
+			if err := os.Remove(v.path(n.Name())); err != nil {
+				cfg.Problem(fmt.Errorf("quarantine: %w", err))
+			}
 			continue
 		}
 		if st, err := n.Info(); sealed && err == nil {
@@ -93,8 +106,9 @@ func Open(cfg Config) (*Vault, error) {
 	}
 	for _, i := range v.items {
 		if i.Taking {
-			// What cannot be ended now is tried at the next start, and stands in the manifest.
-			_ = v.recover(i)
+			if err := v.recover(i); err != nil {
+				cfg.Problem(fmt.Errorf("quarantine: what was begun with %s: %w", i.Path, err))
+			}
 		}
 	}
 	return v, nil

@@ -292,6 +292,47 @@ func TestTheVaultOutlivesTheAgent(t *testing.T) {
 	}
 }
 
+// A manifest that is damaged is told, and what it belongs to is kept: it may be all that is
+// left of a file.
+func TestADamagedManifestLosesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "vault")
+	v := open(t, Config{Dir: dir})
+	path := filepath.Join(t.TempDir(), "f")
+	put(t, path, []byte("bad"), 0o755)
+	item, err := v.Take(context.Background(), source(t, path), Reason{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := filepath.Join(dir, item.ID+itemSuffix)
+	whole, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(manifest, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	again := open(t, Config{Dir: dir, Problem: func(err error) { told = append(told, err.Error()) }})
+	if len(told) != 1 || !strings.Contains(told[0], manifest) || len(again.Items()) != 0 || again.used != v.used {
+		t.Errorf("told %q of %d items, %d bytes used of %d", told, len(again.Items()), again.used, v.used)
+	}
+	if err := os.Remove(filepath.Join(dir, keyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Dir: dir}); err == nil {
+		t.Error("a new key was made over what is sealed with the old one")
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, keyFile), v.master, 0o600), os.WriteFile(manifest, whole, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, Config{Dir: dir}).Restore(context.Background(), item.ID, path); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "bad" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestSealIsBoundToItsItem(t *testing.T) {
 	var b, out bytes.Buffer
 	key := make([]byte, 32)

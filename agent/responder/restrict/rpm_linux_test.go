@@ -14,7 +14,7 @@ import (
 func TestADeviceOfRpmIsRestricted(t *testing.T) {
 	for _, tool := range []string{"rpm", "rpmbuild"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(tool + " is not here: tools/setup.sh test installs it")
+			t.Fatal(tool + " is not here: tools/setup.sh test installs it")
 		}
 	}
 	l := newLab(t)
