@@ -43,7 +43,7 @@ func TestAProgramGetsWhatItWasGiven(t *testing.T) {
 		out, bad string
 		code     int
 	}
-	args := []string{"-c", `echo "$0 $1 $WORD $PWD"; cat /proc/self/fd/3; ls /proc/$$/fd | tr '\n' ' '; cat; echo oops >&2; exit 7`, "zero", "-one two"}
+	args := []string{"-c", `echo "$0 $1 $WORD $PWD"; cat /proc/self/fd/3; ls /proc/$$/fd; cat; echo oops >&2; exit 7`, "zero", "-one two"}
 	try := func(cmd *exec.Cmd, run func(*exec.Cmd) error) outcome {
 		var out, bad bytes.Buffer
 		cmd.Env, cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = []string{"WORD=word"}, "/usr", strings.NewReader("in"), &out, &bad

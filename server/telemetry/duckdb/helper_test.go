@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -22,6 +24,11 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "worker":
+			os.Exit(worker.Main(os.Args[2:], os.Stdin, os.Stdout))
+		case "worker of few files":
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}); err != nil {
+				panic(err)
+			}
 			os.Exit(worker.Main(os.Args[2:], os.Stdin, os.Stdout))
 		case "ingest":
 			ingestForever(os.Args[2], os.Args[3])

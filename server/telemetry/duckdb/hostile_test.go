@@ -97,6 +97,23 @@ func TestCancel(t *testing.T) {
 	eventually(t, "the worker is gone", func() bool { return s.Status().Workers == 0 })
 }
 
+// TestTooManyFiles asks for more files at once than the kernel lets the worker open.
+func TestTooManyFiles(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	cfg.Workers.Command = []string{"/proc/self/exe", "worker of few files"}
+	s := openStore(t, cfg)
+	mustAppend(t, s, makeBatch(tenantA, 1, 1, 3))
+	cutAll(t, s)
+	_, _, err := tryAsk(s, tenantA, telemetry.Limits{}, "DeviceProcessEvents", "long",
+		`SELECT count(*) FROM (`+strings.Repeat(`SELECT 1 FROM %s UNION ALL `, 200)+`SELECT 1 FROM %s)`)
+	if !errs.Is(err, errs.Limited) || !strings.Contains(err.Error(), textResources) {
+		t.Errorf("got %v", err)
+	}
+	if rows := ask(t, s, tenantA, "DeviceProcessEvents", "long", `SELECT count(*) FROM %s`); rows[0][0].I != 3 {
+		t.Errorf("the next query counts %d", rows[0][0].I)
+	}
+}
+
 // TestSandbox looks at a worker from outside, through the kernel.
 func TestSandbox(t *testing.T) {
 	if os.Geteuid() != 0 {

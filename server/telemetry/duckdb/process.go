@@ -245,7 +245,7 @@ func failure(op string, d *frame.Done) error {
 	switch d.Failure {
 	case frame.FailNone:
 		return nil
-	case frame.FailMemory:
+	case frame.FailMemory, frame.FailFiles:
 		return &errs.E{Op: op, Kind: errs.Limited, Detail: textResources, Err: cause}
 	case frame.FailRows, frame.FailBytes:
 		return &errs.E{Op: op, Kind: errs.Limited, Detail: textSize, Err: cause}

@@ -73,6 +73,7 @@ const (
 	FailNone   Failure = ""
 	FailQuery  Failure = "query"  // DuckDB refused or failed the statement
 	FailMemory Failure = "memory" // the memory limit was reached
+	FailFiles  Failure = "files"  // more files would have to be open than the system allows
 	FailRows   Failure = "rows"   // more rows than asked for
 	FailBytes  Failure = "bytes"  // more bytes than asked for
 )

@@ -157,6 +157,9 @@ func classify(err error) frame.Failure {
 		return frame.FailBytes
 	case strings.Contains(err.Error(), "Out of Memory"), strings.Contains(err.Error(), "bad_alloc"):
 		return frame.FailMemory
+	// The texts of EMFILE and ENFILE, of which DuckDB gives nothing else.
+	case strings.Contains(err.Error(), "Too many open files"):
+		return frame.FailFiles
 	}
 	return frame.FailQuery
 }
