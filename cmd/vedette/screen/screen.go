@@ -13,6 +13,7 @@ package screen
 import (
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -287,7 +288,7 @@ func draws(b []byte) bool {
 		return modes[params[1:]]
 	}
 	if len(params) > 0 && params[len(params)-1] == ' ' && final == 'q' {
-		return onlyDigits([]byte(params[:len(params)-1])) // the form of the cursor
+		return strings.Trim(params, "0123456789") == " " // the form of the cursor
 	}
 	if !onlyDigits([]byte(params)) {
 		return false

@@ -2,7 +2,6 @@ package respond
 
 import (
 	"encoding/csv"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -92,8 +91,7 @@ func (a *API) export(w http.ResponseWriter, r *api.Request, o odata.Options) err
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="actions-%s.csv"`, a.Now().UTC().Format("20060102T150405Z")))
+	api.Attachment(w.Header(), "actions-"+a.Now().UTC().Format("20060102T150405Z")+".csv", "text/csv; charset=utf-8")
 	out := csv.NewWriter(w)
 	if err := out.Write(exported); err != nil {
 		return err
