@@ -130,6 +130,9 @@ func newRelay(s *Service, n *Session) *relay {
 		device: make(chan Stream, 1), console: make(chan consoleOf, 1), runs: map[int]*Command{}, granted: map[string]bool{}}
 }
 
+// consoleClosed is why a session ended whose console went without a word.
+const consoleClosed = "the console closed"
+
 // end ends the session; the first reason stays.
 func (r *relay) end(reason string) {
 	r.mu.Lock()
@@ -137,6 +140,17 @@ func (r *relay) end(reason string) {
 	if !r.over {
 		r.over, r.reason = true, reason
 		close(r.stopped)
+	}
+}
+
+// refuse ends the session for what its console said. Who was writing to the console may have
+// noticed before that it closed, and not why.
+func (r *relay) refuse(why string) {
+	r.end(consoleClosed)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reason == consoleClosed {
+		r.reason += ": " + why
 	}
 }
 
@@ -282,7 +296,7 @@ func (r *relay) show(e Event) {
 		}
 	}()
 	if err := r.person.Send(ctx, e); err != nil {
-		r.end("the console closed")
+		r.end(consoleClosed)
 	}
 }
 
@@ -473,12 +487,12 @@ func (r *relay) obey(ctx context.Context, c consoleOf) {
 	for {
 		in, err := c.Receive(ctx)
 		if err != nil {
-			why := "the console closed"
 			var e *errs.E
 			if errors.As(err, &e) {
-				why = "the console was closed: " + e.Detail
+				r.refuse(e.Detail)
+			} else {
+				r.end(consoleClosed)
 			}
-			r.end(why)
 			return
 		}
 		if in.Type == "close" {
