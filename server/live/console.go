@@ -11,6 +11,7 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/wire"
 )
 
@@ -39,7 +40,8 @@ type Input struct {
 }
 
 // Console is a person's side of a session. Send may be called by several goroutines, and
-// waits while nobody reads.
+// waits while nobody reads. What Receive takes for no message is errs.Invalid, and ends the
+// session with its detail.
 type Console interface {
 	Send(ctx context.Context, e Event) error
 	Receive(ctx context.Context) (Input, error)
@@ -51,10 +53,10 @@ type Seat struct {
 	by    *access.Principal
 }
 
-// Redeem takes a ticket, which is good once. One that is wrong in any way is
-// errs.Unauthenticated.
-func (s *Service) Redeem(text string) (*Seat, error) {
-	r, by, err := s.redeem(text)
+// Redeem takes a ticket of a session, which is good once. One that is wrong in any way, or of
+// another session, is errs.Unauthenticated.
+func (s *Service) Redeem(id ident.ActionID, text string) (*Seat, error) {
+	r, by, err := s.redeem(id, text)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +89,12 @@ func (r *relay) obey(ctx context.Context, c consoleOf) {
 	for {
 		in, err := c.Receive(ctx)
 		if err != nil {
-			r.end("the console closed")
+			why := "the console closed"
+			var e *errs.E
+			if errors.As(err, &e) {
+				why = "the console was closed: " + e.Detail
+			}
+			r.end(why)
 			return
 		}
 		if in.Type == "close" {
@@ -123,7 +130,7 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 	case "run":
 		return r.begin(ctx, by, in)
 	case "input":
-		if run == 0 {
+		if !r.running(in.Run) { // it ended meanwhile, or there never was one
 			return nil
 		}
 		for part := range slices.Chunk(in.Data, wire.MaxLiveInput) {
@@ -134,7 +141,7 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 		}
 		return nil
 	case "resize":
-		if run == 0 || in.Columns < 1 || in.Rows < 1 || in.Columns > 1000 || in.Rows > 1000 {
+		if !r.running(in.Run) || in.Columns < 1 || in.Rows < 1 || in.Columns > 1000 || in.Rows > 1000 {
 			return nil
 		}
 		r.sized(in)
@@ -145,6 +152,14 @@ func (r *relay) told(ctx context.Context, by *access.Principal, in Input) error 
 		return r.stream.Send(Down{Run: run, Background: run != 0})
 	}
 	return nil
+}
+
+// running reports whether a run has begun on the device and not ended.
+func (r *relay) running(run int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.runs[run]
+	return c != nil && c.Ended.IsZero()
 }
 
 // sized notes in the transcript how large the terminal of the console is, when that changed.

@@ -356,8 +356,8 @@ func (s *Service) issue(id ident.ActionID, by *access.Principal) string {
 	return hex.EncodeToString(raw)
 }
 
-// redeem takes a ticket; one that is wrong in any way is errs.Unauthenticated.
-func (s *Service) redeem(text string) (*relay, *access.Principal, error) {
+// redeem takes a ticket of a session; one that is wrong in any way is errs.Unauthenticated.
+func (s *Service) redeem(id ident.ActionID, text string) (*relay, *access.Principal, error) {
 	raw, err := hex.DecodeString(text)
 	now := s.cfg.Clock()
 	s.mu.Lock()
@@ -365,7 +365,7 @@ func (s *Service) redeem(text string) (*relay, *access.Principal, error) {
 	sum := sha256.Sum256(raw)
 	t, ok := s.tickets[sum]
 	delete(s.tickets, sum)
-	if err != nil || !ok || !now.Before(t.until) || s.relays[t.session] == nil {
+	if err != nil || !ok || t.session != id || !now.Before(t.until) || s.relays[t.session] == nil {
 		return nil, nil, errs.New("live.Console", errs.Unauthenticated, errs.Unauthorized, "the ticket is not valid, or not any more: open another session")
 	}
 	return s.relays[t.session], t.by, nil

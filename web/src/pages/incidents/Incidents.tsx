@@ -17,11 +17,11 @@ import { devicesOf, usersOf } from './assets';
 import { ManageIncident, ManageIncidents } from './manage';
 
 const columns: Column<Incident>[] = [
-  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 250, grow: true },
+  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 380, grow: true },
   { id: 'incidentId', title: 'ID', value: (i) => i.incidentId, width: 60 },
   { id: 'severity', title: 'Severity', value: (i) => i.severity, cell: (i) => <Severity value={i.severity} />, width: 105 },
   { id: 'status', title: 'Status', value: (i) => i.status, cell: (i) => <Status value={i.status} />, width: 115 },
-  { id: 'active', title: 'Active', value: (i) => i.alerts.filter((a) => a.status !== 'Resolved').length, cell: (i) => `${i.alerts.filter((a) => a.status !== 'Resolved').length} of ${i.alerts.length}`, sort: false, width: 85 },
+  { id: 'active', title: 'Active alerts', value: (i) => i.alerts.filter((a) => a.status !== 'Resolved').length, cell: (i) => `${i.alerts.filter((a) => a.status !== 'Resolved').length} of ${i.alerts.length}`, sort: false, width: 110 },
   { id: 'categories', title: 'Categories', value: (i) => [...new Set(i.alerts.map((a) => words(a.category)).filter(Boolean))].join(', '), sort: false, width: 160 },
   { id: 'assets', title: 'Impacted assets', value: (i) => [...devicesOf(i).map((d) => d.name), ...usersOf(i)].join(', '), sort: false, width: 170 },
   { id: 'lastUpdateTime', title: 'Last update', value: (i) => i.lastUpdateTime, cell: (i) => <Time at={i.lastUpdateTime} form="short" />, width: 120 },
