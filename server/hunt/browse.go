@@ -111,8 +111,8 @@ func (v *View) text(op string) (string, error) {
 		return "", errs.New(op, errs.Invalid, errs.InvalidInput, format, args...)
 	}
 	all := eventTables()
-	if !v.From.Before(v.To) {
-		return wrong("from: it is a time before to")
+	if v.From.IsZero() || !v.From.Before(v.To) {
+		return wrong("from: it is a time, and one before to")
 	}
 	// Every table is part of it, whatever is chosen: so every column is there.
 	lines := []string{"union withsource = " + TimelineTable + " " + strings.Join(all, ", "),
