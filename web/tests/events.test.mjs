@@ -38,7 +38,7 @@ class Server {
 const idle = async (events) => {
   for (let quiet = 0; quiet < 3;) {
     await new Promise((r) => { setTimeout(r, 50); });
-    quiet = events.read().busy ? 0 : quiet + 1;
+    quiet = events.busy ? 0 : quiet + 1;
   }
 };
 const keys = (events, from, to) => { const known = events.read(); return Array.from({ length: to - from }, (_, i) => known.at(from + i)?.key); };
@@ -85,7 +85,7 @@ test('who scrolls through all of it sees every event once, both ways, while othe
     let at = up ? events.read().count - 1 : 0;
     for (;;) {
       events.look(Math.max(0, at - 5), Math.min(events.read().count, at + 5));
-      while (events.read().busy || !events.read().at(at)) await new Promise((r) => { setTimeout(r, 2); });
+      while (events.busy || !events.read().at(at)) await new Promise((r) => { setTimeout(r, 2); });
       at += events.read().above - above;
       above = events.read().above;
       const e = events.read().at(at);

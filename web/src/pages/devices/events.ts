@@ -36,11 +36,10 @@ export interface Known extends Rows<Event> {
   whole: boolean;
   /** Nothing is known yet. */
   empty: boolean;
-  busy: boolean;
   error?: unknown;
 }
 
-const nothing: Known = { count: 0, at: () => undefined, above: 0, whole: false, empty: true, busy: true };
+const nothing: Known = { count: 0, at: () => undefined, above: 0, whole: false, empty: true };
 
 /** A time as text of one length, which texts order as times are. */
 export const fixed = (t: string): string => {
@@ -83,6 +82,9 @@ export class Events {
 
   subscribe = (f: () => void): (() => void) => { this.told.add(f); return () => { this.told.delete(f); }; };
   read = (): Known => this.known;
+
+  /** Whether something is being read that was asked for. */
+  get busy(): boolean { return this.reading > 0 || this.timer !== undefined || !this.outlined; }
 
   /** Reads the newest events, and where the others are. */
   start(): void {
@@ -258,11 +260,14 @@ export class Events {
     this.starts = starts;
   }
 
-  /** Does something to the parts, and has the rows in sight stay there. */
+  /** Does something to the parts, and has the rows stay where they are that somebody sees; of those that are there, the
+   *  ones nearest to the middle. */
   private keeping(f: () => void): void {
-    const k = this.partAt((this.sight.first + this.sight.end) >> 1);
-    const p = this.parts[k];
-    const before = this.starts[k];
+    const { first, end } = this.sight;
+    const mid = this.partAt((first + end) >> 1);
+    const seen = this.parts.slice(this.partAt(first), this.partAt(Math.max(first, end - 1)) + 1).filter((p) => p.rows);
+    const p = seen.toSorted((a, b) => Math.abs(this.parts.indexOf(a) - mid) - Math.abs(this.parts.indexOf(b) - mid))[0] ?? this.parts[mid];
+    const before = this.starts[this.parts.indexOf(p)] ?? 0;
     f();
     const now = this.parts.indexOf(p);
     if (now >= 0) this.above += this.starts[now] - before;
@@ -283,7 +288,6 @@ export class Events {
       count: starts[parts.length], above: this.above, error: this.error,
       whole: (this.outlined && !this.error) || parts.every((p) => p.sure),
       empty: !parts.some((p) => p.sure || p.failed) && !this.outlined,
-      busy: this.reading > 0 || !this.outlined,
       at: (index) => { const k = this.partAt(index); return this.parts[k]?.rows?.[index - this.starts[k]]; },
     };
     for (const f of this.told) f();
