@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vedette-edr/vedette/client"
+	"github.com/vedette-edr/vedette/cmd/vedette/screen"
 )
 
 var version = "dev"
@@ -71,7 +72,13 @@ type session struct {
 	ctx     context.Context
 	profile string
 	out     printer
-	errs    io.Writer
+	errs    io.Writer // guarded
+	notes   io.Writer // the same, which obeys
+}
+
+// progress writes over the line that it wrote before, on a terminal.
+func (s *session) progress(format string, args ...any) {
+	fmt.Fprint(s.notes, "\r"+screen.Line(fmt.Sprintf(format, args...)))
 }
 
 func (s *session) client() (*client.Client, error) {
@@ -120,9 +127,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s := &session{ctx: ctx, profile: cli.Profile, out: newPrinter(stdout, cli.Output), errs: stderr}
+	s := &session{ctx: ctx, profile: cli.Profile, out: newPrinter(stdout, cli.Output), errs: guarded(stderr), notes: stderr}
 	if err := parsed.Run(s, placeOf(parsed.Command())); err != nil {
-		report(stderr, err)
+		report(s.errs, err)
 		return 1
 	}
 	return 0

@@ -12,6 +12,10 @@ export interface Question {
   action: string;
   /** Asks for a comment; `optional` lets it be empty, `none` does not ask. */
   reason?: 'required' | 'optional' | 'none';
+  /** What is asked for in place of a comment, and how long it may be, in characters. */
+  label?: string;
+  hint?: string;
+  most?: number;
   /** Ways of doing it, of which one is chosen. */
   choices?: Choice[];
   danger?: boolean;
@@ -67,8 +71,8 @@ function Asking({ question: q, close }: { question: Question; close: () => void 
                 </RadioGroup>
               )}
               {wants !== 'none' && (
-                <Field label="Comment" required={wants === 'required'} hint="Kept with the action and shown to everybody who sees it">
-                  <Textarea value={reason} onChange={(_, d) => setReason(d.value)} maxLength={4000} rows={3} autoFocus />
+                <Field label={q.label ?? 'Comment'} required={wants === 'required'} hint={q.hint ?? 'Kept with the action and shown to everybody who sees it'}>
+                  <Textarea value={reason} onChange={(_, d) => setReason(d.value)} maxLength={q.most ?? 4000} rows={q.label ? 1 : 3} autoFocus />
                 </Field>
               )}
               {error && <MessageBar intent="error" role="alert" layout="multiline"><MessageBarBody>{error}</MessageBarBody></MessageBar>}

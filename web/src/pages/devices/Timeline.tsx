@@ -20,6 +20,7 @@ import { SidePanel } from '../../ui/SidePanel';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddress } from '../../ui/url';
 import { RangeGraph } from './RangeGraph';
+import { Techniques } from '../../ui/techniques';
 import css from './Timeline.module.css';
 import { Events, type Place } from './events';
 import { around, groups, outline, queryOf, section, type Ask, type Bin, type Event, type Range } from './timeline';
@@ -186,7 +187,7 @@ function Find({ text, set }: { text: string; set: (t: string) => void }) {
 }
 
 function EventFacts({ event: e }: { event: Event }) {
-  if (e.alert) return <Facts of={[['Alert', <Go to={at.alert(e.alert.id)}>{e.what}</Go>], ['Severity', e.alert.severity], ['Techniques', e.alert.techniques.join(', ')], ['Time', <Time at={e.at} />]]} />;
+  if (e.alert) return <Facts of={[['Alert', <Go to={at.alert(e.alert.id)}>{e.what}</Go>], ['Severity', e.alert.severity], ['Techniques', <Techniques of={e.alert.techniques} />], ['Time', <Time at={e.at} />]]} />;
   const r = e.row;
   const chain = [r.InitiatingProcessParentFileName, r.InitiatingProcessCommandLine || r.InitiatingProcessFileName, e.table === 'DeviceProcessEvents' ? r.ProcessCommandLine || r.FileName : undefined].filter(Boolean).map(String);
   const link = (name: string, v: string) => {

@@ -18,11 +18,11 @@ import { ManageIncident, ManageIncidents } from './manage';
 const and = (names: string[], all: number): string => [...names, ...(all > names.length ? [`${all - names.length} more`] : [])].join(', ');
 
 const columns: Column<QueuedIncident>[] = [
-  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 250, grow: true },
+  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 380, grow: true },
   { id: 'incidentId', title: 'ID', value: (i) => i.incidentId, width: 60 },
   { id: 'severity', title: 'Severity', value: (i) => i.severity, cell: (i) => <Severity value={i.severity} />, width: 105 },
   { id: 'status', title: 'Status', value: (i) => i.status, cell: (i) => <Status value={i.status} />, width: 115 },
-  { id: 'active', title: 'Active', value: (i) => i.openAlertCount, cell: (i) => `${i.openAlertCount} of ${i.alertCount}`, sort: false, width: 85 },
+  { id: 'active', title: 'Active alerts', value: (i) => i.openAlertCount, cell: (i) => `${i.openAlertCount} of ${i.alertCount}`, sort: false, width: 110 },
   { id: 'categories', title: 'Categories', value: (i) => i.categories.map(words).join(', '), sort: false, width: 160 },
   { id: 'assets', title: 'Impacted assets', value: (i) => and([...i.devices.map((d) => d.deviceDnsName), ...i.users], i.deviceCount + i.userCount), sort: false, width: 170 },
   { id: 'lastUpdateTime', title: 'Last update', value: (i) => i.lastUpdateTime, cell: (i) => <Time at={i.lastUpdateTime} form="short" />, width: 120 },

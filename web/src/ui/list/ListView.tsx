@@ -10,6 +10,7 @@ import { get, type List, type Params } from '../../api/client';
 import { queries } from '../../api/query';
 import { usePreference } from '../../api/session';
 import { useNotify } from '../../app/notices';
+import { counted } from '../badges';
 import { saveCSV } from '../export';
 import { Empty, Failure, Waiting } from '../states';
 import { useAddress } from '../url';
@@ -95,7 +96,10 @@ export function ListView<T>(p: Props<T>) {
   const copy = () => navigator.clipboard.writeText(window.location.href).then(
     () => notify({ intent: 'success', title: 'Link copied', brief: true }), () => notify({ intent: 'error', title: 'The browser did not let the link be copied' }));
 
-  const narrowed = expression(filters, address) !== '' || address.q;
+  // What the list begins with narrows it as well, but then nobody has asked for that.
+  const narrowed = expression(filters, address) !== '' || Boolean(address.q);
+  const chose = filters.some((f) => address[f.id] !== undefined) || Boolean(address.q);
+  const everything = () => set(Object.fromEntries([...filters.map((f) => [f.id, f.start ? '*' : undefined]), ['q', undefined]]));
   const ticked = p.bulk ? list.rows.filter((r) => selected.has(rowKey(r))) : [];
   return (
     <div className={css.view}>
@@ -103,7 +107,7 @@ export function ListView<T>(p: Props<T>) {
       <div className={css.commands} role="toolbar" aria-label={p.label}>
         {ticked.length > 0 ? <><span className={css.count}>{ticked.length} selected</span>{p.bulk!(ticked, () => setSelected(new Set()))}</> : (
           <>
-            <span className={css.count} role="status">{list.isPending ? '' : `${list.total.toLocaleString('en')} ${list.total === 1 ? 'item' : 'items'}`}</span>
+            <span className={css.count} role="status">{list.isPending ? '' : counted(list.total, 'item')}</span>
             {p.aside}
           </>
         )}
@@ -116,7 +120,7 @@ export function ListView<T>(p: Props<T>) {
       <div className={css.table}>
         {list.isPending ? <Waiting /> : list.error && list.rows.length === 0 ? <Failure error={list.error} retry={() => void list.refetch()} />
           : list.rows.length === 0
-            ? <Empty title={narrowed ? 'Nothing fits these filters' : p.empty?.title ?? 'There is nothing here yet'}>{p.empty?.text}</Empty>
+            ? <Empty title={chose ? 'Nothing fits these filters' : p.empty?.title ?? 'There is nothing here yet'} action={narrowed && <Button size="small" onClick={everything}>Show everything</Button>}>{!chose && p.empty?.text}</Empty>
             : <Table label={p.label} columns={columns} rows={list.rows} rowKey={rowKey} sort={sort} sorted layout={layout} onLayout={setLayout}
                 onSort={(s) => set({ sort: s && `${s.desc ? '-' : ''}${s.id}` })} selected={p.bulk ? selected : undefined} onSelect={setSelected}
                 onOpen={p.onOpen} openKey={p.openKey} onEnd={list.more} />}
