@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -116,7 +117,7 @@ func (p *Portal) whoami(w http.ResponseWriter, r *api.Request) error {
 	text := sessionText(r.Request)
 	s, who, err := p.Sessions.Resume(r.Context(), text, presence(r.Request))
 	if errs.Is(err, errs.Unauthenticated) {
-		return p.answer(w, r, http.StatusOK, sessionEntity{Permissions: []access.Permission{}})
+		return api.WriteJSON(w, r, http.StatusOK, p.complete(sessionEntity{Permissions: []access.Permission{}}))
 	}
 	if err != nil {
 		return err
@@ -127,23 +128,64 @@ func (p *Portal) whoami(w http.ResponseWriter, r *api.Request) error {
 	return p.describe(w, r, s, who, text)
 }
 
-func (p *Portal) describe(w http.ResponseWriter, r *api.Request, s *access.Session, who *access.Principal, text string) error {
-	person, err := p.Directory.Person(r.Context(), s.Tenant, s.Person)
+// described is a session as a page gets it.
+func (p *Portal) described(ctx context.Context, s *access.Session, who *access.Principal, text string) (sessionEntity, error) {
+	person, err := p.Directory.Person(ctx, s.Tenant, s.Person)
 	if err != nil {
-		return err
+		return sessionEntity{}, err
 	}
 	roles := make([]string, 0, len(person.Roles))
 	for _, id := range person.Roles {
 		roles = append(roles, string(id))
 	}
-	return p.answer(w, r, http.StatusOK, sessionEntity{SignedIn: true, Proof: p.Sessions.Proof(text), Expires: &s.Expires,
+	return p.complete(sessionEntity{SignedIn: true, Proof: p.Sessions.Proof(text), Expires: &s.Expires,
 		User:        &userEntity{ID: string(person.ID), Login: person.Login, Name: person.Name, Mail: person.Mail, Tenant: string(person.Tenant), Roles: roles},
-		Permissions: who.Granted(), AllDevices: who.Scope.All})
+		Permissions: who.Granted(), AllDevices: who.Scope.All}), nil
 }
 
-func (p *Portal) answer(w http.ResponseWriter, r *api.Request, status int, e sessionEntity) error {
+func (p *Portal) describe(w http.ResponseWriter, r *api.Request, s *access.Session, who *access.Principal, text string) error {
+	e, err := p.described(r.Context(), s, who, text)
+	if err != nil {
+		return err
+	}
+	return api.WriteJSON(w, r, http.StatusOK, e)
+}
+
+// complete adds what every session says of the server.
+func (p *Portal) complete(e sessionEntity) sessionEntity {
 	e.Version, e.Time, e.Idle = p.Version, p.Clock().UTC(), int(access.SessionIdle.Seconds())
-	return api.WriteJSON(w, r, status, e)
+	return e
+}
+
+// inlined is what a page has to know before it can show anything, as JSON that may stand
+// within HTML: who is signed in and what they chose. It is nil where nobody is, as far as
+// this request shows: a browser that comes from another site does not bring the cookie
+// along, so that the page asks for itself then. The proof is in it as it is in the answer
+// to GET /portal/session, and is as far out of reach of other sites: the page cannot be
+// framed, read across origins, kept, or compressed.
+func (p *Portal) inlined(r *http.Request) []byte {
+	text := sessionText(r)
+	if text == "" {
+		return nil
+	}
+	s, who, err := p.Sessions.Resume(r.Context(), text, presence(r))
+	if err != nil || p.own(r, text) != nil {
+		return nil // the page learns by asking what is wrong
+	}
+	e, err := p.described(r.Context(), s, who, text)
+	if err != nil {
+		return nil
+	}
+	kept, err := p.Preferences.All(r.Context(), who.Actor)
+	if err != nil {
+		return nil
+	}
+	// Marshal writes < > and & as escapes.
+	out, err := json.Marshal(map[string]any{"session": e, "preferences": kept})
+	if err != nil {
+		return nil
+	}
+	return out
 }
 
 // read decodes a JSON body into v. Another site's form cannot send that content type.
