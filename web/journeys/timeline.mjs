@@ -60,8 +60,14 @@ await run(async (view) => {
     const seen = new Map();
     let last = (await expectRows('before the wheel'))[0].index;
     for (let i = 0; i < 140; i++) {
+      const before = await grid.evaluate((g) => g.scrollTop);
       await page.mouse.wheel(0, by);
-      await page.waitForTimeout(20);
+      // The wheel turns the page when the browser comes to it, and over some frames.
+      await grid.evaluate((g, was) => new Promise((done) => {
+        let last = was;
+        const look = () => { const now = g.scrollTop; if (now !== was && now === last) done(); else { last = now; requestAnimationFrame(look); } };
+        requestAnimationFrame(look);
+      }), before);
       const rows = await expectRows(`wheel ${by}, turn ${i}`);
       for (const r of rows) {
         assert.equal(seen.get(r.index) ?? r.text, r.text, `row ${r.index} changed`);
