@@ -78,7 +78,7 @@ type session struct {
 
 // progress writes over the line that it wrote before, on a terminal.
 func (s *session) progress(format string, args ...any) {
-	fmt.Fprint(s.notes, "\r"+screen.Line(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(s.notes, "\r%s", screen.Line(fmt.Sprintf(format, args...)))
 }
 
 func (s *session) client() (*client.Client, error) {

@@ -50,6 +50,9 @@ func FileName(name string) string {
 	}, name)
 	name = strings.TrimRight(name, ". ") // which Windows leaves out
 	name = strings.TrimLeft(name, " ")
+	if strings.HasPrefix(name, "-") { // which programs take for an option
+		name = "_" + name[1:]
+	}
 	if len(name) > maxFileName {
 		name = shortened(name)
 	}

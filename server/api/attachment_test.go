@@ -16,7 +16,7 @@ func TestADownloadHasANameThatIsOnlyAName(t *testing.T) {
 		"../../etc/passwd": "passwd", `..\..\boot.ini`: "boot.ini", "/": "file", "": "file", ".": "file", "..": "file", "...": "file", "a/..": "file",
 		"invoice\u202egnp.exe": "invoice_gnp.exe", "a\x00b": "a_b", "a\r\nSet-Cookie: x=1": "a__Set-Cookie_ x=1", "a\x1b]0;pwned\x07": "a_]0;pwned_", "zero\u200bwidth": "zero_width",
 		`a"; filename="b.html`: "a_; filename=_b.html", "a.txt:stream": "a.txt_stream", "a%2fb": "a_2fb", "con": "_con", "NUL.txt": "_NUL.txt", "com1": "_com1", "Lpt9.log": "_Lpt9.log",
-		"console.log": "console.log", "trailing. . ": "trailing", "\xff\xfe": "_", "<img src=x onerror=alert(1)>": "_img src=x onerror=alert(1)_", "a|b": "a_b",
+		"console.log": "console.log", "trailing. . ": "trailing", "-rf": "_rf", "a-b": "a-b", "\xff\xfe": "_", "<img src=x onerror=alert(1)>": "_img src=x onerror=alert(1)_", "a|b": "a_b",
 	} {
 		if got := api.FileName(name); got != want {
 			t.Errorf("%q is saved as %q, want %q", name, got, want)

@@ -89,12 +89,12 @@ func (r *relay) obey(ctx context.Context, c consoleOf) {
 	for {
 		in, err := c.Receive(ctx)
 		if err != nil {
-			why := "the console closed"
 			var e *errs.E
 			if errors.As(err, &e) {
-				why = "the console was closed: " + e.Detail
+				r.refuse(e.Detail)
+			} else {
+				r.end(consoleClosed)
 			}
-			r.end(why)
 			return
 		}
 		if in.Type == "close" {

@@ -65,6 +65,20 @@ func (r *relay) end(reason string) {
 	}
 }
 
+// consoleClosed is why a session ended whose console went without a word.
+const consoleClosed = "the console closed"
+
+// refuse ends the session for what its console said. Who was writing to the console may have
+// noticed before that it closed, and not why.
+func (r *relay) refuse(why string) {
+	r.end(consoleClosed)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reason == consoleClosed {
+		r.reason += ": " + why
+	}
+}
+
 func (r *relay) ended() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -207,6 +221,6 @@ func (r *relay) show(e Event) {
 		}
 	}()
 	if err := r.person.Send(ctx, e); err != nil {
-		r.end("the console closed")
+		r.end(consoleClosed)
 	}
 }

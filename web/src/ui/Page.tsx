@@ -48,7 +48,7 @@ export function Facts({ of, wide }: { of: [string, ReactNode][]; wide?: boolean 
   return (
     <dl className={wide ? css.factsWide : css.facts}>
       {of.map(([name, value]) => (
-        <div key={name} className={css.fact}><dt>{name}</dt><dd>{value === '' || value === null || value === undefined ? <span className="quiet">—</span> : value}</dd></div>
+        <div key={name} className={css.fact}><dt>{name}</dt><dd>{value === '' || value === null || value === undefined || value === false ? <span className="quiet">—</span> : value}</dd></div>
       ))}
     </dl>
   );

@@ -9,7 +9,7 @@ const called: Record<string, string> = {
   ImpairedCommunication: 'Impaired', NoSensorDataImpairedCommunication: 'No data, impaired',
 };
 
-const initials: Record<string, string> = { id: 'ID', ip: 'IP', url: 'URL', dns: 'DNS', os: 'OS', md5: 'MD5', sha1: 'SHA-1', sha256: 'SHA-256', tcp: 'TCP', udp: 'UDP', icmp: 'ICMP', api: 'API', osv: 'OSV', ok: 'OK', uac: 'UAC', av: 'AV', sid: 'SID' };
+const initials: Record<string, string> = { id: 'ID', ip: 'IP', url: 'URL', dns: 'DNS', os: 'OS', md5: 'MD5', sha1: 'SHA-1', sha256: 'SHA-256', tcp: 'TCP', udp: 'UDP', icmp: 'ICMP', api: 'API', osv: 'OSV', cisa: 'CISA', kev: 'KEV', ok: 'OK', uac: 'UAC', av: 'AV', sid: 'SID' };
 
 /** A word in pieces as the API writes it (InProgress) as people do (In progress). */
 export function words(s: string | null | undefined): string {

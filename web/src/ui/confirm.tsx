@@ -40,6 +40,9 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
   );
 }
 
+// What a button says stays in one line.
+const whole = { whiteSpace: 'nowrap', flexShrink: 0 } as const;
+
 function Asking({ question: q, close }: { question: Question; close: () => void }) {
   const [reason, setReason] = useState('');
   const [choice, setChoice] = useState(q.choices?.[0]?.value ?? '');
@@ -78,8 +81,8 @@ function Asking({ question: q, close }: { question: Question; close: () => void 
               {error && <MessageBar intent="error" role="alert" layout="multiline"><MessageBarBody>{error}</MessageBarBody></MessageBar>}
             </DialogContent>
             <DialogActions>
-              <Button type="button" onClick={close} disabled={busy}>Cancel</Button>
-              <Button type="submit" appearance="primary" disabled={!ready || busy}>{busy ? 'One moment…' : q.action}</Button>
+              <Button type="button" onClick={close} disabled={busy} style={whole}>Cancel</Button>
+              <Button type="submit" appearance="primary" disabled={!ready || busy} style={whole}>{busy ? 'One moment…' : q.action}</Button>
             </DialogActions>
           </DialogBody>
         </form>

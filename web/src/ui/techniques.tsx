@@ -5,16 +5,17 @@ import css from './badges.module.css';
 
 interface Technique { id: string; name: string }
 
-/** A function that names a technique: "T1059.004 Unix Shell", or its id while the names are on their way. */
-export function useTechniqueName(): (id: string) => string {
+/** A function that names a technique: "T1059.004 Command and Scripting Interpreter: Unix Shell", the last part alone where it
+ *  has to be short, and its id while the names are on their way. */
+export function useTechniqueName(): (id: string, short?: boolean) => string {
   const { data } = useQuery({
     queryKey: ['/api/vedette/techniques'], staleTime: Infinity, gcTime: Infinity, retry: false,
     queryFn: async () => new Map((await get<List<Technique>>('/api/vedette/techniques')).value.map((t) => [t.id, t.name])),
   });
-  return (id) => {
+  return (id, short) => {
     const name = data?.get(id);
     // A sub-technique is named with the one that it is part of.
-    const parent = id.includes('.') ? data?.get(id.split('.')[0]) : undefined;
+    const parent = id.includes('.') && !short ? data?.get(id.split('.')[0]) : undefined;
     return name ? `${id} ${parent ? `${parent}: ` : ''}${name}` : id;
   };
 }

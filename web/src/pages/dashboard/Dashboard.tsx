@@ -198,7 +198,7 @@ function Techniques() {
             {[...map].sort((a, b) => order.indexOf(a[0]) - order.indexOf(b[0])).map(([tactic, ts]) => (
               <div key={tactic} className={css.tactic}>
                 <h3>{words(tactic)}</h3>
-                {[...ts].sort((a, b) => b[1] - a[1]).slice(0, 8).map(([t, n]) => <button key={t} type="button" className={css.cell} style={{ '--heat': `${8 + Math.round((32 * n) / most)}%` } as React.CSSProperties} onClick={() => go(`/alerts?category=${tactic}&range=30d&status=*`)}><span title={name(t)}>{name(t)}</span><strong>{n}</strong></button>)}
+                {[...ts].sort((a, b) => b[1] - a[1]).slice(0, 8).map(([t, n]) => <button key={t} type="button" className={css.cell} style={{ '--heat': `${8 + Math.round((32 * n) / most)}%` } as React.CSSProperties} onClick={() => go(`/alerts?category=${tactic}&range=30d&status=*`)}><span title={name(t)}>{name(t, true)}</span><strong>{n}</strong></button>)}
               </div>
             ))}
           </div>

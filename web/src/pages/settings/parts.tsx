@@ -65,9 +65,9 @@ export function Form({ title, path, close, ready, run, action, also, saved = 'Sa
 }
 
 /** Several of a few things by id. */
-export function Several({ label, all, chosen, set }: { label: string; all: { id: string; name: string }[] | undefined; chosen: string[]; set: (ids: string[]) => void }) {
+export function Several({ label, all, chosen, set, none = 'None' }: { label: string; none?: string; all: { id: string; name: string }[] | undefined; chosen: string[]; set: (ids: string[]) => void }) {
   return (
-    <Combobox aria-label={label} multiselect placeholder={chosen.length === 0 ? 'None' : chosen.map((c) => all?.find((a) => a.id === c)?.name ?? c).join(', ')} selectedOptions={chosen} onOptionSelect={(_, d) => set(d.selectedOptions)} disabled={!all}>
+    <Combobox aria-label={label} multiselect placeholder={chosen.length === 0 ? none : chosen.map((c) => all?.find((a) => a.id === c)?.name ?? c).join(', ')} selectedOptions={chosen} onOptionSelect={(_, d) => set(d.selectedOptions)} disabled={!all}>
       {(all ?? []).map((a) => <Option key={a.id} value={a.id}>{a.name}</Option>)}
     </Combobox>
   );

@@ -74,7 +74,7 @@ interface ExceptionOf { reason: string; createdBy: string; creationDateTimeUtc: 
 
 /** Why a recommendation is not followed. */
 function Decided({ id, path }: { id: string; path: string }) {
-  const found = useQuery({ queryKey: ['/api/recommendations', id, 'exception'], queryFn: () => get<ExceptionOf>(path), retry: false });
+  const found = useQuery({ queryKey: ['exception of a recommendation', id], queryFn: () => get<ExceptionOf>(path), retry: false });
   if (!found.data) return null;
   const e = found.data;
   return <Card title="Exception" className={css.decided}><Facts wide of={[['Why', <span key="w" className="wrap">{e.reason}</span>], ['By', e.createdBy], ['Since', <Time key="s" at={e.creationDateTimeUtc} />], ['Ends', e.expirationDateTimeUtc ? <Time key="e" at={e.expirationDateTimeUtc} /> : 'When somebody ends it']]} /></Card>;
