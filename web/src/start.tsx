@@ -20,7 +20,7 @@ if (nonce) {
     return element;
   } as typeof document.createElement;
 }
-const renderer = createDOMRenderer(document, nonce ? { styleElementAttributes: { nonce } } : undefined);
+const renderer = createDOMRenderer(document, { insertionPoint: document.querySelector<HTMLElement>('meta[name=styles]') ?? undefined, styleElementAttributes: nonce ? { nonce } : undefined });
 
 // Who is signed in came with the page mostly: then what it shows first is asked for while it is being drawn.
 if (readInlined()) void pageAt(window.location.pathname)?.load().then((m) => m.ahead?.(parameters(window.location.search)), () => undefined);
