@@ -2,10 +2,18 @@
 // theirs, nothing is wider than the window, and characters that hide or turn text are spelled out. The server is a
 // demonstration with hostile names. Names of pages choose among those that are walked.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { run, signIn, still, url } from './browser.mjs';
 import { ask, settled, walk } from './pages.mjs';
 
 const hidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u2069]/;
+
+/** The cells of CSV (RFC 4180). */
+function cells(text) {
+  const out = [];
+  for (const [, quoted, plain] of text.matchAll(/(?:^|,|\r\n)(?:"((?:[^"]|"")*)"|([^",\r\n]*))/g)) out.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+  return out;
+}
 
 await run(async (view) => {
   const { page } = view;
@@ -60,6 +68,20 @@ await run(async (view) => {
       await look(`${slug}-${what}`);
     }
   }
+
+  // What is exported is text in a spreadsheet.
+  let exported = '';
+  for (const [path, grid] of [['/devices', 'Devices'], ['/alerts?status=*&range=*', 'Alerts'], ['/incidents?status=*&range=*', 'Incidents'], ['/indicators?kind=urls', 'Indicators']]) {
+    await page.goto(url + path);
+    await page.getByRole('grid', { name: grid }).getByRole('row').nth(1).waitFor();
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Export' }).click();
+    const text = readFileSync(await (await download).path(), 'utf8').replace(/^\ufeff/, '');
+    const computed = cells(text).filter((c) => /^[\s\u00a0\ufeff\u200b]*[=+\-@|%＝＋－＠]/.test(c) && !/^-?\d+(\.\d+)?$/.test(c));
+    if (computed.length > 0) wrong.push(`the export of ${grid} has formulas: ${computed.slice(0, 3)}`);
+    exported += text;
+  }
+  assert.match(exported, /'=HYPERLINK/, 'no export has the name of a formula');
 
   // What is spelled out is what it was again where it goes back to the server: a user by a link of a hunt.
   const query = 'DeviceLogonEvents | where AccountName startswith "sv" and AccountName contains "owned" | project Timestamp, DeviceId, ReportId, AccountName | take 1';

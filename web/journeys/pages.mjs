@@ -11,13 +11,30 @@ export async function ask(page, path, body) {
   }, [path, body]);
 }
 
-/** Waits until a page has what it shows: nothing turns, nothing is asked for. */
+const asking = new WeakMap();
+
+/** How many answers a page waits for: an object whose `now` is kept. */
+function asked(page) {
+  if (!asking.has(page)) {
+    const open = new Set();
+    page.on('request', (r) => open.add(r));
+    for (const end of ['requestfinished', 'requestfailed']) page.on(end, (r) => open.delete(r));
+    // What a page that is left has asked for is answered to nobody.
+    page.on('framenavigated', (f) => { if (f === page.mainFrame()) for (const r of [...open]) if (!r.isNavigationRequest()) open.delete(r); });
+    asking.set(page, open);
+  }
+  return asking.get(page);
+}
+
+/** Waits until a page has what it shows: it asks for nothing more, nothing turns, nothing moves. */
 export async function settled(page) {
-  // What is open over a page hides its heading from assistive technology.
-  await page.getByRole('heading', { level: 1, includeHidden: true }).or(page.getByRole('alert')).first().waitFor();
-  await page.waitForLoadState('networkidle', { timeout: 4000 }).catch(() => undefined);
-  await page.waitForFunction(() => !document.querySelector('main [role=progressbar]'), undefined, { timeout: 15_000 });
-  await still(page); // charts and drawers move in
+  const open = asked(page);
+  await page.locator('h1, [role=alert]').first().waitFor({ state: 'attached' }); // a dialog hides it from assistive technology
+  const end = Date.now() + 20_000;
+  do {
+    await page.waitForFunction(() => !document.querySelector('main [role=progressbar]'), undefined, { timeout: 15_000 });
+    await still(page); // charts and drawers move in, and what came asks for more
+  } while (open.size > 0 && Date.now() < end);
 }
 
 /** Opens a row of a list by the keyboard: a click may meet a link in it. The panel is what comes. */

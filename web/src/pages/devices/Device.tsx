@@ -3,7 +3,7 @@ import { lazy, Suspense, useMemo } from 'react';
 import { get, quoted, segment, type List } from '../../api/client';
 import { useMay } from '../../api/session';
 import type { Alert, DeviceHealth, QueuedIncident, LogonUser, Machine, Recommendation, Software, Vulnerability } from '../../api/types';
-import { at, Go } from '../../app/links';
+import { at, Go, useGo } from '../../app/links';
 import { Time } from '../../app/time';
 import { Badge, counted, Health, Severity, Tags, words } from '../../ui/badges';
 import { ListView } from '../../ui/list/ListView';
@@ -31,6 +31,7 @@ export default function Device() {
 
 function Shown({ machine: m }: { machine: Machine }) {
   const may = useMay();
+  const go = useGo();
   const [tab, setTab] = useAddressed('tab', 'overview');
   const actions = useActions(m.id);
   const isolated = inForce(actions.data, 'Isolate');
@@ -62,11 +63,11 @@ function Shown({ machine: m }: { machine: Machine }) {
           ['recommendations', 'Recommendations', 'SecurityRecommendation.Read.All'], ['users', 'Users', 'User.Read.All'], ['live', 'Live response sessions', 'Machine.LiveResponse']] as const).filter(([, , need]) => may(need)).map(([id, title]) => [id, title] as const),
       ]} />
       {tab === 'overview' && <Overview machine={m} />}
-      {tab === 'alerts' && <ListView<Alert> name="device-alerts" label="Alerts of the device" path="/api/alerts" always={`machineId eq ${quoted(m.id)}`} columns={alertColumns} rowKey={(a) => a.id} filters={alertFilters.filter((f) => f.id !== 'range').map((f) => ({ ...f, start: undefined }))} search={alertSearch} start={newest} empty={{ title: 'This device raised no alert' }} />}
+      {tab === 'alerts' && <ListView<Alert> name="device-alerts" label="Alerts of the device" path="/api/alerts" always={`machineId eq ${quoted(m.id)}`} columns={alertColumns} rowKey={(a) => a.id} onOpen={(a) => go(at.alert(a.id))} filters={alertFilters.filter((f) => f.id !== 'range').map((f) => ({ ...f, start: undefined }))} search={alertSearch} start={newest} empty={{ title: 'This device raised no alert' }} />}
       {tab === 'timeline' && <Suspense fallback={<Waiting />}><Timeline machine={m} /></Suspense>}
-      {tab === 'software' && <ListView<Software> name="device-software" label="Software of the device" path={`/api/machines/${segment(m.id)}/software`} columns={software} rowKey={(s) => s.id} empty={{ title: 'No software is known', text: 'The agent sends what is installed when it starts and when it changes.' }} />}
-      {tab === 'vulnerabilities' && <ListView<Vulnerability> name="device-vulnerabilities" label="Vulnerabilities of the device" path={`/api/machines/${segment(m.id)}/vulnerabilities`} columns={vulnerabilities} rowKey={(v) => v.id} empty={{ title: 'No vulnerability is known', text: 'Nothing that is installed here has one that an imported feed tells of.' }} />}
-      {tab === 'recommendations' && <ListView<Recommendation> name="device-recommendations" label="Recommendations for the device" path={`/api/machines/${segment(m.id)}/recommendations`} columns={recommendations} rowKey={(r) => r.id} empty={{ title: 'Nothing is recommended' }} />}
+      {tab === 'software' && <ListView<Software> name="device-software" label="Software of the device" path={`/api/machines/${segment(m.id)}/software`} columns={software} rowKey={(s) => s.id} onOpen={(s) => go(at.software(s.id))} empty={{ title: 'No software is known', text: 'The agent sends what is installed when it starts and when it changes.' }} />}
+      {tab === 'vulnerabilities' && <ListView<Vulnerability> name="device-vulnerabilities" label="Vulnerabilities of the device" path={`/api/machines/${segment(m.id)}/vulnerabilities`} columns={vulnerabilities} rowKey={(v) => v.id} onOpen={(v) => go(at.vulnerability(v.id))} empty={{ title: 'No vulnerability is known', text: 'Nothing that is installed here has one that an imported feed tells of.' }} />}
+      {tab === 'recommendations' && <ListView<Recommendation> name="device-recommendations" label="Recommendations for the device" path={`/api/machines/${segment(m.id)}/recommendations`} columns={recommendations} rowKey={(r) => r.id} onOpen={(r) => go(at.recommendation(r.id))} empty={{ title: 'Nothing is recommended' }} />}
       {tab === 'users' && <Users id={m.id} />}
       {tab === 'live' && <Sessions name="device-livesessions" always={`machineId eq ${quoted(m.id)}`} />}
     </Page>

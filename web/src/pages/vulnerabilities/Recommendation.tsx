@@ -15,6 +15,7 @@ import { Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
 import { machines, vulnerabilities } from './columns';
 import { Time } from '../../app/time';
+import { at, useGo } from '../../app/links';
 import css from './vulnerabilities.module.css';
 
 const crumbs = [{ title: 'Vulnerabilities', to: '/vulnerabilities' }, { title: 'Recommendations', to: '/vulnerabilities?tab=recommendations' }];
@@ -22,6 +23,7 @@ const unsorted = vulnerabilities.map((c) => ({ ...c, sort: false }));
 
 export default function Recommendation() {
   const id = useId();
+  const go = useGo();
   const [tab, setTab] = useAddressed('tab', 'overview');
   const [asking, setAsking] = useState(false);
   const may = useMay();
@@ -60,8 +62,8 @@ export default function Recommendation() {
           ]} />
         </Card>
       )}
-      {tab === 'devices' && <ListView<MachineReference> name="recommendation-devices" label="Exposed devices" path={`${path}/machineReferences`} columns={machines} rowKey={(m) => m.id} empty={{ title: 'No device is exposed' }} />}
-      {tab === 'vulnerabilities' && <ListView<Vulnerability> name="recommendation-vulnerabilities" label="What it mends" path={`${path}/vulnerabilities`} columns={unsorted} rowKey={(v) => v.id} empty={{ title: 'It mends no vulnerability', text: 'It is about a setting.' }} />}
+      {tab === 'devices' && <ListView<MachineReference> name="recommendation-devices" label="Exposed devices" path={`${path}/machineReferences`} columns={machines} rowKey={(m) => m.id} onOpen={(m) => go(at.device(m.id))} empty={{ title: 'No device is exposed' }} />}
+      {tab === 'vulnerabilities' && <ListView<Vulnerability> name="recommendation-vulnerabilities" label="What it mends" path={`${path}/vulnerabilities`} columns={unsorted} rowKey={(v) => v.id} onOpen={(v) => go(at.vulnerability(v.id))} empty={{ title: 'It mends no vulnerability', text: 'It is about a setting.' }} />}
       {asking && <Remediation of={r} close={() => setAsking(false)} />}
     </Page>
   );

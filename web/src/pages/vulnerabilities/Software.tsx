@@ -8,6 +8,7 @@ import { Page, Tabs } from '../../ui/Page';
 import { Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
 import { machines, vulnerabilities } from './columns';
+import { at, useGo } from '../../app/links';
 
 const crumbs = [{ title: 'Vulnerabilities', to: '/vulnerabilities' }, { title: 'Software', to: '/vulnerabilities?tab=software' }];
 const unsorted = vulnerabilities.map((c) => ({ ...c, sort: false }));
@@ -19,6 +20,7 @@ const versions: Column<Distribution>[] = [
 
 export default function Software() {
   const id = useId();
+  const go = useGo();
   const [tab, setTab] = useAddressed('tab', 'versions');
   const path = `/api/Software/${segment(id)}`;
   const found = useQuery({ queryKey: ['/api/Software', id], queryFn: () => get<Entity>(path) });
@@ -29,8 +31,8 @@ export default function Software() {
     <Page title={s.name || s.id} crumbs={crumbs} fill aside={<span className="quiet">{s.vendor}</span>}>
       <Tabs label="Parts of the product" value={tab} choose={setTab} of={[['versions', 'Versions'], ['vulnerabilities', `Vulnerabilities (${s.weaknesses})`], ['devices', 'Devices']]} />
       {tab === 'versions' && <ListView<Distribution> name="software-versions" label="Versions" path={`${path}/distributions`} columns={versions} rowKey={(d) => d.version} empty={{ title: 'No version is known' }} />}
-      {tab === 'vulnerabilities' && <ListView<Vulnerability> name="software-vulnerabilities" label="Vulnerabilities of the product" path={`${path}/vulnerabilities`} columns={unsorted} rowKey={(v) => v.id} empty={{ title: 'None is known' }} />}
-      {tab === 'devices' && <ListView<MachineReference> name="software-devices" label="Devices that hold it" path={`${path}/machineReferences`} columns={machines} rowKey={(m) => m.id} empty={{ title: 'No device holds it' }} />}
+      {tab === 'vulnerabilities' && <ListView<Vulnerability> name="software-vulnerabilities" label="Vulnerabilities of the product" path={`${path}/vulnerabilities`} columns={unsorted} rowKey={(v) => v.id} onOpen={(v) => go(at.vulnerability(v.id))} empty={{ title: 'None is known' }} />}
+      {tab === 'devices' && <ListView<MachineReference> name="software-devices" label="Devices that hold it" path={`${path}/machineReferences`} columns={machines} rowKey={(m) => m.id} onOpen={(m) => go(at.device(m.id))} empty={{ title: 'No device holds it' }} />}
     </Page>
   );
 }

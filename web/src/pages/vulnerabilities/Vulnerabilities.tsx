@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { call, post, segment } from '../../api/client';
 import { useMay } from '../../api/session';
 import type { Recommendation, RemediationTask, Software, Vulnerability } from '../../api/types';
-import { at, Go } from '../../app/links';
+import { at, Go, useGo } from '../../app/links';
 import { Time } from '../../app/time';
 import { Status, words } from '../../ui/badges';
 import { useConfirm } from '../../ui/confirm';
@@ -46,6 +46,7 @@ const worst = { vulnerabilities: { id: 'cvssV3', desc: true }, software: { id: '
 
 export default function Vulnerabilities() {
   const may = useMay();
+  const go = useGo();
   const [address, set] = useAddress();
   const tabs: [string, string][] = [
     ...(may('SecurityRecommendation.Read.All') ? [['recommendations', 'Recommendations'] as [string, string]] : []), ...(may('Vulnerability.Read.All') ? [['vulnerabilities', 'Vulnerabilities'] as [string, string]] : []),
@@ -66,9 +67,9 @@ export default function Vulnerabilities() {
   return (
     <Page title="Vulnerabilities" fill aside={may('Score.Read.All') && <Score />}>
       <Tabs label="Kinds" value={tab ?? ''} choose={(id) => set({ ...Object.fromEntries(Object.keys(address).map((k) => [k, undefined])), tab: id })} of={tabs} />
-      {tab === 'recommendations' && <ListView<Recommendation> key={tab} name="recommendations" label="Recommendations" path="/api/recommendations" columns={recommendations} rowKey={(r) => r.id} filters={ofRecommendations} search={searches.recommendations} start={worst.recommendations} empty={{ title: 'Nothing is recommended', text: none.text }} />}
-      {tab === 'vulnerabilities' && <ListView<Vulnerability> key={tab} name="vulnerabilities" label="Vulnerabilities" path="/api/vulnerabilities" columns={vulnerabilities} rowKey={(v) => v.id} filters={ofVulnerabilities} search={searches.vulnerabilities} start={worst.vulnerabilities} empty={none} />}
-      {tab === 'software' && <ListView<Software> key={tab} name="software" label="Software" path="/api/Software" columns={software} rowKey={(s) => s.id} filters={ofSoftware} search={searches.software} start={worst.software} empty={{ title: 'No software is known', text: 'Devices send what is installed when they start and when it changes.' }} />}
+      {tab === 'recommendations' && <ListView<Recommendation> key={tab} name="recommendations" label="Recommendations" onOpen={(r) => go(at.recommendation(r.id))} path="/api/recommendations" columns={recommendations} rowKey={(r) => r.id} filters={ofRecommendations} search={searches.recommendations} start={worst.recommendations} empty={{ title: 'Nothing is recommended', text: none.text }} />}
+      {tab === 'vulnerabilities' && <ListView<Vulnerability> key={tab} name="vulnerabilities" label="Vulnerabilities" onOpen={(v) => go(at.vulnerability(v.id))} path="/api/vulnerabilities" columns={vulnerabilities} rowKey={(v) => v.id} filters={ofVulnerabilities} search={searches.vulnerabilities} start={worst.vulnerabilities} empty={none} />}
+      {tab === 'software' && <ListView<Software> key={tab} name="software" label="Software" onOpen={(s) => go(at.software(s.id))} path="/api/Software" columns={software} rowKey={(s) => s.id} filters={ofSoftware} search={searches.software} start={worst.software} empty={{ title: 'No software is known', text: 'Devices send what is installed when they start and when it changes.' }} />}
       {tab === 'remediation' && <ListView<RemediationTask> key={tab} name="remediation" label="Remediation activities" path="/api/remediationTasks" columns={tasks} rowKey={(t) => t.id} start={worst.remediation} bulk={may('SecurityConfiguration.ReadWrite.All', 'Vedette.Admin.All') ? (rows, clear) => <Button size="small" disabled={rows.every((t) => t.status === 'Completed')} onClick={() => complete(rows.filter((t) => t.status !== 'Completed'), clear)}>Complete</Button> : undefined} empty={{ title: 'No remediation was asked for', text: 'It is asked for on the page of a recommendation.' }} />}
     </Page>
   );
