@@ -15,11 +15,12 @@ import { Groups, Roles, Users } from './People';
 import { Policies } from './Policies';
 import { Retention } from './Retention';
 import { Server } from './Server';
+import { SignOn } from './SignOn';
 import css from './settings.module.css';
 
 const admin = ['Vedette.Admin.All'];
 const sections: Record<string, { title: string; need: string[]; body: ComponentType }> = {
-  users: { title: 'Users', need: admin, body: Users }, roles: { title: 'Roles', need: admin, body: Roles }, groups: { title: 'User groups', need: admin, body: Groups },
+  users: { title: 'Users', need: admin, body: Users }, roles: { title: 'Roles', need: admin, body: Roles }, groups: { title: 'User groups', need: admin, body: Groups }, signin: { title: 'Sign-in', need: admin, body: SignOn },
   devicegroups: { title: 'Device groups', need: admin, body: DeviceGroups }, enrolment: { title: 'Enrolment', need: admin, body: Enrolment }, applications: { title: 'API applications', need: admin, body: Applications },
   approvals: { title: 'Approval policies', need: admin, body: Policies }, notifications: { title: 'Notification rules', need: ['Alert.ReadWrite.All'], body: Notifications }, experts: { title: 'Experts', need: admin, body: Receivers }, audit: { title: 'Audit log', need: admin, body: Audit },
   feeds: { title: 'Vulnerability feeds', need: ['Vulnerability.Read.All'], body: Feeds }, retention: { title: 'Retention', need: admin, body: Retention },
