@@ -62,6 +62,12 @@ export function useMay(): (...any: string[]) => boolean {
   return useCallback((...any: string[]) => any.length === 0 || any.some((p) => data?.permissions.includes(p)), [data]);
 }
 
+/** Takes over another session of the same person, in place of the one that this page had. */
+export function useRenew(): (s: Session) => void {
+  const cache = useQueryClient();
+  return useCallback((s: Session) => { cache.setQueryData<Session>(['session'], take(s)); }, [cache]);
+}
+
 /** Takes over a session that was opened just now. */
 export function useEnter(): (s: Session) => void {
   const cache = useQueryClient();

@@ -9,10 +9,10 @@ import css from './Factor.module.css';
 /** A text as a QR code. It is drawn as one path: the page's policy lets no markup of others in. */
 export function Code({ text, label }: { text: string; label: string }) {
   const { size, path } = useMemo(() => {
-    const rows = encodeQR(text, 'raw', { ecc: 'medium', border: 0 });
+    const rows = encodeQR(text, 'raw', { ecc: 'medium', border: 4 });
     let d = '';
-    rows.forEach((row, y) => row.forEach((dark, x) => { if (dark) d += `M${x + 4} ${y + 4}h1v1h-1z`; }));
-    return { size: rows.length + 8, path: d };
+    rows.forEach((row, y) => row.forEach((dark, x) => { if (dark) d += `M${x} ${y}h1v1h-1z`; }));
+    return { size: rows.length, path: d };
   }, [text]);
   return <svg className={css.code} viewBox={`0 0 ${size} ${size}`} role="img" aria-label={label} shapeRendering="crispEdges"><rect width={size} height={size} fill="#fff" /><path d={path} fill="#000" /></svg>;
 }

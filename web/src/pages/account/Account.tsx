@@ -2,7 +2,7 @@ import { Button, Field, Input, MessageBar, MessageBarBody } from '@fluentui/reac
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { lazy, Suspense, useState, type FormEvent, type ReactNode } from 'react';
 import { del, get, patch, post, segment, type List } from '../../api/client';
-import { useEnter, type Session } from '../../api/session';
+import { useRenew, type Session } from '../../api/session';
 import { useNotify } from '../../app/notices';
 import { Time } from '../../app/time';
 import { Badge } from '../../ui/badges';
@@ -83,7 +83,7 @@ const none = { old: '', first: '', second: '' };
 
 function Password({ of: a }: { of: OwnAccount }) {
   const [d, set] = useState(none);
-  const enter = useEnter();
+  const renew = useRenew();
   const cache = useQueryClient();
   const notify = useNotify();
   const differs = d.second !== '' && d.first !== d.second;
@@ -91,7 +91,7 @@ function Password({ of: a }: { of: OwnAccount }) {
     <Card title="Password" className={css.card}>
       <Small ready={d.old !== '' && d.first.length >= 12 && d.first === d.second} action="Change password" run={async () => {
         const s = await post<Session>('/portal/account/password', { old: d.old, new: d.first });
-        enter(s); // the session is another one, and so is what it proves itself with
+        renew(s); // the session is another one, and so is what it proves itself with
         set(none);
         await cache.invalidateQueries({ queryKey: accountKey });
         notify({ intent: 'success', title: 'The password is changed', text: 'Your other sessions, and the programs that act for you, have to sign in again.' });

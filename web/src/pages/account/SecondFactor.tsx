@@ -35,7 +35,7 @@ export default function SecondFactor({ of: a }: { of: OwnAccount }) {
     return (
       <>
         <SetUp enrolment={enrolment} action="Turn on" confirm={async (code) => setCodes((await post<{ recoveryCodes: string[] }>('/portal/account/factor/confirm', { code })).recoveryCodes)} />
-        <Button appearance="transparent" onClick={stop}>Cancel</Button>
+        <div className={css.buttons} style={{ marginTop: 8 }}><Button appearance="transparent" onClick={stop}>Cancel</Button></div>
       </>
     );
   }
