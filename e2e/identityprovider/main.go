@@ -81,6 +81,7 @@ func (s store) SetUserinfoFromRequest(_ context.Context, info *oidc.UserInfo, re
 	if u == nil {
 		return fmt.Errorf("there is nobody %s", request.GetSubject())
 	}
+	info.Subject = request.GetSubject() // or the token would be about nobody
 	info.AppendClaims("groups", u.Groups)
 	return nil
 }

@@ -38,6 +38,8 @@ type metadata struct {
 	Keys          string   `json:"jwks_uri"`
 	UserInfo      string   `json:"userinfo_endpoint"`
 	EndSession    string   `json:"end_session_endpoint"`
+	Introspection string   `json:"introspection_endpoint"` // RFC 7662
+	Revocation    string   `json:"revocation_endpoint"`    // RFC 7009
 	Auth          []string `json:"token_endpoint_auth_methods_supported"`
 	Challenges    []string `json:"code_challenge_methods_supported"`
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`

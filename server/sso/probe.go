@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -88,16 +90,7 @@ func (s *Service) Test(ctx context.Context, tenant ident.TenantID, id ident.Prov
 // and none is not among them.
 var signatures = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
 
-func list(all []string) string {
-	out := ""
-	for i, s := range all {
-		if i > 0 {
-			out += ", "
-		}
-		out += s
-	}
-	return out
-}
+func list(all []string) string { return strings.Join(all, ", ") }
 
 // testKeys looks at the keys that tokens are to be verified with.
 func (s *Service) testKeys(ctx context.Context, at string, say func(string, Verdict, string)) {
@@ -133,7 +126,8 @@ func (s *Service) testKeys(ctx context.Context, at string, say func(string, Verd
 }
 
 // testClient asks for a token with a code that nobody gave: a provider that knows the
-// client refuses the code, one that does not refuses the client.
+// client refuses the code, one that does not refuses the client. Some look at the code
+// first, so that what only the client may ask is asked as well.
 func (s *Service) testClient(ctx context.Context, p *Provider, k *known, redirect string, say func(string, Verdict, string)) {
 	const name = "Client"
 	c, err := s.oauth(p, k, redirect)
@@ -149,7 +143,14 @@ func (s *Service) testClient(ctx context.Context, p *Provider, k *known, redirec
 	case !errors.As(err, &said):
 		say(name, Failed, "the token endpoint cannot be asked: "+why(err))
 	case said.ErrorCode == "invalid_grant":
-		say(name, Passed, "it knows the client id and takes its secret")
+		switch status := s.askAs(ctx, c, k.metadata); {
+		case status == http.StatusOK:
+			say(name, Passed, "it knows the client id and takes its secret")
+		case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusBadRequest:
+			say(name, Failed, "it does not take the client id and secret")
+		default:
+			say(name, Warning, "it refuses a wrong code, as it should; whether it takes the secret shows at the first sign-in")
+		}
 	case said.ErrorCode == "invalid_client" || said.ErrorCode == "unauthorized_client":
 		say(name, Failed, "it does not take the client id and secret: "+clip(said.ErrorCode+" "+said.ErrorDescription))
 	case said.ErrorCode == "":
@@ -157,4 +158,36 @@ func (s *Service) testClient(ctx context.Context, p *Provider, k *known, redirec
 	default:
 		say(name, Warning, "the token endpoint says: "+clip(said.ErrorCode+" "+said.ErrorDescription))
 	}
+}
+
+// askAs asks about a token that nobody issued, which needs the client's credentials and
+// nothing else. It returns the status of the answer, 0 for none.
+func (s *Service) askAs(ctx context.Context, c *oauth2.Config, m metadata) int {
+	at := m.Introspection
+	if at == "" {
+		at = m.Revocation
+	}
+	if c.ClientSecret == "" || checkAddress("endpoint", at) != nil {
+		return 0
+	}
+	form := url.Values{"token": {"vedette-test-of-the-client"}}
+	if c.Endpoint.AuthStyle == oauth2.AuthStyleInParams {
+		form.Set("client_id", c.ClientID)
+		form.Set("client_secret", c.ClientSecret)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at, strings.NewReader(form.Encode()))
+	if err != nil {
+		return 0
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	if c.Endpoint.AuthStyle == oauth2.AuthStyleInHeader {
+		req.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	return res.StatusCode
 }

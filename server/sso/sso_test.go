@@ -72,6 +72,7 @@ func newProvider(t *testing.T) *provider {
 			_ = json.Unmarshal(rec.Body.Bytes(), &doc)
 			doc["code_challenge_methods_supported"] = []string{"S256"}
 			doc["end_session_endpoint"] = p.URL + "/end?x=1"
+			doc["introspection_endpoint"] = p.URL + "/introspect"
 			if p.userinfo != nil {
 				doc["userinfo_endpoint"] = p.URL + "/userinfo"
 			}
@@ -87,6 +88,12 @@ func newProvider(t *testing.T) *provider {
 				return
 			}
 			p.issue(w, r)
+		case "/introspect":
+			if _, given, _ := r.BasicAuth(); given != url.QueryEscape(secret) {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			w.Write([]byte(`{"active":false}`))
 		case "/userinfo":
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(p.userinfo)
@@ -534,12 +541,21 @@ func TestATestSaysWhatIsWrong(t *testing.T) {
 				w.Write([]byte(`{"error":"invalid_client"}`))
 			}
 		}, "Client", sso.Failed, "does not take the client"},
-		"the address": {func(p *provider) { p.config["issuer"] = p.URL + "/" }, "Configuration", sso.Failed, "calls itself"},
-		"keys":        {func(p *provider) { p.config["jwks_uri"] = p.URL + "/nothing" }, "Keys", sso.Failed, "404"},
-		"signatures":  {func(p *provider) { p.config["id_token_signing_alg_values_supported"] = []string{"HS256"} }, "Signatures", sso.Failed, "HS256"},
-		"the flow":    {func(p *provider) { p.config["response_types_supported"] = []string{"id_token"} }, "Code flow", sso.Failed, "id_token"},
-		"PKCE":        {func(p *provider) { p.config["code_challenge_methods_supported"] = []string{"plain"} }, "PKCE", sso.Warning, "S256"},
-		"signing out": {func(p *provider) { p.config["end_session_endpoint"] = "" }, "Sign-out", sso.Warning, "stays signed in"},
+		"a secret that is looked at after the code": {func(p *provider) {
+			p.config["token_endpoint_auth_methods_supported"] = []string{"client_secret_post"}
+			p.token = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(400)
+				w.Write([]byte(`{"error":"invalid_grant"}`))
+			}
+		}, "Client", sso.Failed, "does not take the client"},
+		"nothing that tells": {func(p *provider) { p.config["introspection_endpoint"] = "" }, "Client", sso.Warning, "first sign-in"},
+		"the address":        {func(p *provider) { p.config["issuer"] = p.URL + "/" }, "Configuration", sso.Failed, "calls itself"},
+		"keys":               {func(p *provider) { p.config["jwks_uri"] = p.URL + "/nothing" }, "Keys", sso.Failed, "404"},
+		"signatures":         {func(p *provider) { p.config["id_token_signing_alg_values_supported"] = []string{"HS256"} }, "Signatures", sso.Failed, "HS256"},
+		"the flow":           {func(p *provider) { p.config["response_types_supported"] = []string{"id_token"} }, "Code flow", sso.Failed, "id_token"},
+		"PKCE":               {func(p *provider) { p.config["code_challenge_methods_supported"] = []string{"plain"} }, "PKCE", sso.Warning, "S256"},
+		"signing out":        {func(p *provider) { p.config["end_session_endpoint"] = "" }, "Sign-out", sso.Warning, "stays signed in"},
 	} {
 		p, w, x := setUp(t, nil)
 		c.change(p)

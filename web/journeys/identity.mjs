@@ -151,6 +151,7 @@ try {
     await v.page.keyboard.press('Enter');
     if (expected === 'in') {
       await v.page.getByRole('heading', { level: 1, name: 'Account' }).waitFor();
+      await card(v.page, 'Second factor').getByText('Recovery codes left').waitFor();
       assert.match(await card(v.page, 'Second factor').innerText(), /\n9\b/);
     } else await v.page.getByText('The code is wrong or was used before').waitFor();
   }
@@ -183,7 +184,7 @@ try {
 
     // The administrator takes it away; the session is over.
     await page.goto(`${url}/settings/users`);
-    await page.getByRole('grid', { name: 'Users' }).getByText(OTHER, { exact: true }).click();
+    await page.getByRole('grid', { name: 'Users' }).getByText(OTHER, { exact: true }).first().click();
     await page.getByText('Has a second factor').waitFor();
     await look(one, 'settings-user');
     await page.getByRole('button', { name: 'Reset', exact: true }).click();

@@ -138,11 +138,11 @@ function GiveCode({ done }: { done: () => void }) {
       {/* Two fields and not one that changes: browsers fill each with what belongs there. */}
       {recovery
         ? <Field key="recovery" label="Recovery code" hint="One of those that you kept when you set up your second factor. Each is good once." required><Input value={code} onChange={(_, d) => setCode(d.value)} autoComplete="off" autoFocus maxLength={64} /></Field>
-        : <Field key="code" label="Code" hint="The six digits that your authenticator app shows now" required><Input value={code} onChange={(_, d) => setCode(d.value)} autoComplete="one-time-code" inputMode="numeric" autoFocus maxLength={16} /></Field>}
+        : <Field key="code" label="Code" hint="The six digits that your app shows now" required><Input value={code} onChange={(_, d) => setCode(d.value)} autoComplete="one-time-code" inputMode="numeric" autoFocus maxLength={16} /></Field>}
       <Button type="submit" appearance="primary" size="large" disabled={!code.trim() || give.isPending}>{give.isPending ? 'Signing in…' : 'Sign in'}</Button>
       <div className={css.ways}>
-        <Button type="button" appearance="transparent" onClick={() => { setRecovery(!recovery); setCode(''); }}>{recovery ? 'Use a code of the app' : 'Use a recovery code'}</Button>
-        <Button type="button" appearance="transparent" onClick={() => giveUp.mutate()}>Somebody else</Button>
+        <Button type="button" size="small" appearance="transparent" onClick={() => { setRecovery(!recovery); setCode(''); }}>{recovery ? 'Use a code of the app' : 'Use a recovery code'}</Button>
+        <Button type="button" size="small" appearance="transparent" onClick={() => giveUp.mutate()}>Somebody else</Button>
       </div>
     </Step>
   );
