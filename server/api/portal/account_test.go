@@ -267,7 +267,9 @@ func TestSessionsAreListedAndEndedByTheirPerson(t *testing.T) {
 	i := slices.IndexFunc(last, func(x struct {
 		ID, From string
 		Current  bool
-	}) bool { return x.Current })
+	}) bool {
+		return x.Current
+	})
 	all[0].want("DELETE", "account/sessions/"+last[i].ID, "", 204)
 	all[0].want("DELETE", "account/sessions/"+last[i].ID, "", 404)
 	all[2].want("GET", "account", "", 401)

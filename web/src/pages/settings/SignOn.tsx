@@ -31,9 +31,9 @@ export function SignOn() {
     <Section<Provider> title="Sign-in" text="People sign in with a password of this server, or by an identity provider of yours that speaks OpenID Connect. Keep one administrator with a password, for the day on which the provider does not answer." path={path} rowKey={(r) => r.id} empty="There is no identity provider: people sign in with passwords"
       add={{ title: 'Add identity provider', run: () => setOpen({}) }} onOpen={setOpen}
       columns={[
-        { id: 'name', title: 'Name', value: (r) => r.name, width: 180, sort: true }, { id: 'issuer', title: 'Issuer', value: (r) => r.issuer, width: 280, grow: true },
-        { id: 'accounts', title: 'New people', value: (r) => (r.createAccounts ? 'Get an account' : 'Are turned away'), width: 150 },
-        { id: 'roles', title: 'Roles', value: (r) => (r.groupRoles.length > 0 ? 'By groups' : r.roles.map((x) => roles.data?.find((y) => y.id === x)?.name ?? x).join(', ')), width: 180 },
+        { id: 'name', title: 'Name', value: (r) => r.name, width: 180, sort: true }, { id: 'issuer', title: 'Issuer', value: (r) => r.issuer, width: 220, grow: true },
+        { id: 'accounts', title: 'New people', value: (r) => (r.createAccounts ? 'Get an account' : 'Are turned away'), width: 140 },
+        { id: 'roles', title: 'Roles', value: (r) => (r.groupRoles.length > 0 ? 'By groups' : r.roles.map((x) => roles.data?.find((y) => y.id === x)?.name ?? x).join(', ')), width: 160 },
         { id: 'state', title: 'State', value: (r) => (r.disabled ? 'Disabled' : 'Active'), cell: (r) => <Badge tone={r.disabled ? 'quiet' : 'good'}>{r.disabled ? 'Disabled' : 'Active'}</Badge>, width: 100 },
         { id: 'changed', title: 'Changed', value: (r) => r.lastUpdateDateTimeUtc, cell: (r) => <Time at={r.lastUpdateDateTimeUtc} form="day" />, width: 120, sort: true },
       ]}>
