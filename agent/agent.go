@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,7 @@ type Agent struct {
 
 	releaser    *releaser
 	endReleases func()      // nil until release codes are taken
+	announced   sync.Once   // to the service manager
 	telling     atomic.Bool // telemetry is kept: what happens can be told of
 }
 
@@ -129,9 +131,9 @@ func start(ctx context.Context, c Config) (_ *Agent, err error) {
 	// From here on, and before the server is reached, which may never be.
 	a.releaser = &releaser{dir: c.StateDir, clock: clock.Now, end: a.platform.endIsolation}
 	a.serveReleases(ctx)
-	// Isolation is in force again if it was: the network may come up.
-	if err := notifyReady(); err != nil {
-		c.Log.Warn("the service manager was not told", "err", err)
+	if _, err := link.Load(c.StateDir); err != nil {
+		// The first start: enrolment needs the network, and nothing is in force but isolation.
+		a.ready()
 	}
 	var ca []byte
 	if c.CAFile != "" {
@@ -225,6 +227,11 @@ func (a *Agent) run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { return a.platform.run(ctx, a.spool, a.watching) })
+	g.Go(func() error {
+		a.platform.contained(ctx)
+		a.ready()
+		return nil
+	})
 	g.Go(func() error { return a.serveStatus(ctx) })
 	g.Go(func() error {
 		err := a.link.Run(ctx)
@@ -241,6 +248,16 @@ func (a *Agent) run(ctx context.Context) error {
 	}
 	a.conf.Log.Info("stopped", "err", err)
 	return err
+}
+
+// ready tells the service manager, once, that what was in force before is in force again:
+// what waits for the agent may go on.
+func (a *Agent) ready() {
+	a.announced.Do(func() {
+		if err := notifyReady(); err != nil {
+			a.conf.Log.Warn("the service manager was not told", "err", err)
+		}
+	})
 }
 
 // watching is called when the sensors have found out what they can watch.

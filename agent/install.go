@@ -140,8 +140,9 @@ func command(in Installation) string {
 }
 
 // unitText is the systemd unit. The network waits until the agent says that it is ready, so
-// that isolation that was in force before a reboot is in force again before anything can
-// talk; ready does not mean in touch with the server.
+// that isolation, restriction and blocks that were in force before a reboot are in force again before
+// anything can talk; ready does not mean in touch with the server. A slow device may take a
+// minute: an agent that systemd ends meanwhile would contain nothing.
 func unitText(in Installation) string {
 	return `[Unit]
 Description=Vedette agent
@@ -158,7 +159,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 NotifyAccess=main
-TimeoutStartSec=20
+TimeoutStartSec=90
 ExecStart=` + command(in) + `
 Restart=always
 RestartSec=2

@@ -275,6 +275,17 @@ func (p *platform) run(ctx context.Context, sink sensor.Sink, watching func()) e
 	return nil
 }
 
+// contained returns once programs are kept from running that must not, or cannot be. It
+// waits for run.
+func (p *platform) contained(ctx context.Context) {
+	if p.files == nil {
+		return
+	}
+	if err := p.files.Apply(ctx); err != nil && ctx.Err() == nil {
+		p.conf.Log.Error("programs are ended after they began, not kept from beginning", "err", err)
+	}
+}
+
 // watchIsolation holds the isolation. Where the device cannot be isolated at all there is
 // nothing to hold, and the facility nftables, which is missing then, says so.
 func (p *platform) watchIsolation(ctx context.Context) {

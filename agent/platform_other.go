@@ -27,6 +27,7 @@ func (*platform) host() machine                                             { re
 func (*platform) run(context.Context, sensor.Sink, func()) error            { return errPlatform }
 func (*platform) facilities() []sensor.Facility                             { return nil }
 func (*platform) ready() bool                                               { return false }
+func (*platform) contained(context.Context)                                 {}
 func (*platform) isolated() bool                                            { return false }
 func (*platform) respond(context.Context, *wire.Command) link.Result        { return link.Result{} }
 func (*platform) health(context.Context) link.Health                        { return link.Health{} }
@@ -43,6 +44,3 @@ func lock(context.Context, string, time.Duration) (func(), error) { return nil, 
 
 // Watchdog is never started here.
 func Watchdog() error { return errPlatform }
-
-// Launch is never started here.
-func Launch([]string) int { return 1 }

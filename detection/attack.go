@@ -2,6 +2,9 @@ package detection
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -38,6 +41,13 @@ func ParseAttack(text []byte) (*Attack, error) {
 		return nil, fmt.Errorf("attack.yaml: there is no technique in it")
 	}
 	return a, nil
+}
+
+// All returns every technique, by id.
+func (a *Attack) All() []Technique {
+	out := slices.Collect(maps.Values(a.byID))
+	slices.SortFunc(out, func(x, y Technique) int { return strings.Compare(x.ID, y.ID) })
+	return out
 }
 
 // Technique finds one by its id, T1059 or T1059.004.

@@ -180,11 +180,28 @@ func TestEveryPageOfThePortal(t *testing.T) {
 		journey(t, "", "https://"+s.addr, s.profile, "look")
 	}
 	journey(t, "", "https://"+s.addr, s.profile, "axe")
+	feed, broken := feeds(t)
+	journey(t, "", "https://"+s.addr, s.profile, "forms", "FEED="+feed, "BROKEN="+broken, "PACKAGE=bash", "CVE=CVE-2099-40001")
 	if out := s.metric(t, "vedette_portal_policy_reports_total"); out != 0 {
 		t.Errorf("%v reports of a broken policy", out)
 	}
 	// The other site tries to frame the portal, which browsers report when they refuse it.
 	journey(t, "", "https://"+s.addr, s.profile, "sites")
+}
+
+// feeds writes a feed of one vulnerability, of a package that the devices of the demonstration
+// have, in the form in which OSV hands out its database, and one that breaks off.
+func feeds(t *testing.T) (whole, broken string) {
+	t.Helper()
+	const record = `{"schema_version": "1.7.0", "id": "DEBIAN-CVE-2099-40001", "upstream": ["CVE-2099-40001"], "published": "2026-01-02T03:04:05Z", "modified": "2026-01-02T03:04:05Z",
+ "summary": "A name that ends in a formula", "details": "=1+1 is computed where <img src=x onerror=window.__pwned=1> is shown.",
+ "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],
+ "affected": [{"package": {"ecosystem": "Debian:12", "name": "bash"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.0-1"}]}]}]}`
+	dir := t.TempDir()
+	whole, broken = filepath.Join(dir, "osv-whole.json"), filepath.Join(dir, "osv-broken.json")
+	must(t, os.WriteFile(whole, []byte("["+record+"]\n"), 0o600))
+	must(t, os.WriteFile(broken, []byte("["+record+", {\"id\": \"DEBIAN-CVE-2099-40002\", \"affected\": [{\"package\": 7}]}, {\n"), 0o600))
+	return whole, broken
 }
 
 // TestAnAnalystHuntsInThePortal has a browser hunt over a demonstration whose names attack

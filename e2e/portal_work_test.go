@@ -15,10 +15,6 @@ import (
 	"github.com/vedette-edr/vedette/client"
 )
 
-// hostileText is what a file says to terminals that obey: the window's title, the clipboard,
-// a link, a question whose answer is typed, a line written over, a reading order turned.
-const hostileText = "\x1b]0;pwned\x07\x1b]52;c;cHduZWQ=\x07\x1b]8;;https://evil.example/\x07a link\x1b]8;;\x07\x1b[6n\x1bP$q\"p\x1b\\\x1b[21t\roverwritten \u202egnp.exe\n"
-
 // TestPeopleWorkInThePortal has browsers do with a real device what is more than looking:
 // a live response session, an action of two people, an indicator and a rule.
 func TestPeopleWorkInThePortal(t *testing.T) {

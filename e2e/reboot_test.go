@@ -89,7 +89,8 @@ func (v *virtual) booted() {
 	for {
 		v.calls++
 		mark := fmt.Sprintf("@up %d@", v.calls)
-		if _, err := fmt.Fprintf(v.line, "\necho '@up' %d'@'\n", v.calls); err != nil {
+		// The shell may get the end of a line alone: one without quotes leaves none open.
+		if _, err := fmt.Fprintf(v.line, "\necho @\\up %d@\n", v.calls); err != nil {
 			v.t.Fatal(err)
 		}
 		if _, ok := v.until(mark, 5*time.Second); ok {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,8 +16,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/vedette-edr/vedette/mounttest"
 
 	"github.com/vedette-edr/vedette/client"
 )
@@ -49,15 +51,7 @@ type ownRoot struct {
 // startApart starts an agent in a root of its own.
 func startApart(t *testing.T, s *server) *ownRoot {
 	t.Helper()
-	o := &ownRoot{t: t, root: t.TempDir()}
-	if err := unix.Mount("tmpfs", o.root, "tmpfs", 0, "mode=755"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(o.root, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	o := &ownRoot{t: t, root: mounttest.Tmpfs(t, "mode=755")}
 	for _, d := range []string{"proc", "sys", "dev", "old", "tmp", "run", "opt", "usr/bin", "usr/local/sbin", "var/lib/dpkg/info", "etc/vedette"} {
 		if err := os.MkdirAll(filepath.Join(o.root, d), 0o755); err != nil {
 			t.Fatal(err)
@@ -83,13 +77,43 @@ func startApart(t *testing.T, s *server) *ownRoot {
 		"--ca", "/etc/vedette/ca.crt", "--state-dir", "/var/lib/vedette-agent", "--instance", a.instance}
 	o.agentRun = a
 	a.restart(t)
-	out := command(t, "pgrep", "-P", strconv.Itoa(a.cmd.Process.Pid))
-	var err error
-	if o.init, err = strconv.Atoi(strings.TrimSpace(out)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(a.kill) // unshare passes no other signal on
+	o.look()
+	t.Cleanup(func() { a.kill() }) // unshare passes no other signal on
 	return o
+}
+
+// look finds the agent.
+func (o *ownRoot) look() {
+	o.t.Helper()
+	await(o.t, "the agent's process", func() error {
+		out, err := exec.Command("pgrep", "-P", strconv.Itoa(o.cmd.Process.Pid)).Output()
+		if err == nil {
+			o.init, err = strconv.Atoi(strings.TrimSpace(string(out)))
+		}
+		return err
+	})
+}
+
+// begin starts the agent again, as after a crash, and returns once it has told the service manager that it
+// is ready, whatever it has not begun yet.
+func (o *ownRoot) begin() {
+	o.t.Helper()
+	o.kill()
+	name := "@vedette-test-" + o.instance
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer l.Close()
+	o.process = start(o.t, "env", append([]string{"NOTIFY_SOCKET=" + name}, o.args...)...)
+	if err := l.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		o.t.Fatal(err)
+	}
+	b := make([]byte, 64)
+	if n, err := l.Read(b); err != nil || string(b[:n]) != "READY=1" {
+		o.t.Fatalf("%q, %v", b[:n], err)
+	}
+	o.look()
 }
 
 // install copies a program of this machine, with its libraries, and returns their names.
@@ -196,6 +220,8 @@ func TestARestrictedDeviceRunsWhatPackagesBrought(t *testing.T) {
 		return *d
 	}
 	act("restrict")
+	everything(false)
+	o.begin()
 	everything(false)
 
 	for action, file := range map[string]string{"AppControlExecutableBlocked": program, "AppControlScriptBlocked": script} {

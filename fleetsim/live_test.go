@@ -126,7 +126,7 @@ func TestManySessionsAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seat, err := sessions.Redeem(ticket)
+		seat, err := sessions.Redeem(n.ID, ticket)
 		if err != nil {
 			t.Fatal(n.ID, err)
 		}

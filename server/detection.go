@@ -38,6 +38,7 @@ type detections struct {
 	runner    *custom.Runner
 	backtests *backtest.Service
 	lookback  *lookback.Runner
+	attack    *detection.Attack
 }
 
 // newDetections loads the rules and builds what needs the control plane alone.
@@ -52,6 +53,7 @@ func newDetections(ctx context.Context, s *Server) (*detections, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.attack = attack
 	shipped, err := detection.LoadAll(content.FS, "detections", attack)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@
 #                            6.1, trixie 6.12), that kernel, and an initial file system; made once
 #   vm.sh test SUITE PKG...  runs the tests of packages as root on that kernel
 #
+# QEMU and CPU are the emulator and what it emulates. Linux 6.12 wants QEMU 10, with CPU=max.
+#
 # In the machine a tar archive on its second disk is unpacked to /vm, and /vm/run is started if
 # it is there, else a shell on the second serial line.
 set -euo pipefail
@@ -16,7 +18,7 @@ include=systemd-sysv,udev,dbus,kmod,iproute2,nftables,curl,procps,login,busybox-
 
 need() {
 	local missing=()
-	for c in mmdebstrap qemu-system-x86_64 mke2fs cpio xz; do
+	for c in mmdebstrap "${QEMU:-qemu-system-x86_64}" mke2fs cpio xz; do
 		command -v $c >/dev/null || missing+=($c)
 	done
 	[ ${#missing[@]} -eq 0 ] && return
@@ -136,7 +138,7 @@ tests() {
 	chmod 755 "$work/in/run"
 	tar -C "$work/in" -cf "$work/in.tar" .
 	cp --sparse=always "$dir/disk" "$work/disk"
-	timeout "${VM_TIMEOUT:-3600}" qemu-system-x86_64 -nodefaults -display none -no-reboot -m 2048 -smp 1 -cpu Nehalem \
+	timeout "${VM_TIMEOUT:-3600}" "${QEMU:-qemu-system-x86_64}" -nodefaults -display none -no-reboot -m 2048 -smp 1 -cpu "${CPU:-Nehalem}" \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" -append "console=ttyS0 panic=-1 quiet systemd.show_status=0 net.ifnames=0" \
 		-serial file:"$dir/console.log" -serial file:"$dir/test.log" \
 		-drive file="$work/disk",if=virtio,format=raw,cache=unsafe -drive file="$work/in.tar",if=virtio,format=raw,readonly=on </dev/null
@@ -147,5 +149,5 @@ tests() {
 case "${1:-}" in
 image) image "${2:?suite}" ;;
 test) shift; tests "$@" ;;
-*) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

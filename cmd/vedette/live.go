@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/vedette-edr/vedette/client"
+	"github.com/vedette-edr/vedette/cmd/vedette/screen"
 )
 
 type liveCommand struct {
@@ -89,8 +90,24 @@ type liveConsole struct {
 
 	mu     sync.Mutex
 	folder string
-	front  int  // the run in the foreground; 0 for none
-	shell  bool // it has a terminal
+	front  int            // the run in the foreground; 0 for none
+	shell  bool           // it has a terminal
+	drawn  *screen.Writer // what a shell draws on the terminal; nil while there is none
+}
+
+// show writes what a run said. A shell draws on the terminal, and everything else is text.
+func (k *liveConsole) show(e *client.LiveEvent) {
+	k.mu.Lock()
+	drawn := k.drawn
+	if k.front != e.Run {
+		drawn = nil
+	}
+	k.mu.Unlock()
+	var w io.Writer = k.out.w
+	if drawn != nil {
+		w = drawn
+	}
+	_, _ = w.Write(e.Data) // a terminal that is gone is noticed by its input
 }
 
 // listen shows what the session shows.
@@ -114,9 +131,12 @@ func (k *liveConsole) listen() {
 		case "started":
 			k.mu.Lock()
 			k.front = e.Run
+			if k.shell && k.out.tty != nil {
+				k.drawn = screen.Drawing(k.out.tty)
+			}
 			k.mu.Unlock()
 		case "output":
-			_, _ = k.out.w.Write(e.Data) // a terminal that is gone is noticed by its input
+			k.show(e)
 		case "directory":
 			k.mu.Lock()
 			k.folder = e.Directory
@@ -134,8 +154,15 @@ func (k *liveConsole) end(e *client.LiveEvent) {
 	front := k.front == e.Run
 	if front {
 		k.front = 0
+		if k.drawn != nil {
+			_, _ = io.WriteString(k.out.tty, screen.Restore) // like what was drawn
+			k.drawn = nil
+		}
 	}
 	k.mu.Unlock()
+	if w, ok := k.out.w.(*screen.Writer); ok {
+		_ = w.Flush() // what a run began and did not end
+	}
 	for _, f := range e.Files {
 		if path, err := k.fetch(f); err != nil {
 			fmt.Fprintf(k.errs, "%s could not be saved: %v\n", f.Name, err)
@@ -441,20 +468,31 @@ type liveReplay struct {
 func (l *liveReplay) Run(s *session) error {
 	if f, err := os.Open(l.ID); err == nil {
 		defer func() { _ = f.Close() }() // it was only read
-		return l.play(s, f)
+		return l.play(s, f, nil)
 	}
 	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	commands, err := c.LiveCommands(s.ctx, l.ID)
 	if err != nil {
 		return err
 	}
 	pr, pw := io.Pipe()
 	go func() { pw.CloseWithError(c.LiveTranscript(s.ctx, l.ID, pw)) }()
 	defer func() { _ = pr.Close() }() // which ends the one who writes
-	return l.play(s, pr)
+	return l.play(s, pr, commands)
 }
 
-// play shows what an asciicast of version 2 holds, with its pauses.
-func (l *liveReplay) play(s *session, r io.Reader) error {
+// play shows what an asciicast of version 2 holds, with its pauses. On a terminal what a shell
+// drew is drawn again, and everything else is text; the server's record of the commands says
+// where a shell began, because a device can show what looks like a command.
+func (l *liveReplay) play(s *session, r io.Reader, commands []client.LiveCommand) error {
+	out, shell := s.out.w, io.Writer(nil)
+	if s.out.tty != nil {
+		shell = screen.Drawing(s.out.tty)
+		defer func() { _, _ = io.WriteString(s.out.tty, screen.Restore) }() // the last word
+	}
 	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, 16<<20)
 	last := 0.0
@@ -485,7 +523,17 @@ func (l *liveReplay) play(s *session, r io.Reader) error {
 			}
 		}
 		last = at
-		if _, err := io.WriteString(s.out.w, data); err != nil {
+		if shell != nil && len(commands) > 0 && data == "> "+commands[0].Line+"\r\n" {
+			if out != s.out.w {
+				_, _ = io.WriteString(s.out.tty, screen.Restore) // what is wrong with the terminal shows below
+			}
+			out = s.out.w
+			if commands[0].Line == "shell" {
+				out = shell
+			}
+			commands = commands[1:]
+		}
+		if _, err := io.WriteString(out, data); err != nil {
 			return err
 		}
 	}

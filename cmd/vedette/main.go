@@ -21,6 +21,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vedette-edr/vedette/client"
+	"github.com/vedette-edr/vedette/cmd/vedette/screen"
 )
 
 var version = "dev"
@@ -74,8 +75,14 @@ type session struct {
 	ctx     context.Context
 	profile string
 	out     printer
-	errs    io.Writer
+	errs    io.Writer     // guarded
 	in      *bufio.Reader // standard input, once somebody asked for it
+	notes   io.Writer     // the same, which obeys
+}
+
+// progress writes over the line that it wrote before, on a terminal.
+func (s *session) progress(format string, args ...any) {
+	fmt.Fprintf(s.notes, "\r%s", screen.Line(fmt.Sprintf(format, args...)))
 }
 
 func (s *session) client() (*client.Client, error) {
@@ -124,9 +131,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s := &session{ctx: ctx, profile: cli.Profile, out: newPrinter(stdout, cli.Output), errs: stderr}
+	s := &session{ctx: ctx, profile: cli.Profile, out: newPrinter(stdout, cli.Output), errs: guarded(stderr), notes: stderr}
 	if err := parsed.Run(s, placeOf(parsed.Command())); err != nil {
-		report(stderr, err)
+		report(s.errs, err)
 		return 1
 	}
 	return 0

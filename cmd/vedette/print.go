@@ -11,23 +11,42 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/vedette-edr/vedette/cmd/vedette/screen"
+	"github.com/vedette-edr/vedette/sheet"
 )
 
 // printer writes lists and single things in the form the user asked for.
 type printer struct {
-	w     io.Writer
-	form  string // table, json or csv
-	width int    // columns of the terminal; 0 when the output is none
+	w     io.Writer // guarded
+	form  string    // table, json or csv
+	width int       // columns of the terminal; 0 when the output is none
+	tty   io.Writer // the terminal, which obeys what is written into it; nil when the output is none
 }
 
 func newPrinter(w io.Writer, form string) printer {
-	p := printer{w: w, form: form}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+	p := printer{w: guarded(w), form: form}
+	if isTerminal(w) {
+		p.tty = w
+		if width, _, err := term.GetSize(int(w.(*os.File).Fd())); err == nil {
 			p.width = width
 		}
 	}
 	return p
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// guarded keeps a terminal from obeying what a device, a user or the server says. What is no
+// terminal gets every byte as it is.
+func guarded(w io.Writer) io.Writer {
+	if isTerminal(w) {
+		return screen.Text(w)
+	}
+	return w
 }
 
 // rows prints a list: as JSON the items themselves, else header and cells.
@@ -40,8 +59,10 @@ func (p printer) rows(items any, header []string, cells [][]string) error {
 		if err := w.Write(header); err != nil {
 			return err
 		}
-		if err := w.WriteAll(cells); err != nil {
-			return err
+		for _, row := range cells {
+			if err := w.Write(sheet.Row(row)); err != nil {
+				return err
+			}
 		}
 		w.Flush()
 		return w.Error()
@@ -156,7 +177,7 @@ func oneLine(s string) string {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
 			return ' '
-		case r < 0x20 || r >= 0x7f && r < 0xa0:
+		case r < 0x20 || r >= 0x7f && r < 0xa0 || screen.Turns(r):
 			return '�'
 		}
 		return r

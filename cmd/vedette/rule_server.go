@@ -327,7 +327,7 @@ func (r *ruleBacktest) Run(s *session) error {
 	for b.Status == "running" {
 		if p := int(100 * b.Progress); p != shown && s.out.width > 0 {
 			shown = p
-			fmt.Fprintf(s.errs, "\r%3d %%, %d events, %d alerts", p, b.Examined, b.Alerts)
+			s.progress("%3d %%, %d events, %d alerts", p, b.Examined, b.Alerts)
 		}
 		select {
 		case <-s.ctx.Done():

@@ -6,10 +6,10 @@ import (
 	"io"
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/vedette-edr/vedette/kql/types"
 	"github.com/vedette-edr/vedette/server/hunt"
+	"github.com/vedette-edr/vedette/sheet"
 )
 
 // writeLines writes the rows of a table as JSON, one object a line. A cell that says nothing
@@ -86,7 +86,7 @@ func writeCSV(w io.Writer, t *hunt.Table) error {
 			case types.Bool, types.Int, types.Long, types.Real:
 				cells[i] = v.Text()
 			default:
-				cells[i] = inert(v.Text())
+				cells[i] = sheet.Cell(v.Text())
 			}
 		}
 		if err := out.Write(cells); err != nil {
@@ -95,17 +95,4 @@ func writeCSV(w io.Writer, t *hunt.Table) error {
 	}
 	out.Flush()
 	return out.Error()
-}
-
-// inert keeps a text that a device or a user chose from being a formula where the file is
-// opened. Spreadsheets look past spaces, and take what begins with these for one, the wide
-// forms of East Asian keyboards included.
-func inert(s string) string {
-	switch t := strings.TrimLeft(s, " \u00a0\ufeff"); {
-	case t == "":
-		return s
-	case strings.ContainsRune("=+-@\t\r\n|%", rune(t[0])), strings.HasPrefix(t, "＝"), strings.HasPrefix(t, "＋"), strings.HasPrefix(t, "－"), strings.HasPrefix(t, "＠"):
-		return "'" + s
-	}
-	return s
 }

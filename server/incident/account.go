@@ -95,7 +95,11 @@ func (i *Incident) describe() string {
 	case len(i.Titles) == 1:
 		return cut(i.Titles[0], maxName-len(where)) + where
 	case len(tactics) > 2:
-		return cut(fmt.Sprintf("Multi-stage incident: %s and %d further tactics", strings.Join(tactics[:2], ", "), len(tactics)-2)+where, maxName)
+		further := "1 further tactic"
+		if n := len(tactics) - 2; n > 1 {
+			further = fmt.Sprintf("%d further tactics", n)
+		}
+		return cut("Multi-stage incident: "+strings.Join(tactics[:2], ", ")+" and "+further+where, maxName)
 	case len(tactics) == 2:
 		return cut("Multi-stage incident: "+strings.Join(tactics, " and ")+where, maxName)
 	case len(tactics) == 1:

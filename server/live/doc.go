@@ -9,5 +9,5 @@
 // when it is asked for and signed for the device; what one side does not read the other
 // cannot send, so that no session takes memory without bound; a session ends when its
 // console closes, when nobody says anything for half an hour, and with the server.
-// Start at Service.Open, then relay.go.
+// Start at Service.Open, then relay.go, and its two sides: stream.go and console.go.
 package live

@@ -201,7 +201,7 @@ func (f *fixture) join(by *access.Principal, i int) (*live.Session, *console, *w
 	w, c := newWire(), newConsole()
 	go w.obey()
 	go func() { _ = f.Serve(context.Background(), d, n.ID, w) }()
-	seat, err := f.Redeem(ticket)
+	seat, err := f.Redeem(n.ID, ticket)
 	must(f.t, err)
 	go func() { _ = seat.Take(context.Background(), c) }()
 	c.until(f.t, "ready")
@@ -278,7 +278,7 @@ func TestNothingIsCutSilently(t *testing.T) {
 	w, c := newWire(), newConsole()
 	defer w.Close()
 	go func() { _ = f.Serve(context.Background(), f.device(0), n.ID, w) }()
-	seat, err := f.Redeem(ticket)
+	seat, err := f.Redeem(n.ID, ticket)
 	must(t, err)
 	go func() { _ = seat.Take(context.Background(), c) }()
 	c.until(t, "ready")
@@ -418,27 +418,35 @@ func TestWhatAskingWouldGive(t *testing.T) {
 func TestTicketsAreGoodOnce(t *testing.T) {
 	now := time.Now()
 	var mu sync.Mutex
-	f := setup(t, 2, func(c *live.Config) {
+	f := setup(t, 3, func(c *live.Config) {
 		c.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
 	})
-	_, ticket, err := f.Open(t.Context(), doer, live.Request{Device: dev(0)})
+	n, ticket, err := f.Open(t.Context(), doer, live.Request{Device: dev(0)})
 	must(t, err)
 	for _, bad := range []string{"", "00", strings.Repeat("0", 64), ticket[1:], ticket + "00", "zz"} {
-		if _, err := f.Redeem(bad); !errs.Is(err, errs.Unauthenticated) {
+		if _, err := f.Redeem(n.ID, bad); !errs.Is(err, errs.Unauthenticated) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	_, err = f.Redeem(ticket)
+	_, err = f.Redeem(n.ID, ticket)
 	must(t, err)
-	if _, err := f.Redeem(ticket); !errs.Is(err, errs.Unauthenticated) {
+	if _, err := f.Redeem(n.ID, ticket); !errs.Is(err, errs.Unauthenticated) {
 		t.Errorf("twice: %v", err)
 	}
-	_, ticket, err = f.Open(t.Context(), doer, live.Request{Device: dev(1)})
+	other, ticket, err := f.Open(t.Context(), doer, live.Request{Device: dev(1)})
+	must(t, err)
+	if _, err := f.Redeem(n.ID, ticket); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("for another session: %v", err)
+	}
+	if _, err := f.Redeem(other.ID, ticket); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("after it was tried on another session: %v", err)
+	}
+	third, ticket, err := f.Open(t.Context(), doer, live.Request{Device: dev(2)})
 	must(t, err)
 	mu.Lock()
 	now = now.Add(61 * time.Second)
 	mu.Unlock()
-	if _, err := f.Redeem(ticket); !errs.Is(err, errs.Unauthenticated) {
+	if _, err := f.Redeem(third.ID, ticket); !errs.Is(err, errs.Unauthenticated) {
 		t.Errorf("late: %v", err)
 	}
 }

@@ -5,15 +5,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -21,7 +18,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vedette-edr/vedette/server/access"
-	"github.com/vedette-edr/vedette/server/action"
 	"github.com/vedette-edr/vedette/server/audit"
 	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
@@ -360,8 +356,8 @@ func (s *Service) issue(id ident.ActionID, by *access.Principal) string {
 	return hex.EncodeToString(raw)
 }
 
-// redeem takes a ticket; one that is wrong in any way is errs.Unauthenticated.
-func (s *Service) redeem(text string) (*relay, *access.Principal, error) {
+// redeem takes a ticket of a session; one that is wrong in any way is errs.Unauthenticated.
+func (s *Service) redeem(id ident.ActionID, text string) (*relay, *access.Principal, error) {
 	raw, err := hex.DecodeString(text)
 	now := s.cfg.Clock()
 	s.mu.Lock()
@@ -369,61 +365,10 @@ func (s *Service) redeem(text string) (*relay, *access.Principal, error) {
 	sum := sha256.Sum256(raw)
 	t, ok := s.tickets[sum]
 	delete(s.tickets, sum)
-	if err != nil || !ok || !now.Before(t.until) || s.relays[t.session] == nil {
+	if err != nil || !ok || t.session != id || !now.Before(t.until) || s.relays[t.session] == nil {
 		return nil, nil, errs.New("live.Console", errs.Unauthenticated, errs.Unauthorized, "the ticket is not valid, or not any more: open another session")
 	}
 	return s.relays[t.session], t.by, nil
-}
-
-// Get returns one session.
-func (s *Service) Get(ctx context.Context, tenant ident.TenantID, id ident.ActionID) (*Session, error) {
-	n, err := s.cfg.Store.Session(ctx, tenant, id)
-	return n, errs.Wrap("live.Get", err)
-}
-
-// List lists sessions.
-func (s *Service) List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*Session], error) {
-	p, err := s.cfg.Store.Sessions(ctx, tenant, q)
-	return p, errs.Wrap("live.List", err)
-}
-
-// Commands returns the commands of a session.
-func (s *Service) Commands(ctx context.Context, tenant ident.TenantID, id ident.ActionID) ([]*Command, error) {
-	const op = "live.Commands"
-	if _, err := s.cfg.Store.Session(ctx, tenant, id); err != nil { // which knows scopes
-		return nil, errs.Wrap(op, err)
-	}
-	c, err := s.cfg.Store.Commands(ctx, tenant, id)
-	return c, errs.Wrap(op, err)
-}
-
-// Transcript opens the transcript of a session that ended; the caller closes it.
-func (s *Service) Transcript(ctx context.Context, tenant ident.TenantID, id ident.ActionID) (*Session, *os.File, error) {
-	const op = "live.Transcript"
-	n, err := s.cfg.Store.Session(ctx, tenant, id)
-	if err != nil {
-		return nil, nil, errs.Wrap(op, err)
-	}
-	if n.Transcript == "" {
-		return nil, nil, errs.New(op, errs.NotFound, errs.ResourceNotFound, "the session has no transcript: it is %s", n.State)
-	}
-	f, err := s.cfg.Blobs.Open(n.Transcript)
-	return n, f, errs.Wrap(op, err)
-}
-
-// File opens a file that a session brought; the caller closes it.
-func (s *Service) File(ctx context.Context, tenant ident.TenantID, id ident.ActionID, index int) (File, *os.File, error) {
-	const op = "live.File"
-	n, err := s.cfg.Store.Session(ctx, tenant, id)
-	if err != nil {
-		return File{}, nil, errs.Wrap(op, err)
-	}
-	f, ok := n.file(index)
-	if !ok {
-		return File{}, nil, errs.New(op, errs.NotFound, errs.ResourceNotFound, "the session brought no file %d", index)
-	}
-	file, err := s.cfg.Blobs.Open(f.SHA256)
-	return f, file, errs.Wrap(op, err)
 }
 
 // End ends a session from outside of it.
@@ -456,201 +401,4 @@ func (s *Service) Close() {
 		r.end("the server was stopped")
 	}
 	s.wg.Wait()
-}
-
-// Pending returns the commands that open sessions with d, but for those that it has.
-func (s *Service) Pending(_ context.Context, d *device.Device, have []ident.ActionID) ([]action.Command, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []action.Command
-	for _, r := range s.relays {
-		n := r.session
-		if n.Device != d.ID || n.Tenant != d.Tenant || n.Incarnation != d.Incarnation || slices.Contains(have, n.ID) || r.ended() {
-			continue
-		}
-		params, err := json.Marshal(wire.LiveSession{Level: n.Level, User: n.By.Name})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, action.Command{ID: n.ID, Device: n.Device, Incarnation: n.Incarnation, Kind: wire.KindLiveSession, Params: params,
-			Issued: n.Created, Expires: n.Created.Add(commandLife)})
-	}
-	return out, nil
-}
-
-// Result takes what a device says of the end of a session. A session that is not d's is
-// errs.NotFound.
-func (s *Service) Result(ctx context.Context, d *device.Device, r action.Result) error {
-	const op = "live.Result"
-	n, err := s.of(ctx, d, r.ID)
-	if err != nil {
-		return err
-	}
-	if len(r.Detail) > maxComment || !utf8.ValidString(r.Detail) {
-		return errs.New(op, errs.Invalid, errs.InvalidInput, "the detail is not UTF-8 or longer than %d bytes", maxComment)
-	}
-	if _, err := s.cfg.Store.UpdateSession(ctx, d.Tenant, n.ID, func(n *Session) error {
-		n.Outcome = strings.TrimSuffix(r.State+": "+r.Detail, ": ")
-		return nil
-	}); err != nil {
-		return errs.Wrap(op, err)
-	}
-	if rel := s.relay(n.ID); rel != nil {
-		rel.end("the device ended it: " + r.Detail)
-	}
-	return errs.Wrap(op, s.cfg.Audit.Record(ctx, audit.Entry{Tenant: d.Tenant, Actor: ident.Actor{Kind: ident.ActorSystem, ID: string(d.ID), Name: d.Name, Tenant: d.Tenant},
-		Verb: "live.result", Object: string(n.ID), Detail: r.State + ": " + r.Detail, Outcome: audit.Done}))
-}
-
-// of returns the session of an id if it is d's.
-func (s *Service) of(ctx context.Context, d *device.Device, id ident.ActionID) (*Session, error) {
-	n, err := s.cfg.Store.Session(ctx, d.Tenant, id)
-	if err != nil {
-		return nil, errs.Wrap("live.of", err)
-	}
-	if n.Device != d.ID || n.Incarnation != d.Incarnation {
-		return nil, errs.New("live.of", errs.NotFound, errs.ResourceNotFound, "the device has no session %s", id)
-	}
-	return n, nil
-}
-
-// Expects implements transfer.Owner.
-func (s *Service) Expects(ctx context.Context, d *device.Device, id ident.ActionID, index int, name, sum string) (bool, error) {
-	const op = "live.Expects"
-	n, err := s.of(ctx, d, id)
-	if err != nil {
-		return false, err
-	}
-	if index < 0 || index > maxFiles {
-		return false, errs.New(op, errs.Invalid, errs.InvalidInput, "a session brings at most %d files", maxFiles)
-	}
-	if err := action.CheckName(name); err != nil {
-		return false, err
-	}
-	if f, ok := n.file(index); ok && f.SHA256 == sum {
-		return true, nil
-	}
-	if s.relay(id) == nil {
-		return false, errs.New(op, errs.Conflict, errs.BadRequest, "the session has ended")
-	}
-	return false, nil
-}
-
-// Keep implements transfer.Owner.
-func (s *Service) Keep(ctx context.Context, d *device.Device, id ident.ActionID, index int, name string, r io.Reader) error {
-	const op = "live.Keep"
-	if _, err := s.of(ctx, d, id); err != nil {
-		return err
-	}
-	sum, size, err := s.cfg.Blobs.Put(r, action.MaxArtifact)
-	if err != nil {
-		return errs.Wrap(op, err)
-	}
-	f := File{Index: index, Name: name, SHA256: sum, Size: size, At: s.cfg.Clock().UTC()}
-	n, err := s.cfg.Store.UpdateSession(ctx, d.Tenant, id, func(n *Session) error {
-		n.Files = append(slices.DeleteFunc(n.Files, func(f File) bool { return f.Index == index }), f)
-		return nil
-	})
-	if err != nil {
-		return errs.Wrap(op, err)
-	}
-	return errs.Wrap(op, s.cfg.Audit.Record(ctx, audit.Entry{Tenant: n.Tenant, Actor: n.By, Verb: "live.file", Object: string(id),
-		Detail: fmt.Sprintf("%q of device %s, %d bytes, SHA-256 %s", name, n.Device, size, sum), Outcome: audit.Done}))
-}
-
-// Grants implements transfer.Owner: an advanced session that is open has the library.
-func (s *Service) Grants(ctx context.Context, d *device.Device, id ident.ActionID, name string) (string, error) {
-	const op = "live.Grants"
-	n, err := s.of(ctx, d, id)
-	if err != nil {
-		return "", err
-	}
-	r := s.relay(id)
-	if r == nil || n.Level != wire.LiveAdvanced || !r.names(name) {
-		return "", errs.New(op, errs.NotFound, errs.ResourceNotFound, "no command of the session names that file")
-	}
-	sum, err := s.cfg.Library.Digest(ctx, d.Tenant, name)
-	return sum, errs.Wrap(op, err)
-}
-
-// Sums calls each with the hash of everything that sessions keep; those that ended before a
-// time forget it.
-func (s *Service) Sums(ctx context.Context, tenant ident.TenantID, before time.Time, each func(sum string)) error {
-	const op, part = "live.Sums", 500
-	for q := (filter.Query{Top: part}); ; q.Skip += part {
-		page, err := s.cfg.Store.Sessions(ctx, tenant, q)
-		if err != nil {
-			return errs.Wrap(op, err)
-		}
-		for _, n := range page.Items {
-			if n.State == Ended && n.Ended.Before(before) && (n.Transcript != "" || len(n.Files) > 0) {
-				if _, err := s.cfg.Store.UpdateSession(ctx, tenant, n.ID, func(n *Session) error {
-					n.Transcript, n.Files = "", nil
-					return nil
-				}); err != nil {
-					return errs.Wrap(op, err)
-				}
-				continue
-			}
-			if n.Transcript != "" {
-				each(n.Transcript)
-			}
-			for _, f := range n.Files {
-				each(f.SHA256)
-			}
-		}
-		if len(page.Items) < part {
-			return nil
-		}
-	}
-}
-
-// conclude ends a session in the store, and keeps its transcript. An error is for the log:
-// the session is over in any case, and ended again at the next start.
-func (s *Service) conclude(ctx context.Context, n *Session, reason, cast string) {
-	sum := ""
-	f, err := os.Open(cast)
-	if err == nil {
-		sum, _, err = s.cfg.Blobs.Put(f, maxCast*2)
-		err = errors.Join(err, f.Close())
-	} else if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	now := s.cfg.Clock().UTC()
-	ended, uerr := s.cfg.Store.UpdateSession(ctx, n.Tenant, n.ID, func(n *Session) error {
-		n.State, n.Ended, n.Reason = Ended, now, reason
-		if sum != "" {
-			n.Transcript = sum
-		}
-		return nil
-	})
-	if uerr == nil && err == nil {
-		_ = os.Remove(cast) // it is kept as a blob
-	}
-	if err = errors.Join(err, uerr); err == nil {
-		err = s.lose(ctx, ended)
-	}
-	if err == nil {
-		err = s.cfg.Audit.Record(ctx, audit.Entry{At: now, Tenant: n.Tenant, Actor: n.By, Verb: "live.close", Object: string(n.ID), Detail: reason, Outcome: audit.Done})
-	}
-	if err != nil {
-		s.cfg.Log.Error("ending a live response session", "session", n.ID, "err", err)
-	}
-}
-
-// lose says of commands that were running at the end that nobody knows how they ended.
-func (s *Service) lose(ctx context.Context, n *Session) error {
-	all, err := s.cfg.Store.Commands(ctx, n.Tenant, n.ID)
-	if err != nil {
-		return err
-	}
-	for _, c := range all {
-		if c.Ended.IsZero() {
-			c.Ended, c.Status, c.Error = n.Ended, "lost", "the session ended first"
-			if err := s.cfg.Store.PutCommand(ctx, n.Tenant, n.ID, c); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -44,6 +44,7 @@ type Store struct {
 
 	keepDeletions int64 // see keptDeletions
 	counting      *counting
+	warming       *warming // nil while it is being opened
 }
 
 // Open opens the database of c.Dir, creating it with its key file when the directory
@@ -96,7 +97,9 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 		return err
 	}
 	var err error
-	s.read, err = openReaders(path, readers)
+	if s.read, err = openReaders(path, readers); err == nil {
+		s.warming = warm(path, warmable())
+	}
 	return err
 }
 
@@ -104,6 +107,10 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 // method are errs.Unavailable.
 func (s *Store) Close() error {
 	s.counting.close()
+	if s.warming != nil {
+		s.warming.halt()
+		defer s.warming.close()
+	}
 	err := s.write.close()
 	if s.read != nil {
 		if e := s.read.Close(); err == nil {

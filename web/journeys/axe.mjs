@@ -1,5 +1,5 @@
 // Every page and its states, looked at by axe in light and dark. Names of pages choose: node journeys/axe.mjs alert device
-import { accessible, launch, open, signIn, url } from './browser.mjs';
+import { accessible, dress, launch, open, signIn, url } from './browser.mjs';
 import { settled, walk } from './pages.mjs';
 
 const only = process.argv.slice(2);
@@ -10,13 +10,12 @@ const found = [];
 let looked = 0;
 async function look(name) {
   for (const scheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme: scheme });
-    await page.waitForTimeout(120);
+    await dress(page, scheme);
     looked++;
     // The dark page differs from the light one by its colours alone.
     await accessible(page, `${name} (${scheme})`, scheme === 'dark' ? ['color-contrast'] : undefined).catch((e) => { found.push(name); console.error(e.message); });
   }
-  await page.emulateMedia({ colorScheme: 'light' });
+  await dress(page, 'light');
 }
 try {
   await page.goto(url);

@@ -56,12 +56,29 @@ export async function signIn(page, user = process.env.VEDETTE_USER ?? 'admin', p
   await page.getByRole('navigation', { name: 'Main' }).waitFor();
 }
 
+/** Waits until nothing of a page moves any more: what fades, slides and changes its colour is done (what turns for ever is
+ *  not waited for), and what that left to draw is drawn. */
+export async function still(page) {
+  await page.evaluate(async () => {
+    const frame = () => new Promise((r) => { requestAnimationFrame(() => requestAnimationFrame(r)); });
+    await frame();
+    await Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished.catch(() => undefined)));
+    await frame();
+  });
+}
+
+/** Shows a page as in a scheme of colours. */
+export async function dress(page, scheme) {
+  await page.emulateMedia({ colorScheme: scheme });
+  await page.waitForFunction((s) => (document.documentElement.dataset.theme ?? 'light') === s, scheme);
+  await still(page);
+}
+
 /** Fails on findings of axe that are serious or critical, of all rules or some. The style library's focus guards are no
  *  content. */
 export async function accessible(page, what, rules) {
   const { AxeBuilder } = await import('@axe-core/playwright');
-  // A button that is becoming enabled has a colour between the two. What turns for ever is not waited for.
-  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished.catch(() => undefined))));
+  await still(page); // a button that is becoming enabled has a colour between the two
   const axe = new AxeBuilder({ page }).exclude('[data-tabster-dummy]');
   const { violations } = await (rules ? axe.withRules(rules) : axe.withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])).analyze();
   const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');

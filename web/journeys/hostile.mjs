@@ -2,7 +2,7 @@
 // theirs, nothing is wider than the window, and characters that hide or turn text are spelled out. The server is a
 // demonstration with hostile names. Names of pages choose among those that are walked.
 import assert from 'node:assert/strict';
-import { run, signIn, url } from './browser.mjs';
+import { run, signIn, still, url } from './browser.mjs';
 import { ask, settled, walk } from './pages.mjs';
 
 const hidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u2069]/;
@@ -16,7 +16,7 @@ await run(async (view) => {
   async function look(name) {
     for (const width of [1440, 1024]) {
       await page.setViewportSize({ width, height: 900 });
-      await page.waitForTimeout(80);
+      await still(page);
       const seen = await page.evaluate(() => {
         // What the editor draws is its own; it marks such characters itself.
         const texts = [...document.querySelectorAll('body *')].filter((e) => !e.closest('.monaco-editor, script, style')).flatMap((e) => [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).concat(e.title ?? '', e.getAttribute('aria-label') ?? '', e.value ?? ''));

@@ -1,7 +1,7 @@
 // Pictures of every page and its states, for people: light and dark, 1440 and 1024 wide. Names of pages choose
 // (node journeys/look.mjs alert device), --quick takes the first of the four ways alone. Fails on what a page should
 // never do, and where something is wider than the window.
-import { launch, open, signIn, url } from './browser.mjs';
+import { dress, launch, open, signIn, url } from './browser.mjs';
 import { settled, walk } from './pages.mjs';
 
 const only = process.argv.slice(2).filter((a) => !a.startsWith('--'));
@@ -12,15 +12,17 @@ const { page } = view;
 const wide = [];
 async function look(name) {
   for (const [width, scheme] of ways) {
-    await page.emulateMedia({ colorScheme: scheme });
+    // A page that is longer than the window is looked at as a whole, within reason.
     await page.setViewportSize({ width, height: 900 });
-    await page.waitForTimeout(120);
+    const long = await page.evaluate(() => { const m = document.querySelector('main'); return m && !document.querySelector('[role=dialog]') ? m.scrollHeight - m.clientHeight : 0; });
+    if (long > 0) await page.setViewportSize({ width, height: Math.min(2400, 900 + long) });
+    await dress(page, scheme);
     const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     if (over > 0) wide.push(`${name} at ${width}: ${over} pixels too wide`);
     await view.shot(`${name}-${width}-${scheme}`);
   }
-  await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 1440, height: 900 });
+  await dress(page, 'light');
 }
 if (only.length === 0) {
   await page.goto(url);

@@ -1,6 +1,6 @@
 // Every page of the portal with something in it: which addresses there are is asked of the server, which tabs of the
 // page itself. What looks at all pages (pictures, axe, hostile names) walks them by `walk`.
-import { url } from './browser.mjs';
+import { still, url } from './browser.mjs';
 
 /** What an address of the API answers, in the page's session. */
 export async function ask(page, path, body) {
@@ -16,17 +16,33 @@ export async function settled(page) {
   await page.getByRole('heading', { level: 1 }).or(page.getByRole('alert')).first().waitFor();
   await page.waitForLoadState('networkidle', { timeout: 4000 }).catch(() => undefined);
   await page.waitForFunction(() => !document.querySelector('main [role=progressbar]'), undefined, { timeout: 15_000 });
-  await page.waitForTimeout(250); // charts and drawers move in
+  await still(page); // charts and drawers move in
 }
 
-const row = (n = 1) => async (page) => {
-  await page.getByRole('grid').first().getByRole('row').nth(n).click({ position: { x: 300, y: 10 } });
-  await page.waitForTimeout(300);
+/** Opens a row of a list by the keyboard: a click may meet a link in it. The panel is what comes. */
+const row = (n = 1, grid = {}) => async (page) => {
+  const r = page.getByRole('grid', grid).first().getByRole('row').nth(n);
+  await r.focus();
+  await r.press('Enter');
+  await page.getByRole('button', { name: 'Close', exact: true }).first().waitFor();
+  await settled(page);
 };
 const press = (name) => async (page) => {
   await page.getByRole('button', { name }).first().click();
-  await page.waitForTimeout(300);
+  await settled(page);
 };
+const ran = (then) => async (page) => {
+  await page.getByRole('button', { name: 'Run query' }).click();
+  await then(page);
+  await settled(page);
+};
+
+// What the sections of the settings make, and those whose lists open a panel that is no form.
+const forms = {
+  users: 'Add user', roles: 'Create role', groups: 'Create group', devicegroups: 'Create group', enrolment: 'Create token', applications: 'Register application', approvals: 'Create policy', notifications: 'Create rule',
+  experts: 'Add receiver', feeds: 'Import feed',
+};
+const panels = new Set(['audit', 'feeds', 'users', 'roles', 'applications', 'devicegroups']);
 
 /** Every page: `open` are further states, reached by a person's hands and left by loading the page again. `about` is
  *  what the pages of one thing should be about, where there is a choice. */
@@ -42,18 +58,20 @@ export async function pages(page, about = /./) {
   const rows = (await ask(page, '/api/advancedqueries/run', { Query: 'DeviceProcessEvents | where isnotempty(SHA256) | project SHA256, AccountName | take 1' })).Results;
   const ip = (await ask(page, '/api/advancedqueries/run', { Query: 'DeviceNetworkEvents | where isnotempty(RemoteIP) and isnotempty(RemoteUrl) | project RemoteIP, RemoteUrl | take 1' })).Results;
   const file = alerts.flatMap((a) => a.evidence ?? []).find((e) => e.sha256)?.sha256 ?? rows[0]?.SHA256;
-  const user = alerts.find((a) => a.relatedUser?.userName)?.relatedUser.userName ?? rows[0]?.AccountName ?? 'root';
+  const logon = about.source === '.' ? (await ask(page, '/api/advancedqueries/run', { Query: 'DeviceLogonEvents | where ActionType == "LogonSuccess" | project AccountDomain, AccountName | take 1' })).Results[0] : undefined;
+  const user = logon ? `${logon.AccountDomain}\\${logon.AccountName}` : alerts.find((a) => a.relatedUser?.userName)?.relatedUser.userName ?? rows[0]?.AccountName ?? 'root';
   const out = [
     { name: 'dashboard', path: '/dashboard', open: { notices: press(/^Notifications/), person: press('admin') } },
-    { name: 'incidents', path: '/incidents', open: { panel: row(), filter: press(/^Severity/) } },
+    { name: 'incidents', path: '/incidents', open: { panel: row(), filter: press(/^Severity/), sets: press('Saved filters'), ticked: async (p) => { await p.getByRole('checkbox', { name: 'Select row 1', exact: true }).check(); await p.getByRole('checkbox', { name: 'Select row 2', exact: true }).check(); },
+      merge: async (p) => { for (const n of [1, 2]) await p.getByRole('checkbox', { name: `Select row ${n}`, exact: true }).check(); await press('Merge')(p); } } },
     { name: 'incidents-empty', path: '/incidents?q=there-is-no-such-incident' },
-    { name: 'incident', path: `/incidents/${incident?.incidentId}`, tabs: true, open: { manage: press(/^Manage/) } },
+    { name: 'incident', path: `/incidents/${incident?.incidentId}`, tabs: true, open: { manage: press(/^Manage/), merge: press('Merge'), ask: press('Ask an expert') } },
     { name: 'incident-none', path: '/incidents/999999' },
     { name: 'alerts', path: '/alerts?status=*&range=*', open: { panel: row(), columns: press('Columns') } },
     { name: 'alert', path: `/alerts/${all(alert?.id)}`, tabs: true },
     { name: 'alert-none', path: '/alerts/none' },
     { name: 'devices', path: '/devices', open: { panel: row() } },
-    { name: 'device', path: `/devices/${device}`, tabs: true, open: { isolate: press(/Isolate device|Release from isolation/) } },
+    { name: 'device', path: `/devices/${device}`, tabs: true, open: { isolate: press(/Isolate device|Release from isolation/), live: press('Initiate live response session'), more: press('More actions') } },
     { name: 'device-none', path: `/devices/${'0'.repeat(40)}` },
     { name: 'event', path: `/devices/${device}?tab=timeline`, open: { panel: row(3) } },
     { name: 'file', path: `/files/${file}`, tabs: true, open: { indicator: press('Add indicator') } },
@@ -61,11 +79,11 @@ export async function pages(page, about = /./) {
     { name: 'domain', path: `/domains/${all(ip[0]?.RemoteUrl || 'example.com')}`, tabs: true },
     { name: 'user', path: `/users/${all(user)}`, tabs: true },
     { name: 'hunting', path: '/hunting' },
-    { name: 'hunt', path: `/hunting?query=${all('DeviceProcessEvents\n| summarize Runs = count() by bin(Timestamp, 6h)\n| render timechart')}`, open: { chart: async (p) => { await p.getByRole('button', { name: 'Run query' }).click(); await p.locator('canvas').first().waitFor(); } } },
+    { name: 'hunt', path: `/hunting?query=${all('DeviceProcessEvents\n| summarize Runs = count() by bin(Timestamp, 6h)\n| render timechart')}`, open: { chart: ran((p) => p.locator('main [role=group] > div canvas').first().waitFor()) } },
     { name: 'hunt-table', path: `/hunting?query=${all('DeviceProcessEvents\n| project Timestamp, DeviceId, DeviceName, FileName, ProcessCommandLine, AccountName, SHA256\n| sort by Timestamp desc\n| take 500')}`,
-      open: { rows: async (p) => { await p.getByRole('button', { name: 'Run query' }).click(); await p.getByRole('grid', { name: 'Results' }).getByRole('row').nth(3).waitFor(); },
-        record: async (p) => { await p.getByRole('button', { name: 'Run query' }).click(); await p.getByRole('grid', { name: 'Results' }).getByRole('row').nth(3).click({ position: { x: 400, y: 10 } }); await p.waitForTimeout(300); } } },
-    { name: 'hunt-wrong', path: `/hunting?query=${all('DeviceProcessEvents | where FileNam == "x"')}`, open: { error: async (p) => { await p.getByRole('button', { name: 'Run query' }).click(); await p.getByRole('alert').first().waitFor(); } } },
+      open: { rows: ran((p) => p.getByRole('grid', { name: 'Results' }).getByRole('row').nth(3).waitFor()),
+        record: ran(async (p) => { await p.getByRole('grid', { name: 'Results' }).getByRole('row').nth(3).waitFor(); await row(3, { name: 'Results' })(p); }) } },
+    { name: 'hunt-wrong', path: `/hunting?query=${all('DeviceProcessEvents | where FileNam == "x"')}`, open: { error: ran((p) => p.getByRole('alert').first().waitFor()) } },
     { name: 'rules', path: '/rules', tabs: true, open: { panel: row(), new: press(/^(New|Create|Add)/) } },
     { name: 'indicators', path: '/indicators', tabs: true, open: { panel: row(), new: press(/^Add/) } },
     { name: 'actions', path: '/actions', tabs: true },
@@ -75,14 +93,15 @@ export async function pages(page, about = /./) {
     { name: 'vulnerabilities', path: '/vulnerabilities', tabs: true },
     { name: 'vulnerability', path: `/vulnerabilities/${all(await first('/api/vulnerabilities?$top=1', (v) => v.id ?? 'CVE-2024-6387'))}`, tabs: true },
     { name: 'software', path: `/software/${all(await first('/api/software?$top=1', (v) => v.id ?? 'none'))}`, tabs: true },
-    { name: 'recommendation', path: `/recommendations/${all(await first('/api/recommendations?$top=1', (v) => v.id ?? 'none'))}`, tabs: true, open: { request: press('Request remediation') } },
+    { name: 'recommendation', path: `/recommendations/${all(await first('/api/recommendations?$top=1', (v) => v.id ?? 'none'))}`, tabs: true, open: { request: press('Request remediation'), except: press('Make an exception') } },
     { name: 'account', path: '/account', open: { factor: press('Set up') } },
     { name: 'not-here', path: '/there-is-no-such-page' },
   ];
   await page.goto(`${url}/settings`);
   await settled(page);
   for (const href of await page.getByRole('navigation', { name: 'Settings' }).getByRole('link').evaluateAll((as) => as.map((a) => a.getAttribute('href')))) {
-    out.push({ name: href.slice(1).replaceAll('/', '-'), path: href });
+    const section = href.split('/').at(-1);
+    out.push({ name: href.slice(1).replaceAll('/', '-'), path: href, open: { ...(forms[section] ? { new: press(forms[section]) } : {}), ...(panels.has(section) ? { panel: row() } : {}) } });
   }
   return out;
 }

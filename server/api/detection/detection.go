@@ -47,6 +47,7 @@ type Config struct {
 	Files     Files
 	Rules     Rules
 	Backtests Backtests
+	Attack    *detection.Attack
 	Now       func() time.Time // nil for time.Now
 }
 
@@ -62,6 +63,8 @@ func Routes(c Config) []api.Route {
 	gone := []errs.Code{errs.ResourceNotFound}
 	const files, tests = "/api/vedette/detections", "/api/vedette/backtests"
 	return []api.Route{
+		{Method: http.MethodGet, Pattern: "/api/vedette/techniques", Need: append([]access.Permission{access.AlertRead, access.AlertReadWrite}, read...), Handle: h.techniques,
+			Doc: api.Doc{Summary: "List the ATT&CK techniques that alerts and rules name", Answer: []technique{}}},
 		{Method: http.MethodGet, Pattern: files, Need: read, Handle: h.list, Doc: api.Doc{Summary: "List rule files", Answer: []ruleFile{}}},
 		{Method: http.MethodGet, Pattern: files + "/{id}", Need: read, Handle: h.get, Doc: api.Doc{Summary: "Get a rule file", Params: id, Answer: ruleFile{}, Errors: gone}},
 		{Method: http.MethodPost, Pattern: files, Need: write, Handle: h.imported, MaxBody: 3 << 20,
@@ -77,6 +80,23 @@ func Routes(c Config) []api.Route {
 }
 
 type handler struct{ Config }
+
+// technique is an ATT&CK technique or sub-technique as it is answered.
+type technique struct {
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Tactics    []string `json:"tactics"`
+	ReplacedBy string   `json:"replacedBy"` // of one that was revoked; "" otherwise
+}
+
+func (h *handler) techniques(w http.ResponseWriter, r *api.Request) error {
+	all := h.Attack.All()
+	out := make([]technique, len(all))
+	for i, t := range all {
+		out[i] = technique{t.ID, t.Name, append([]string{}, t.Tactics...), t.ReplacedBy}
+	}
+	return api.WriteJSON(w, r, http.StatusOK, map[string]any{"value": out})
+}
 
 // ruleFile is a rule file as it is answered.
 type ruleFile struct {

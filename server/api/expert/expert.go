@@ -7,7 +7,6 @@ package expert
 
 import (
 	"context"
-	"mime"
 	"net"
 	"net/http"
 	"os"
@@ -238,11 +237,8 @@ func (a *API) bundle(w http.ResponseWriter, r *api.Request) error {
 	}
 	defer f.Close()
 	h := w.Header()
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": b.Name}))
-	h.Set("X-Content-Type-Options", "nosniff")
+	api.Attachment(h, b.Name, "application/octet-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("ETag", `"`+b.SHA256+`"`) // what a broken download goes on by
 	http.ServeContent(w, r.Request, "", time.Time{}, f)
 	return nil

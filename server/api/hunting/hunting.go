@@ -1,7 +1,7 @@
 // Package hunting is what this server's API has about hunting beyond the published one,
 // below /api/vedette: the tables and functions that a query may name, what is wrong with a
-// text before it is run, a result with less words around it than the published one, and
-// saved queries.
+// text before it is run, a result with less words around it than the published one, saved
+// queries, and the events of a device from any place of its timeline.
 //
 // It holds no rules and no state: package hunt knows queries that run, package query those
 // that are kept. Start at Routes.
@@ -26,6 +26,8 @@ import (
 type Hunter interface {
 	Check(text string) (*hunt.Checked, error)
 	Run(ctx context.Context, r hunt.Request) (*hunt.Result, error)
+	Section(ctx context.Context, v hunt.View, at hunt.Section) (*hunt.Events, error)
+	Outline(ctx context.Context, v hunt.View, every, bins int) (*hunt.Outline, error)
 }
 
 // Queries is what this package needs of query.Service.
@@ -51,7 +53,7 @@ func Routes(c Config) []api.Route {
 	gone := []errs.Code{errs.ResourceNotFound}
 	wrong := []errs.Code{errs.InvalidInput, errs.BadRequest}
 	const kept = "/api/vedette/queries"
-	return []api.Route{
+	return append(h.timelines(need), []api.Route{
 		{Method: http.MethodGet, Pattern: "/api/vedette/hunting/schema", Need: need, Handle: h.describe,
 			Doc: api.Doc{Summary: "List the tables and functions that a query may name", Answer: vocabulary{}, Bare: true}},
 		{Method: http.MethodPost, Pattern: "/api/vedette/hunting/check", Need: need, Handle: h.check, MaxBody: 2 << 20, Limit: api.Limit{PerMinute: 600, PerHour: 20_000},
@@ -66,7 +68,7 @@ func Routes(c Config) []api.Route {
 			Doc: api.Doc{Summary: "Change a saved query", Params: id, Body: savedBody{}, Answer: saved{}, Errors: append(wrong, gone...)}},
 		{Method: http.MethodDelete, Pattern: kept + "/{id}", Need: need, Handle: h.delete,
 			Doc: api.Doc{Summary: "Delete a saved query", Params: id, Status: http.StatusNoContent, Errors: gone}},
-	}
+	}...)
 }
 
 type handler struct {

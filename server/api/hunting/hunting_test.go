@@ -3,15 +3,19 @@ package hunting_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/hunting"
 	"github.com/vedette-edr/vedette/server/hunt"
+	"github.com/vedette-edr/vedette/server/hunt/hunttest"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/query"
 	"github.com/vedette-edr/vedette/server/store"
@@ -146,5 +150,88 @@ func TestTheVocabularyIsWhatTheBinderKnows(t *testing.T) {
 	}
 	if len(v["tables"].([]any)) < 20 || len(v["functions"].([]any)) < 200 {
 		t.Errorf("%d tables and %d functions", len(v["tables"].([]any)), len(v["functions"].([]any)))
+	}
+}
+
+// TestATimelineIsReadFromAnyPlace walks a device's events by the places that answers name.
+func TestATimelineIsReadFromAnyPlace(t *testing.T) {
+	const device = "00000000000000000000000000000000000000aa"
+	memory := &hunttest.Memory{}
+	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	var events []*event.Event
+	for i := range 25 {
+		events = append(events, &event.Event{Table: event.DeviceEvents, Action: fmt.Sprint("Event", i), Time: start.Add(time.Duration(i)*time.Second + 123400*time.Nanosecond)})
+	}
+	memory.Add("aaaaaaaa-0000-4000-8000-000000000001", event.Origin{DeviceID: device, ReportID: 1 << 60}, events...)
+	r, err := api.New(api.Config{Auth: caller{}}, hunting.Routes(hunting.Config{Hunter: hunt.New(hunt.Config{Store: memory})}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(who, path, body string, status int) (out struct {
+		Total, Every int64
+		Complete     bool
+		Landmarks    []json.RawMessage
+		Bins         []int64
+		Cut          bool
+		Columns      []struct{ Name string }
+		Rows         [][]json.RawMessage
+	}) {
+		t.Helper()
+		req := httptest.NewRequest(http.MethodPost, "/api/vedette/machines/"+path, strings.NewReader(body))
+		req.Header.Set("Authorization", "Bearer "+who)
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, req)
+		if w.Code != status {
+			t.Fatalf("%s by %s: %d, want %d\n%s", path, who, w.Code, status, w.Body)
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	const span = `"from": "2026-11-21T12:00:00Z", "to": "2026-11-21T13:00:00Z"`
+	o := call(anna, device+"/timeline/outline", `{`+span+`, "every": 10, "bins": 6}`, 200)
+	if o.Total != 25 || o.Every != 10 || len(o.Landmarks) != 2 || len(o.Bins) != 6 || o.Bins[0] != 25 || !o.Complete {
+		t.Errorf("%+v", o)
+	}
+	names := func(more string) (got []string) {
+		t.Helper()
+		s := call(anna, device+"/timeline", `{`+span+more+`}`, 200)
+		for _, row := range s.Rows {
+			if len(row) != len(s.Columns) {
+				t.Fatalf("%d cells in %d columns", len(row), len(s.Columns))
+			}
+			for i, c := range s.Columns {
+				if c.Name == "ActionType" {
+					got = append(got, string(row[i]))
+				}
+			}
+		}
+		if s.Cut {
+			got = append(got, "cut")
+		}
+		return got
+	}
+	for body, want := range map[string]string{
+		`, "top": 2`:                      `"Event24" "Event23" cut`,
+		`, "top": 20, "search": "EVENT7"`: `"Event7"`,
+		fmt.Sprintf(`, "top": 10, "after": %s, "until": %s`, o.Landmarks[0], o.Landmarks[1]):                                                  `"Event14" "Event13" "Event12" "Event11" "Event10" "Event9" "Event8" "Event7" "Event6" "Event5"`,
+		fmt.Sprintf(`, "top": 10, "after": %s`, o.Landmarks[1]):                                                                               `"Event4" "Event3" "Event2" "Event1" "Event0"`,
+		`, "top": 20, "tables": ["DeviceEvents"], "marked": [{"timestamp": "2026-11-21T12:00:03.0001234Z", "reportId": 1152921504606846979}]`: `"Event3"`,
+	} {
+		if got := strings.Join(names(body), " "); got != want {
+			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+	}
+	for body, status := range map[string]int{
+		`{}`: 400, `{` + span + `}`: 400, `{` + span + `, "top": 5001}`: 400, `{` + span + `, "top": 9223372036854775807}`: 400, `{` + span + `, "top": 1, "after": 1}`: 400,
+		`{` + span + `, "top": 1, "marked": [{"timestamp": "x"}]}`: 400,
+	} {
+		call(anna, device+"/timeline", body, status)
+	}
+	call(anna, "mine/timeline", `{`+span+`, "top": 1}`, 404)
+	call(nobody, device+"/timeline", `{`+span+`, "top": 1}`, 403)
+	if got := call(abroad, device+"/timeline", `{`+span+`, "top": 10}`, 200); len(got.Rows) != 0 {
+		t.Errorf("another tenant reads %v", got.Rows)
 	}
 }

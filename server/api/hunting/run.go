@@ -1,7 +1,6 @@
 package hunting
 
 import (
-	"bufio"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -90,18 +89,6 @@ func write(w http.ResponseWriter, h *hunt.Result) error {
 	if err != nil {
 		return errs.Wrap("hunting.write", err)
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK)
-	// Writes fail only when the client is gone; bufio remembers and Flush has nobody to tell.
-	b := bufio.NewWriterSize(w, 64<<10)
-	_, _ = b.Write(head[:len(head)-len("]}")])
-	if err := rows.WriteArrays(b, h.Table); err != nil {
-		// The head is gone, with 200 in it. An answer that breaks off is the only way left to
-		// say that rows are missing.
-		panic(http.ErrAbortHandler)
-	}
-	_, _ = b.WriteString("]}")
-	_ = b.Flush()
+	stream(w, head, h.Table)
 	return nil
 }

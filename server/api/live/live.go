@@ -7,8 +7,6 @@ package live
 
 import (
 	"context"
-	"fmt"
-	"mime"
 	"net/http"
 	"os"
 	"strconv"
@@ -29,7 +27,7 @@ import (
 type Sessions interface {
 	Open(ctx context.Context, by *access.Principal, r live.Request) (*live.Session, string, error)
 	Ask(ctx context.Context, by *access.Principal, id ident.DeviceID) (*live.Outlook, error)
-	Redeem(ticket string) (*live.Seat, error)
+	Redeem(id ident.ActionID, ticket string) (*live.Seat, error)
 	End(ctx context.Context, by *access.Principal, id ident.ActionID) (*live.Session, error)
 	List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*live.Session], error)
 }
@@ -332,17 +330,7 @@ func (a *API) file(w http.ResponseWriter, r *api.Request) error {
 
 // content answers with a file that nobody's browser may take for a page.
 func content(w http.ResponseWriter, r *api.Request, f *os.File, media, name string) error {
-	h := w.Header()
-	h.Set("Content-Type", media)
-	h.Set("Content-Disposition", disposition(name))
-	h.Set("X-Content-Type-Options", "nosniff")
+	api.Attachment(w.Header(), name, media)
 	http.ServeContent(w, r.Request, "", time.Time{}, f)
 	return nil
-}
-
-func disposition(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
-		return mime.FormatMediaType("attachment", map[string]string{"filename": name})
-	}
-	return fmt.Sprintf("attachment; filename=%q", name)
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"time"
 
@@ -16,6 +18,9 @@ import (
 	"github.com/vedette-edr/vedette/wire"
 )
 
+// maxMessage bounds what a console says at once, in bytes: a line, or what is typed, as JSON.
+const maxMessage = wire.MaxLiveInput*2 + 1024
+
 const (
 	pingEvery = 25 * time.Second
 	pingTime  = 20 * time.Second
@@ -24,6 +29,10 @@ const (
 // socket is the console of a session. Texts are JSON; a binary message is the number of a
 // run in four bytes, the highest first, and what it wrote or what is typed into it.
 func (a *API) socket(w http.ResponseWriter, r *api.Request) error {
+	id, err := sessionID(r)
+	if err != nil {
+		return err
+	}
 	ticket := r.URL.Query().Get("ticket")
 	if ticket == "" {
 		return errs.New("live.socket", errs.Unauthenticated, errs.Unauthorized, "the ticket is missing: open a session first")
@@ -31,7 +40,7 @@ func (a *API) socket(w http.ResponseWriter, r *api.Request) error {
 	if r.Header.Get("Upgrade") == "" {
 		return errs.New("live.socket", errs.Invalid, errs.BadRequest, "this is a WebSocket: the request asks for no upgrade")
 	}
-	seat, err := a.sessions.Redeem(ticket)
+	seat, err := a.sessions.Redeem(id, ticket)
 	if err != nil {
 		return err
 	}
@@ -41,7 +50,7 @@ func (a *API) socket(w http.ResponseWriter, r *api.Request) error {
 		return nil // it has answered
 	}
 	defer func() { _ = c.CloseNow() }() // both sides have said that it is over, or one is gone
-	c.SetReadLimit(wire.MaxLiveInput*2 + 1024)
+	c.SetReadLimit(maxMessage)
 	// The request's context ends with a read of the connection, which is the socket's now.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
@@ -78,6 +87,13 @@ func (s *console) live(ctx context.Context, cancel context.CancelFunc) {
 			return
 		}
 	}
+}
+
+// refuse closes the console for what it said.
+func (s *console) refuse(code websocket.StatusCode, format string, args ...any) error {
+	err := errs.New("live.console", errs.Invalid, errs.InvalidInput, format, args...)
+	_ = s.c.Close(code, fmt.Sprintf(format, args...)) // it may be gone
+	return err
 }
 
 type eventMessage struct {
@@ -126,19 +142,29 @@ type inputMessage struct {
 // Receive implements live.Console. A message that is no message ends the console.
 func (s *console) Receive(ctx context.Context) (live.Input, error) {
 	kind, raw, err := s.c.Read(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return live.Input{}, s.refuse(websocket.StatusMessageTooBig, "a message is longer than %d bytes", maxMessage)
+	case err != nil:
 		return live.Input{}, err
 	}
 	if kind == websocket.MessageBinary {
 		if len(raw) < 4 {
-			return live.Input{}, errors.New("a binary message has no run")
+			return live.Input{}, s.refuse(websocket.StatusUnsupportedData, "a binary message does not begin with the four bytes of a run")
 		}
 		return live.Input{Type: "input", Run: int(binary.BigEndian.Uint32(raw)), Data: raw[4:]}, nil
 	}
 	var m inputMessage
 	if err := json.Unmarshal(raw, &m); err != nil {
-		_ = s.c.Close(websocket.StatusUnsupportedData, "the message is not JSON as documented") // it may be gone
-		return live.Input{}, err
+		return live.Input{}, s.refuse(websocket.StatusUnsupportedData, "a message is not JSON as documented")
+	}
+	switch m.Type {
+	case "run", "input", "resize", "cancel", "background", "close":
+	default:
+		return live.Input{}, s.refuse(websocket.StatusUnsupportedData, "there is no message of the type %.40q", m.Type)
+	}
+	if m.Run < 0 || int64(m.Run) > math.MaxUint32 {
+		return live.Input{}, s.refuse(websocket.StatusUnsupportedData, "run is %d, which no run has", m.Run)
 	}
 	return live.Input{Type: m.Type, Run: m.Run, Line: m.Line, Data: []byte(m.Data), Columns: m.Columns, Rows: m.Rows}, nil
 }

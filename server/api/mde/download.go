@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -99,24 +98,13 @@ func (a *API) download(w http.ResponseWriter, r *api.Request) error {
 	}
 	defer f.Close()
 	h := w.Header()
-	h.Set("Content-Type", "application/octet-stream")
+	media := "application/octet-stream"
 	if strings.HasSuffix(file.Name, ".json") {
-		h.Set("Content-Type", "application/json")
+		media = "application/json"
 	}
-	h.Set("Content-Disposition", disposition(file.Name))
-	h.Set("X-Content-Type-Options", "nosniff")
+	api.Attachment(h, file.Name, media)
 	h.Set("Cache-Control", "no-store")
 	h.Set("ETag", `"`+file.SHA256+`"`) // what a broken download goes on by
 	http.ServeContent(w, r.Request, "", time.Time{}, f)
 	return nil
-}
-
-// disposition is the header that names a download. Names stand in quotation marks even
-// where the standard asks for none, because clients look for them; one that is not plain
-// ASCII is encoded.
-func disposition(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
-		return mime.FormatMediaType("attachment", map[string]string{"filename": name})
-	}
-	return `attachment; filename="` + name + `"`
 }

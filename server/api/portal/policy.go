@@ -54,7 +54,7 @@ func (p *Portal) page(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	w.Write(p.assets.page(nonce))
+	w.Write(p.assets.page(nonce, p.inlined(r)))
 }
 
 // reports bounds what browsers can make the server log.

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -168,16 +169,17 @@ func (p *Portal) outside(w http.ResponseWriter, r *api.Request) error {
 	default:
 		return err
 	}
-	return p.answer(w, r, http.StatusOK, e)
+	return p.answer(w, r, e)
 }
 
-func (p *Portal) describe(w http.ResponseWriter, r *api.Request, s *access.Session, who *access.Principal, text string, recovery []string) error {
-	person, err := p.Directory.Person(r.Context(), s.Tenant, s.Person)
+// described is a session as a page gets it.
+func (p *Portal) described(ctx context.Context, s *access.Session, who *access.Principal, text string) (sessionEntity, error) {
+	person, err := p.Directory.Person(ctx, s.Tenant, s.Person)
 	if err != nil {
-		return err
+		return sessionEntity{}, err
 	}
-	return p.answer(w, r, http.StatusOK, sessionEntity{SignedIn: true, Proof: p.Sessions.Proof(text), Expires: &s.Expires, User: showUser(person),
-		Permissions: who.Granted(), AllDevices: who.Scope.All, RecoveryCodes: recovery})
+	return p.complete(sessionEntity{SignedIn: true, Proof: p.Sessions.Proof(text), Expires: &s.Expires, User: showUser(person),
+		Permissions: who.Granted(), AllDevices: who.Scope.All}), nil
 }
 
 func showUser(person *access.Person) *userEntity {
@@ -188,10 +190,56 @@ func showUser(person *access.Person) *userEntity {
 	return &userEntity{ID: string(person.ID), Login: person.Login, Name: person.Name, Mail: person.Mail, Tenant: string(person.Tenant), Roles: roles}
 }
 
-func (p *Portal) answer(w http.ResponseWriter, r *api.Request, status int, e sessionEntity) error {
+// describe answers a session; recovery is the recovery codes that it began with, if any.
+func (p *Portal) describe(w http.ResponseWriter, r *api.Request, s *access.Session, who *access.Principal, text string, recovery []string) error {
+	e, err := p.described(r.Context(), s, who, text)
+	if err != nil {
+		return err
+	}
+	e.RecoveryCodes = recovery
+	return api.WriteJSON(w, r, http.StatusOK, e)
+}
+
+func (p *Portal) answer(w http.ResponseWriter, r *api.Request, e sessionEntity) error {
+	return api.WriteJSON(w, r, http.StatusOK, p.complete(e))
+}
+
+// complete adds what every session says of the server.
+func (p *Portal) complete(e sessionEntity) sessionEntity {
 	e.Version, e.Time, e.Idle = p.Version, p.Clock().UTC(), int(access.SessionIdle.Seconds())
 	e.Permissions, e.Providers = append([]access.Permission{}, e.Permissions...), append([]providerEntity{}, e.Providers...)
-	return api.WriteJSON(w, r, status, e)
+	return e
+}
+
+// inlined is what a page has to know before it can show anything, as JSON that may stand
+// within HTML: who is signed in and what they chose. It is nil where nobody is, as far as
+// this request shows: a browser that comes from another site does not bring the cookie
+// along, so that the page asks for itself then. The proof is in it as it is in the answer
+// to GET /portal/session, and is as far out of reach of other sites: the page cannot be
+// framed, read across origins, kept, or compressed.
+func (p *Portal) inlined(r *http.Request) []byte {
+	text := sessionText(r)
+	if text == "" {
+		return nil
+	}
+	s, who, err := p.Sessions.Resume(r.Context(), text, presence(r))
+	if err != nil || p.own(r, text) != nil {
+		return nil // the page learns by asking what is wrong
+	}
+	e, err := p.described(r.Context(), s, who, text)
+	if err != nil {
+		return nil
+	}
+	kept, err := p.Preferences.All(r.Context(), who.Actor)
+	if err != nil {
+		return nil
+	}
+	// Marshal writes < > and & as escapes.
+	out, err := json.Marshal(map[string]any{"session": e, "preferences": kept})
+	if err != nil {
+		return nil
+	}
+	return out
 }
 
 // read decodes a JSON body into v. Another site's form cannot send that content type.

@@ -62,7 +62,7 @@ func (p *Portal) signIn(w http.ResponseWriter, r *api.Request, _ string) error {
 		if err := p.suspend(w, r.Request, a); err != nil {
 			return err
 		}
-		return p.answer(w, r, http.StatusOK, sessionEntity{Step: a.Step})
+		return p.answer(w, r, sessionEntity{Step: a.Step})
 	}
 	return p.enter(w, r, a, nil)
 }

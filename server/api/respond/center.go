@@ -2,7 +2,6 @@ package respond
 
 import (
 	"encoding/csv"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/filter"
+	"github.com/vedette-edr/vedette/sheet"
 )
 
 // The views of the action center.
@@ -91,8 +91,7 @@ func (a *API) export(w http.ResponseWriter, r *api.Request, o odata.Options) err
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="actions-%s.csv"`, a.Now().UTC().Format("20060102T150405Z")))
+	api.Attachment(w.Header(), "actions-"+a.Now().UTC().Format("20060102T150405Z")+".csv", "text/csv; charset=utf-8")
 	out := csv.NewWriter(w)
 	if err := out.Write(exported); err != nil {
 		return err
@@ -128,19 +127,7 @@ func row(act *action.Action) []string {
 	}
 	cells := []string{e.ID, e.Type, e.Scope, e.Status, e.State, e.Machine, e.MachineID, e.Requestor, e.Comment, e.Source, e.External,
 		e.Created.Format(time.RFC3339), e.Updated.Format(time.RFC3339), strings.Join(approved, "; "), act.Cancel.By, act.Cancel.Comment, e.SHA1, e.Error, e.Truth}
-	for i := range cells {
-		cells[i] = inert(cells[i])
-	}
-	return cells
-}
-
-// inert keeps a text that a device or a user chose from being a formula where the file is
-// opened.
-func inert(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
+	return sheet.Row(cells)
 }
 
 func (a *API) get(w http.ResponseWriter, r *api.Request) error {

@@ -235,8 +235,7 @@ func (a *API) download(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	defer f.Close()
-	w.Header().Set("Content-Type", "application/gzip")
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	api.Attachment(w.Header(), name, "application/gzip")
 	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	w.Header().Set("Cache-Control", "private, no-store")
 	w.WriteHeader(http.StatusOK)

@@ -250,7 +250,16 @@ func (a *API) listAssets(w http.ResponseWriter, r *api.Request) error {
 }
 
 type exceptionBody struct {
-	Reason string `json:"reason" doc:"required,max=2000"`
+	Reason  string `json:"reason" doc:"required,max=2000"`
+	Expires string `json:"expirationDateTimeUtc" doc:"format=date-time"`
+}
+
+// exceptionEntity is why a recommendation is not followed, and until when.
+type exceptionEntity struct {
+	Reason  string         `json:"reason"`
+	By      string         `json:"createdBy"`
+	At      odata.DateTime `json:"creationDateTimeUtc"`
+	Expires odata.DateTime `json:"expirationDateTimeUtc"` // null for never
 }
 
 func (a *API) recommendationRoutes() []api.Route {
@@ -261,6 +270,7 @@ func (a *API) recommendationRoutes() []api.Route {
 		delegated(access.RecommendationRead, get("/recommendations/{id}/software", "Get the product of a recommendation", softwareRead, softwareEntity{}, a.recommendationSoftware)),
 		get("/recommendations/{id}/machineReferences", "List the devices that a recommendation is for", recommendationRead, []machineReference{}, a.recommendationMachines),
 		get("/recommendations/{id}/vulnerabilities", "List what a recommendation mends", vulnerabilityRead, []vulnerabilityEntity{}, a.recommendationVulnerabilities),
+		get(own, "Get the exception of a recommendation", recommendationRead, exceptionEntity{}, a.getException),
 		change(http.MethodPost, own, "Make an exception of a recommendation", configure, exceptionBody{}, recommendationEntity{}, a.except),
 		change(http.MethodDelete, own, "End the exception of a recommendation", configure, nil, recommendationEntity{}, a.unexcept),
 	}
@@ -315,8 +325,24 @@ func (a *API) except(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := a.service.Except(r.Context(), r.Caller, r.Var("id"), &vulnerability.Exception{Reason: reason})
+	expires, err := body.Time("expirationDateTimeUtc")
+	if err != nil {
+		return err
+	}
+	v, err := a.service.Except(r.Context(), r.Caller, r.Var("id"), &vulnerability.Exception{Reason: reason, Expires: expires})
 	return a.writeRecommendation(w, r, v, err)
+}
+
+func (a *API) getException(w http.ResponseWriter, r *api.Request) error {
+	v, err := a.recommendation(r)
+	if err != nil {
+		return err
+	}
+	e := v.Exception
+	if e == nil {
+		return errs.New("tvm.exception", errs.NotFound, errs.ResourceNotFound, "There is no exception of the recommendation %s", v.ID)
+	}
+	return api.WriteJSON(w, r, http.StatusOK, exceptionEntity{e.Reason, e.By, stamp(e.At), stamp(e.Expires)})
 }
 
 func (a *API) unexcept(w http.ResponseWriter, r *api.Request) error {

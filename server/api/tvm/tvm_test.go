@@ -439,6 +439,34 @@ func TestSettingsBecomeAScoreAndRecommendations(t *testing.T) {
 	want(t, "devices", column(s.values("all", "/api/recommendations/sca-_-scid-90001/machineReferences"), "computerDnsName"), "db.example")
 	s.ask("all", "POST", "/api/vedette/recommendations/sca-_-scid-90001/exception", `{"reason": "a test"}`, 200)
 	want(t, "exceptions", column(s.values("all", "/api/recommendations?$filter=status%20eq%20'Exception'"), "id"), "sca-_-scid-90001")
+	const exception = "/api/vedette/recommendations/sca-_-scid-90001/exception"
+	if e := s.ask("all", "GET", exception, "", 200); e["reason"] != "a test" || e["expirationDateTimeUtc"] != nil {
+		t.Errorf("the exception is %v", e)
+	}
+	for _, bad := range []string{`{"reason": " "}`, `{"reason": "x", "expirationDateTimeUtc": "2001-01-01T00:00:00Z"}`, `{"reason": "x", "expirationDateTimeUtc": "soon"}`} {
+		s.ask("all", "POST", exception, bad, 400)
+	}
+	s.ask("all", "POST", exception, `{"reason": "until later", "expirationDateTimeUtc": "2999-01-01T00:00:00Z"}`, 200)
+	if e := s.ask("all", "GET", exception, "", 200); e["reason"] != "until later" || e["expirationDateTimeUtc"] != "2999-01-01T00:00:00.0000000Z" {
+		t.Errorf("the exception is %v", e)
+	}
+	s.ask("all", "DELETE", exception, "", 200)
+	s.ask("all", "GET", exception, "", 404)
+	// One that has its time ends by itself. A feed, here one that cannot be read, wakes the keeper.
+	s.ask("all", "POST", exception, `{"reason": "for an hour", "expirationDateTimeUtc": "`+s.now.Add(time.Hour).Format(time.RFC3339)+`"}`, 200)
+	s.feed("all", `{"source": {"CVE-1": "text"}}`, "failed")
+	s.ask("all", "GET", exception, "", 200)
+	s.now = s.now.Add(2 * time.Hour)
+	for begin := time.Now(); ; {
+		s.feed("all", `{"source": {"CVE-2": "text"}}`, "failed")
+		if len(s.values("all", "/api/recommendations?$filter=status%20eq%20'Exception'")) == 0 {
+			break
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("the exception goes on beyond its time")
+		}
+	}
+	s.ask("all", "GET", exception, "", 404)
 	task := s.ask("all", "POST", "/api/vedette/remediationTasks", `{"recommendationId": "sca-_-scid-90008", "priority": "High"}`, 201)
 	s.report(deviceID(1), "configuration", state("scid-90008", true, true))
 	now := s.ask("all", "GET", "/api/remediationTasks/"+task["id"].(string), "", 200)

@@ -2,6 +2,9 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useCallback } from 'react';
 import { call, del, get, post, put, setProof } from './client';
+import { parse } from './json';
+import { queries } from './query';
+import { shownJSON } from './text';
 
 export interface User {
   id: string;
@@ -42,6 +45,16 @@ export interface Enrolment { secret: string; address: string }
 function take(s: Session): Session {
   setProof(s.proof);
   return s;
+}
+
+/** Takes who is signed in, and what they chose, from the page itself, where the server wrote both; reports whether it did. */
+export function readInlined(): boolean {
+  const text = document.getElementById('session')?.textContent;
+  if (!text) return false;
+  const { session, preferences } = parse(shownJSON(text)) as { session: Session; preferences: Preferences };
+  queries.setQueryData(['session'], take(session));
+  queries.setQueryData(preferencesKey, preferences);
+  return session.signedIn;
 }
 
 /** The session of this page. */

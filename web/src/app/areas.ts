@@ -1,5 +1,4 @@
 // Every area of the portal. A new one is a line here.
-import { area as account } from '../pages/account/area';
 import { area as actions } from '../pages/actions/area';
 import { area as alerts } from '../pages/alerts/area';
 import { area as dashboard } from '../pages/dashboard/area';
@@ -14,4 +13,4 @@ import { area as settings } from '../pages/settings/area';
 import { area as vulnerabilities } from '../pages/vulnerabilities/area';
 import type { Area } from './place';
 
-export const areas: Area[] = [dashboard, incidents, alerts, devices, vulnerabilities, actions, live, hunting, rules, indicators, entities, settings, account];
+export const areas: Area[] = [dashboard, incidents, alerts, devices, vulnerabilities, actions, live, hunting, rules, indicators, entities, settings];

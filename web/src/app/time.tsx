@@ -49,6 +49,9 @@ export function useFormat(): Format {
 const steps: [number, Intl.RelativeTimeFormatUnit][] = [[60, 'second'], [60, 'minute'], [24, 'hour'], [7, 'day'], [4.35, 'week'], [12, 'month'], [1e9, 'year']];
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 
+/** A text at least as long as any time in full. */
+export const longestTime = '30 Sept 2026, 00:00:00';
+
 /** How long ago a time is, in words. */
 export function ago(t: string | Date): string {
   let n = (new Date(t).getTime() - Date.now()) / 1000;

@@ -1,3 +1,4 @@
+import { Tab, TabList } from '@fluentui/react-components';
 import type { ReactNode } from 'react';
 import { useEffect } from 'react';
 import { Go } from '../app/links';
@@ -15,7 +16,7 @@ export function Page({ title, crumbs = [], aside, actions, fill, children }: {
     <div className={fill ? css.fill : css.page}>
       {crumbs.length > 0 && (
         <nav aria-label="Breadcrumb" className={css.crumbs}>
-          {crumbs.map((c) => <span key={c.to}><Go to={c.to}>{c.title}</Go><span aria-hidden="true" className={css.slash}>/</span></span>)}
+          {crumbs.map((c, i) => <span key={c.to}>{i > 0 && <span aria-hidden="true" className={css.slash}>/</span>}<Go to={c.to}>{c.title}</Go></span>)}
         </nav>
       )}
       <div className={css.head}>
@@ -25,6 +26,11 @@ export function Page({ title, crumbs = [], aside, actions, fill, children }: {
       {children}
     </div>
   );
+}
+
+/** The parts of a page, of which one is shown: the same line of tabs everywhere. */
+export function Tabs<T extends string>({ label, value, choose, of }: { label: string; value: T; choose: (id: T) => void; of: readonly (readonly [id: T, title: string])[] }) {
+  return <TabList selectedValue={value} onTabSelect={(_, d) => choose(d.value as T)} aria-label={label} className={css.tabs}>{of.map(([id, title]) => <Tab key={id} value={id}>{title}</Tab>)}</TabList>;
 }
 
 /** A part of a page with a heading. */
@@ -42,7 +48,7 @@ export function Facts({ of, wide }: { of: [string, ReactNode][]; wide?: boolean 
   return (
     <dl className={wide ? css.factsWide : css.facts}>
       {of.map(([name, value]) => (
-        <div key={name} className={css.fact}><dt>{name}</dt><dd>{value === '' || value === null || value === undefined ? <span className="quiet">—</span> : value}</dd></div>
+        <div key={name} className={css.fact}><dt>{name}</dt><dd>{value === '' || value === null || value === undefined || value === false ? <span className="quiet">—</span> : value}</dd></div>
       ))}
     </dl>
   );

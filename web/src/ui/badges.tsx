@@ -9,15 +9,20 @@ const called: Record<string, string> = {
   ImpairedCommunication: 'Impaired', NoSensorDataImpairedCommunication: 'No data, impaired',
 };
 
+const initials: Record<string, string> = { id: 'ID', ip: 'IP', url: 'URL', dns: 'DNS', os: 'OS', md5: 'MD5', sha1: 'SHA-1', sha256: 'SHA-256', tcp: 'TCP', udp: 'UDP', icmp: 'ICMP', api: 'API', osv: 'OSV', cisa: 'CISA', kev: 'KEV', ok: 'OK', uac: 'UAC', av: 'AV', sid: 'SID' };
+
 /** A word in pieces as the API writes it (InProgress) as people do (In progress). */
 export function words(s: string | null | undefined): string {
   if (!s) return '';
   if (called[s]) return called[s];
   const parts = s.replace(/([a-z0-9])([A-Z])/g, '$1 $2').replace(/([A-Z]+)([A-Z][a-z])/g, '$1 $2').split(' ');
-  return parts.map((p, i) => (i === 0 ? p.charAt(0).toUpperCase() + p.slice(1) : /^[A-Z]{2,}$/.test(p) ? p : p.toLowerCase())).join(' ');
+  return parts.map((p, i) => initials[p.toLowerCase()] ?? (i === 0 ? p.charAt(0).toUpperCase() + p.slice(1) : /^[A-Z]{2,}$/.test(p) ? p : p.toLowerCase())).join(' ');
 }
 
-const severityClass: Record<string, string> = { critical: css.high, high: css.high, medium: css.medium, low: css.low, informational: css.info, none: css.none, unspecified: css.info };
+/** How many of something, in words: 1 device, 1,200 devices. */
+export const counted = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+
+const severityClass: Record<string, string> = { critical: css.critical, high: css.high, medium: css.medium, low: css.low, informational: css.info, none: css.none, unspecified: css.info };
 
 /** A severity, a device's risk or exposure. */
 export function Severity({ value }: { value: string | null | undefined }) {

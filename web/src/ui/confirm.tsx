@@ -12,6 +12,10 @@ export interface Question {
   action: string;
   /** Asks for a comment; `optional` lets it be empty, `none` does not ask. */
   reason?: 'required' | 'optional' | 'none';
+  /** What is asked for in place of a comment, and how long it may be, in characters. */
+  label?: string;
+  hint?: string;
+  most?: number;
   /** Ways of doing it, of which one is chosen. */
   choices?: Choice[];
   danger?: boolean;
@@ -35,6 +39,9 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
     </ConfirmContext>
   );
 }
+
+// What a button says stays in one line.
+const whole = { whiteSpace: 'nowrap', flexShrink: 0 } as const;
 
 function Asking({ question: q, close }: { question: Question; close: () => void }) {
   const [reason, setReason] = useState('');
@@ -67,15 +74,15 @@ function Asking({ question: q, close }: { question: Question; close: () => void 
                 </RadioGroup>
               )}
               {wants !== 'none' && (
-                <Field label="Comment" required={wants === 'required'} hint="Kept with the action and shown to everybody who sees it">
-                  <Textarea value={reason} onChange={(_, d) => setReason(d.value)} maxLength={4000} rows={3} autoFocus />
+                <Field label={q.label ?? 'Comment'} required={wants === 'required'} hint={q.hint ?? 'Kept with the action and shown to everybody who sees it'}>
+                  <Textarea value={reason} onChange={(_, d) => setReason(d.value)} maxLength={q.most ?? 4000} rows={q.label ? 1 : 3} autoFocus />
                 </Field>
               )}
               {error && <MessageBar intent="error" role="alert" layout="multiline"><MessageBarBody>{error}</MessageBarBody></MessageBar>}
             </DialogContent>
             <DialogActions>
-              <Button type="button" onClick={close} disabled={busy}>Cancel</Button>
-              <Button type="submit" appearance="primary" disabled={!ready || busy}>{busy ? 'One moment…' : q.action}</Button>
+              <Button type="button" onClick={close} disabled={busy} style={whole}>Cancel</Button>
+              <Button type="submit" appearance="primary" disabled={!ready || busy} style={whole}>{busy ? 'One moment…' : q.action}</Button>
             </DialogActions>
           </DialogBody>
         </form>

@@ -1,9 +1,12 @@
 import { stringify } from '../api/json';
 
+/** Whether a spreadsheet may compute a text, by the rule of Go's package sheet: spaces before it and wide characters are no way around. */
+export const formula = (s: string): boolean => /^[ \u00a0\u3000\ufeff\u200b]*[=+\-@\t\r\n|%＝＋－＠]/.test(s) && !/^[ \u00a0\u3000\ufeff\u200b]*[+-]?\d+([.,]\d+)?(e[+-]?\d{1,3})?$/i.test(s);
+
 /** A text as a cell of CSV. What a spreadsheet would run as a formula is kept from it: names on devices are hostile. */
-function cell(v: unknown): string {
+export function cell(v: unknown): string {
   let s = v === null || v === undefined ? '' : typeof v === 'object' ? stringify(v) : String(v);
-  if (/^[=+\-@\t\r]/.test(s) && !/^-?\d+(\.\d+)?$/.test(s)) s = `'${s}`;
+  if (formula(s)) s = `'${s}`;
   return /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s;
 }
 

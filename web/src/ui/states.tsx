@@ -34,7 +34,7 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
       <p className={css.title}>{denied ? 'You have no access to this' : e?.status === 404 ? 'This is not here' : 'This could not be loaded'}</p>
       <div className={css.text}>{message}</div>
       {e?.target && <div className={css.small}>Request {e.target}</div>}
-      {retry && !denied && <Button icon={<ArrowClockwiseRegular />} onClick={retry}>Try again</Button>}
+      {retry && !denied && e?.status !== 404 && <Button icon={<ArrowClockwiseRegular />} onClick={retry}>Try again</Button>}
     </div>
   );
 }

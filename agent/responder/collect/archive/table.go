@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/vedette-edr/vedette/sheet"
 )
 
 // maxCell is how many bytes of one value stand in a cell; spreadsheets take 32,767 characters.
@@ -71,19 +73,10 @@ func Cell(v string) string {
 	if cut {
 		v += fmt.Sprintf(" … (%d bytes)", size)
 	}
-	if formula(v) {
-		v = "'" + v
+	if strings.HasPrefix(v, "'") {
+		return "'" + v
 	}
-	return v
+	return sheet.Cell(v)
 }
 
 func unseen(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
-
-// formula reports whether a spreadsheet would compute v. A negative number is none.
-func formula(v string) bool {
-	if v == "" || !strings.ContainsRune("=+-@'", rune(v[0])) {
-		return false
-	}
-	_, err := strconv.ParseFloat(v, 64)
-	return err != nil
-}

@@ -1,4 +1,4 @@
-import { Button, Tab, TabList } from '@fluentui/react-components';
+import { Button } from '@fluentui/react-components';
 import { ArrowDownloadRegular } from '@fluentui/react-icons/svg/arrow-download';
 import { ArrowUndoRegular } from '@fluentui/react-icons/svg/arrow-undo';
 import { CheckmarkRegular } from '@fluentui/react-icons/svg/checkmark';
@@ -16,12 +16,12 @@ import { useConfirm } from '../../ui/confirm';
 import { options, since, type Filter } from '../../ui/list/filters';
 import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
-import { Facts, Page } from '../../ui/Page';
+import { Facts, Page, Tabs } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Failure, Waiting } from '../../ui/states';
 import { useAddress } from '../../ui/url';
 import { CaseFacts } from '../expert/CaseFacts';
-import { State, Steps, TruthLine } from './Truth';
+import { inWords, State, Steps, Told, TruthLine } from './Truth';
 
 const columns: Column<Action>[] = [
   { id: 'creationDateTimeUtc', title: 'Requested', value: (a) => a.creationDateTimeUtc, cell: (a) => <Time at={a.creationDateTimeUtc} form="short" />, width: 120 },
@@ -29,7 +29,7 @@ const columns: Column<Action>[] = [
   { id: 'state', title: 'State', value: (a) => a.state, cell: (a) => <State of={a} />, sort: 'status', width: 150 },
   { id: 'device', title: 'Device', value: (a) => a.computerDnsName, cell: (a) => <Go to={at.device(a.machineId)}>{a.computerDnsName || a.machineId}</Go>, sort: 'machineId', width: 200 },
   { id: 'requestor', title: 'Requested by', value: (a) => a.requestor, width: 150 },
-  { id: 'truth', title: 'What was seen last', value: (a) => a.error || a.progress?.detail || a.truth, sort: false, width: 190, grow: true },
+  { id: 'truth', title: 'What was seen last', value: (a) => inWords(a.error || a.progress?.detail || a.truth), sort: false, width: 190, grow: true },
   { id: 'requestorComment', title: 'Comment', value: (a) => a.requestorComment, sort: false, width: 140 },
   { id: 'lastUpdateDateTimeUtc', title: 'Last change', value: (a) => a.lastUpdateDateTimeUtc, cell: (a) => <Time at={a.lastUpdateDateTimeUtc} form="short" />, width: 120 },
   { id: 'requestSource', title: 'Source', value: (a) => words(a.requestSource), width: 110, hidden: true },
@@ -63,10 +63,7 @@ export default function Actions() {
   const waiting = (rows: Action[]) => rows.filter((a) => a.awaitsApproval);
   return (
     <Page title="Action center" fill>
-      <TabList selectedValue={tab} onTabSelect={(_, d) => set({ tab: String(d.value), open: undefined })} aria-label="Views">
-        {views.map((v) => <Tab key={v.id} value={v.id}>{v.title}</Tab>)}
-        <Tab value="all">All</Tab>
-      </TabList>
+      <Tabs label="Views" value={tab} choose={(id) => set({ tab: id, open: undefined })} of={[...views.map((v) => [v.id, v.title] as const), ['all', 'All']]} />
       <ListView<Action> key={tab} name={`actions-${tab}`} label="Actions" path="/api/vedette/machineactions" params={params} columns={columns} rowKey={(a) => a.id} filters={[...(view?.filters ?? common)]} start={newest} every={tab === 'history' ? 30_000 : 4000}
         onOpen={(a) => set({ open: a.id })} openKey={address.open ?? ''}
         bulk={approver && tab !== 'history' ? (rows, clear) => {
@@ -160,7 +157,7 @@ function One({ id }: { id: string }) {
         ))}
       </div>
       <Facts of={[
-        ['State', <State of={a} />], ['What was seen last', a.truth], ...(a.error ? [['Error', <span className="wrap">{a.error}</span>] as [string, React.ReactNode]] : []),
+        ['State', <State of={a} />], ['What was seen last', <Told text={a.truth} />], ...(a.error ? [['Error', <span className="wrap">{a.error}</span>] as [string, React.ReactNode]] : []),
         ...(a.progress ? [['Progress', `${a.progress.percent >= 0 ? `${a.progress.percent} %` : ''} ${a.progress.detail}`] as [string, React.ReactNode]] : []),
         ['Device', <Go to={at.device(a.machineId)}>{device}</Go>], ['Requested by', a.requestor], ['Comment', <span className="wrap">{a.requestorComment}</span>], ['Source', words(a.requestSource)],
         ...(a.fileSha1 ? [['File', <Go to={at.file(a.fileSha1)} className="go mono">{a.fileSha1}</Go>] as [string, React.ReactNode]] : []),

@@ -1,4 +1,3 @@
-import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { get, segment } from '../../api/client';
@@ -7,10 +6,11 @@ import type { Alert as AlertEntity, ProcessNode, ProcessTree as Tree } from '../
 import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
 import { Severity, Status, words } from '../../ui/badges';
-import { Card, Facts, Page } from '../../ui/Page';
+import { Card, Facts, Page, Tabs } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
 import { AskExpert } from '../expert/Ask';
+import { Techniques } from '../../ui/techniques';
 import css from './Alert.module.css';
 import { EntityMenu, entityOf, pageOf } from './entity';
 import { History } from './History';
@@ -45,11 +45,7 @@ function Shown({ alert: a }: { alert: AlertEntity }) {
       </div>
       <div className={css.columns}>
         <div className={css.story}>
-          <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the alert">
-            <Tab value="story">Alert story</Tab>
-            <Tab value="evidence">Evidence ({a.evidence.length})</Tab>
-            <Tab value="history">Activity</Tab>
-          </TabList>
+          <Tabs label="Parts of the alert" value={tab} choose={setTab} of={[['story', 'Alert story'], ['evidence', `Evidence (${a.evidence.length})`], ['history', 'Activity']]} />
           {tab === 'story' && (
             <>
               {a.description && <Card title="What happened"><div className="wrap">{a.description}</div></Card>}
@@ -71,7 +67,7 @@ function Shown({ alert: a }: { alert: AlertEntity }) {
           <Card title="Details">
             <Facts of={[
               ['Alert ID', <span className="mono">{a.id}</span>], ['Category', words(a.category)],
-              ['Techniques', a.mitreTechniques.join(', ')], ['Detection source', words(a.detectionSource)], ['Detector', a.detectorId && <span className="mono">{a.detectorId}</span>],
+              ['Techniques', <Techniques of={a.mitreTechniques} />], ['Detection source', words(a.detectionSource)], ['Detector', a.detectorId && <span className="mono">{a.detectorId}</span>],
               ['Threat', a.threatName ?? a.threatFamilyName], ['Investigation', a.investigationState && words(a.investigationState)],
               ['First activity', <Time at={a.firstEventTime} />], ['Last activity', <Time at={a.lastEventTime} />], ['Resolved', a.resolvedTime && <Time at={a.resolvedTime} />],
               ['Device group', a.rbacGroupName], ['Assigned to', a.assignedTo],

@@ -13,6 +13,7 @@ import { SidePanel } from '../../ui/SidePanel';
 import { MoveAlerts } from '../incidents/arrange';
 import { columns, filters, search } from './columns';
 import { ManageAlerts } from './manage';
+import { Techniques } from '../../ui/techniques';
 
 const newest = { id: 'alertCreationTime', desc: true };
 
@@ -53,7 +54,7 @@ export function Summary({ alert: a, manage }: { alert: Alert; manage: boolean })
         ['Severity', <Severity value={a.severity} />], ['Status', <Status value={a.status} />],
         ['Device', a.machineId && <Go to={at.device(a.machineId)}>{a.computerDnsName ?? a.machineId}</Go>],
         ['Incident', a.incidentId && <Go to={at.incident(a.incidentId)}>{a.incidentId}</Go>],
-        ['Category', words(a.category)], ['Techniques', a.mitreTechniques.join(', ')], ['Detection source', words(a.detectionSource)],
+        ['Category', words(a.category)], ['Techniques', <Techniques of={a.mitreTechniques} />], ['Detection source', words(a.detectionSource)],
         ['First activity', <Time at={a.firstEventTime} />], ['Last activity', <Time at={a.lastEventTime} />],
         ['What happened', a.description && <span className="wrap">{a.description}</span>],
         ['Recommended actions', a.recommendedAction && <span className="wrap">{a.recommendedAction}</span>],

@@ -30,9 +30,15 @@ export function History({ path, keyed, comments }: { path: string; keyed: unknow
   );
 }
 
+// Fields whose values are words of the API; what people and devices chose is shown as it is.
+const coded = new Set(['status', 'severity', 'classification', 'determination', 'category']);
+const called: Record<string, string> = { assignedTo: 'assignment', incidentName: 'name', incidentId: 'incident' };
+
 function change(e: HistoryEntry): string {
-  const name = words(e.field).toLowerCase();
-  if (e.new === '') return `took away the ${name} ${words(e.old)}`;
-  if (e.old === '') return `set the ${name} to ${words(e.new)}`;
-  return `changed the ${name} from ${words(e.old)} to ${words(e.new)}`;
+  const name = called[e.field] ?? words(e.field).toLowerCase();
+  const value = (v: string) => (coded.has(e.field) ? words(v) : v);
+  if (e.field === 'created') return e.new ? `created it with the severity ${words(e.new)}` : 'created it';
+  if (e.new === '') return `took the ${name} ${value(e.old)} away`;
+  if (e.old === '') return `set the ${name} to ${value(e.new)}`;
+  return `changed the ${name} from ${value(e.old)} to ${value(e.new)}`;
 }

@@ -40,7 +40,7 @@ export function entityOf(e: Raw, deviceId?: string | null): Entity {
     case 'Url': return { ...base, kind: 'URL', title: e.url ?? '', url: e.url, copy: e.url ?? '' };
     case 'User': {
       const user = e.domainName ? `${e.domainName}\\${e.accountName}` : e.accountName ?? '';
-      return { ...base, kind: 'User', title: user, detail: e.userSid ?? undefined, user, copy: user };
+      return { ...base, kind: 'User', title: user, detail: e.userSid ? `${/^\d+$/.test(e.userSid) ? 'UID' : 'SID'} ${e.userSid}` : undefined, user, copy: user };
     }
     default: {
       const title = e.registryKey ?? e.fileName ?? e.accountName ?? e.entityType;

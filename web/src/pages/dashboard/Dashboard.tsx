@@ -4,11 +4,12 @@ import { call, get, type List, type Params } from '../../api/client';
 import { useMay } from '../../api/session';
 import { at, Go, useGo } from '../../app/links';
 import { Time } from '../../app/time';
-import type { Alert, Incident, Machine, MachineAction } from '../../api/types';
+import type { Alert, Machine, MachineAction, QueuedIncident } from '../../api/types';
 import { Chart } from '../../ui/Chart';
-import { Health, Severity, Status, words } from '../../ui/badges';
+import { counted, Health, Severity, Status, words } from '../../ui/badges';
 import { Card, Page } from '../../ui/Page';
 import { Failure, Waiting } from '../../ui/states';
+import { useTechniqueName } from '../../ui/techniques';
 import css from './dashboard.module.css';
 
 const every = 60_000;
@@ -55,11 +56,11 @@ function Loaded<T>({ of, children }: { of: { data?: T; error: unknown; isPending
 }
 
 function Incidents() {
-  const rows = useRows<Incident>('/api/incidents', { $filter: "status ne 'Resolved' and status ne 'Redirected'", $orderby: 'lastUpdateTime desc', $top: 8 });
+  const rows = useRows<QueuedIncident>('/api/vedette/incidents', { $filter: "status ne 'Resolved' and status ne 'Redirected'", $orderby: 'lastUpdateTime desc', $top: 8 });
   return (
     <Card title="Active incidents" actions={<Go to="/incidents">All incidents</Go>}>
       <Loaded of={rows}>{(d) => (d.value.length === 0 ? <p className="quiet">No incident is open.</p> : d.value.map((i) => (
-        <div key={i.incidentId} className={css.row}><Severity value={i.severity} /><span className={css.name}><Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go></span><span className="quiet">{i.alerts.length} {i.alerts.length === 1 ? 'alert' : 'alerts'}</span><Status value={i.status} /><Time at={i.lastUpdateTime} form="short" /></div>
+        <div key={i.incidentId} className={css.incident}><Severity value={i.severity} /><span className={css.name}><Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go></span><span className={css.count}>{counted(i.alertCount, 'alert')}</span><Status value={i.status} /><Time at={i.lastUpdateTime} form="short" /></div>
       )))}</Loaded>
     </Card>
   );
@@ -157,7 +158,7 @@ function Exposure() {
   return (
     <Card title="Exposure">
       <Loaded of={score}>{(s) => <div className={css.tile}><strong>{s.score === null ? '—' : s.score.toFixed(0)}</strong><span>{s.score === null ? 'not assessed: import a feed of vulnerabilities' : 'exposure score, of 100; lower is better'}</span></div>}</Loaded>
-      {worst.data?.map((v) => <div key={v.id} className={css.row}><span className={css.name}><Go to={at.vulnerability(v.id)}>{v.id}</Go></span><span className="quiet">{v.exposedMachines} {v.exposedMachines === 1 ? 'device' : 'devices'}</span><Severity value={v.severity} /></div>)}
+      {worst.data?.map((v) => <div key={v.id} className={css.row}><span className={css.name}><Go to={at.vulnerability(v.id)}>{v.id}</Go></span><span className="quiet">{counted(v.exposedMachines, 'device')}</span><Severity value={v.severity} /></div>)}
     </Card>
   );
 }
@@ -178,6 +179,7 @@ const order = ['InitialAccess', 'Execution', 'Persistence', 'PrivilegeEscalation
 
 function Techniques() {
   const go = useGo();
+  const name = useTechniqueName();
   const from = new Date(Math.floor((Date.now() - 30 * day) / 3_600_000) * 3_600_000).toISOString();
   const rows = useQuery({ queryKey: ['/api/alerts', 'techniques', from], queryFn: async () => (await get<List<Alert>>('/api/alerts', { $filter: `alertCreationTime ge ${from}`, $top: 5000, $select: 'id,category,mitreTechniques' })).value });
   return (
@@ -196,7 +198,7 @@ function Techniques() {
             {[...map].sort((a, b) => order.indexOf(a[0]) - order.indexOf(b[0])).map(([tactic, ts]) => (
               <div key={tactic} className={css.tactic}>
                 <h3>{words(tactic)}</h3>
-                {[...ts].sort((a, b) => b[1] - a[1]).slice(0, 8).map(([t, n]) => <button key={t} type="button" className={css.cell} style={{ '--heat': `${8 + Math.round((32 * n) / most)}%` } as React.CSSProperties} onClick={() => go(`/alerts?category=${tactic}&range=30d&status=*`)}><span>{t}</span><strong>{n}</strong></button>)}
+                {[...ts].sort((a, b) => b[1] - a[1]).slice(0, 8).map(([t, n]) => <button key={t} type="button" className={css.cell} style={{ '--heat': `${8 + Math.round((32 * n) / most)}%` } as React.CSSProperties} onClick={() => go(`/alerts?category=${tactic}&range=30d&status=*`)}><span title={name(t)}>{name(t, true)}</span><strong>{n}</strong></button>)}
               </div>
             ))}
           </div>

@@ -1,15 +1,14 @@
-import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useMemo } from 'react';
 import { get, quoted, segment, type List } from '../../api/client';
 import { useMay } from '../../api/session';
-import type { Alert, DeviceHealth, Incident, LogonUser, Machine, Recommendation, Software, Vulnerability } from '../../api/types';
+import type { Alert, DeviceHealth, QueuedIncident, LogonUser, Machine, Recommendation, Software, Vulnerability } from '../../api/types';
 import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
-import { Badge, Health, Severity, Tags, words } from '../../ui/badges';
+import { Badge, counted, Health, Severity, Tags, words } from '../../ui/badges';
 import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
-import { Card, Cards, Facts, Page } from '../../ui/Page';
+import { Card, Cards, Facts, Page, Tabs } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
 import { State } from '../actions/Truth';
@@ -58,16 +57,10 @@ function Shown({ machine: m }: { machine: Machine }) {
           {running.map((a) => <Go key={a.id} to={at.action(a.id)} className={css.run}><strong>{words(a.type)}</strong> <State of={a} /> <span className="quiet clip">{a.progress?.detail || a.truth}</span></Go>)}
         </div>
       )}
-      <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the device" className={css.tabs}>
-        <Tab value="overview">Overview</Tab>
-        {may('Alert.Read.All') && <Tab value="alerts">Incidents and alerts</Tab>}
-        {may('AdvancedQuery.Read.All') && <Tab value="timeline">Timeline</Tab>}
-        {may('Software.Read.All') && <Tab value="software">Software</Tab>}
-        {may('Vulnerability.Read.All') && <Tab value="vulnerabilities">Vulnerabilities</Tab>}
-        {may('SecurityRecommendation.Read.All') && <Tab value="recommendations">Recommendations</Tab>}
-        {may('User.Read.All') && <Tab value="users">Users</Tab>}
-        {may('Machine.LiveResponse') && <Tab value="live">Live response sessions</Tab>}
-      </TabList>
+      <Tabs label="Parts of the device" value={tab} choose={setTab} of={[
+        ['overview', 'Overview'], ...([['alerts', 'Incidents and alerts', 'Alert.Read.All'], ['timeline', 'Timeline', 'AdvancedQuery.Read.All'], ['software', 'Software', 'Software.Read.All'], ['vulnerabilities', 'Vulnerabilities', 'Vulnerability.Read.All'],
+          ['recommendations', 'Recommendations', 'SecurityRecommendation.Read.All'], ['users', 'Users', 'User.Read.All'], ['live', 'Live response sessions', 'Machine.LiveResponse']] as const).filter(([, , need]) => may(need)).map(([id, title]) => [id, title] as const),
+      ]} />
       {tab === 'overview' && <Overview machine={m} />}
       {tab === 'alerts' && <ListView<Alert> name="device-alerts" label="Alerts of the device" path="/api/alerts" always={`machineId eq ${quoted(m.id)}`} columns={alertColumns} rowKey={(a) => a.id} filters={alertFilters.filter((f) => f.id !== 'range').map((f) => ({ ...f, start: undefined }))} search={alertSearch} start={newest} empty={{ title: 'This device raised no alert' }} />}
       {tab === 'timeline' && <Suspense fallback={<Waiting />}><Timeline machine={m} /></Suspense>}
@@ -90,7 +83,7 @@ const recommendations = unsorted(ofRecommendations);
 const users: Column<LogonUser>[] = [
   { id: 'name', title: 'User', value: (u) => u.id, cell: (u) => <Go to={at.user(u.id)}>{u.id}</Go>, width: 240, grow: true, sort: false },
   { id: 'sid', title: 'SID', value: (u) => u.accountSid, width: 160, sort: false },
-  { id: 'types', title: 'Logon types', value: (u) => u.logonTypes, width: 220, sort: false },
+  { id: 'types', title: 'Logon types', value: (u) => (u.logonTypes ?? '').split(/,\s*/).map(words).join(', '), width: 220, sort: false },
   { id: 'first', title: 'First seen', value: (u) => u.firstSeen, cell: (u) => <Time at={u.firstSeen} />, width: 180, sort: false },
   { id: 'last', title: 'Last seen', value: (u) => u.lastSeen, cell: (u) => <Time at={u.lastSeen} />, width: 180, sort: false },
 ];
@@ -107,8 +100,8 @@ function Overview({ machine: m }: { machine: Machine }) {
   const health = useQuery({ queryKey: ['device', m.id, 'health'], queryFn: () => get<DeviceHealth>(`/api/vedette/machines/${segment(m.id)}/health`), refetchInterval: 30_000 });
   const incidents = useMemo(() => [...new Set(alerts.data?.value.map((a) => a.incidentId).filter((n): n is number => n !== null))], [alerts.data]);
   const names = useQuery({
-    queryKey: ['/api/incidents', 'names', incidents], enabled: incidents.length > 0 && may('Incident.Read.All'),
-    queryFn: () => get<List<Incident>>('/api/incidents', { $filter: incidents.slice(0, 20).map((n) => `incidentId eq ${n}`).join(' or ') }),
+    queryKey: ['/api/vedette/incidents', 'names', incidents], enabled: incidents.length > 0 && may('Incident.Read.All'),
+    queryFn: () => get<List<QueuedIncident>>('/api/vedette/incidents', { $filter: incidents.slice(0, 20).map((n) => `incidentId eq ${n}`).join(' or ') }),
   });
   const counts = ['High', 'Medium', 'Low', 'Informational'].map((s) => [s, alerts.data?.value.filter((a) => a.severity === s).length ?? 0] as const).filter(([, n]) => n > 0);
   const broken = health.data?.facilities.filter((f) => f.state !== 'working') ?? [];
@@ -147,7 +140,7 @@ function Overview({ machine: m }: { machine: Machine }) {
               <>
                 <Facts of={[
                   ['State', <Health value={health.data.healthStatus} />], ['Last telemetry', <Time at={health.data.lastTelemetry} />], ['Last report', <Time at={health.data.lastReport} />],
-                  ['Waiting on the device', `${health.data.spool.batches} batches, ${(health.data.spool.bytes / 1e6).toFixed(1)} MB`],
+                  ['Waiting on the device', health.data.spool.batches === 0 ? 'Nothing' : `${counted(health.data.spool.batches, 'batch', 'batches')}, ${(health.data.spool.bytes / 1e6).toFixed(1)} MB`],
                   ['Facilities', health.data.facilities.length > 0 ? `${health.data.facilities.length - broken.length} of ${health.data.facilities.length} work` : 'Not told yet'],
                 ]} />
                 {health.data.problems.length > 0 && <ul className={css.problems}>{health.data.problems.map((p) => <li key={p}>{p}</li>)}</ul>}

@@ -111,7 +111,7 @@ export function ActionBar({ machine: m }: { machine: Machine }) {
   });
   const tag = (what: 'Add' | 'Remove') => ask({
     title: what === 'Add' ? `Add a tag to ${name}` : `Remove a tag of ${name}`, action: what === 'Add' ? 'Add tag' : 'Remove tag', reason: what === 'Add' ? 'required' : 'none',
-    body: what === 'Add' ? 'The comment is the tag: up to 200 characters.' : undefined, choices: what === 'Remove' ? m.machineTags.map((t) => ({ value: t, title: t })) : undefined,
+    label: 'Tag', hint: 'Up to 200 characters', most: 200, choices: what === 'Remove' ? m.machineTags.map((t) => ({ value: t, title: t })) : undefined,
     run: async ({ reason, choice }) => { await post(`/api/machines/${segment(m.id)}/tags`, { Value: what === 'Add' ? reason : choice, Action: what }); refresh(); },
   });
   const value = () => ask({

@@ -12,6 +12,8 @@ import { Card, Cards, Facts, Page } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { Alerts, Events, Indicators, Machines, Parts, Prevalence } from './parts';
 import { useId } from '../../ui/url';
+import css from './entities.module.css';
+import { counted } from '../../ui/badges';
 
 interface FileEntity { sha1: string | null; sha256: string | null; md5: string | null; size: number | null; fileType: string | null; filePublisher: string | null; signer: string | null; issuer: string | null; isValidCertificate: boolean | null; determinationType: string | null; determinationValue: string | null }
 interface FileStats { organizationPrevalence: number; orgFirstSeen: string | null; orgLastSeen: string | null; topFileNames: string[] }
@@ -37,7 +39,7 @@ export default function File() {
     title, action, danger: true, body: `On each device that saw the file in the last 30 days: ${stats.data?.organizationPrevalence ?? 'some'}.`,
     run: async ({ reason }) => {
       const r = await post<{ accepted: number; refused: number }>(`/api/vedette/machineactions/bulk/${kind}`, { Comment: reason, MachineIds: await devices(), Sha1: f.sha1 });
-      notify({ intent: r.refused > 0 ? 'warning' : 'success', title: `${action}: asked of ${r.accepted} devices`, text: r.refused > 0 ? `${r.refused} refused.` : 'The action center says what becomes of it.', to: '/actions' });
+      notify({ intent: r.refused > 0 ? 'warning' : 'success', title: `${action}: asked of ${counted(r.accepted, 'device')}`, text: r.refused > 0 ? `${r.refused} refused.` : 'The action center says what becomes of it.', to: '/actions' });
     },
   });
   const where = f.sha256 ? `SHA256 == ${literal(f.sha256)} or InitiatingProcessSHA256 == ${literal(f.sha256)}` : `SHA1 == ${literal(hash)} or InitiatingProcessSHA1 == ${literal(hash)}`;
@@ -53,9 +55,9 @@ export default function File() {
       <Parts parts={[
         { id: 'overview', title: 'Overview', body: (
           <Cards>
-            <Card title="File"><Facts of={[['SHA-256', <span key="2" className="mono">{f.sha256 ?? '—'}</span>], ['SHA-1', <span key="1" className="mono">{f.sha1 ?? '—'}</span>], ['MD5', <span key="5" className="mono">{f.md5 ?? '—'}</span>], ['Size', bytes(f.size)], ['Publisher', f.filePublisher], ['Signer', f.signer], ['Verdict', [f.determinationType, f.determinationValue].filter(Boolean).join(': ')]]} /></Card>
+            <Card title="File"><Facts of={[['SHA-256', f.sha256 && <span key="2" className="mono">{f.sha256}</span>], ['SHA-1', f.sha1 && <span key="1" className="mono">{f.sha1}</span>], ['MD5', f.md5 && <span key="5" className="mono">{f.md5}</span>], ['Size', bytes(f.size)], ['Publisher', f.filePublisher], ['Signer', f.signer], ['Verdict', [f.determinationType, f.determinationValue].filter(Boolean).join(': ')]]} /></Card>
             {stats.data ? <Prevalence devices={stats.data.organizationPrevalence} first={stats.data.orgFirstSeen} last={stats.data.orgLastSeen} /> : <Card title="In the organisation">{stats.error ? <Failure error={stats.error} /> : <Waiting />}</Card>}
-            <Card title="Names">{names.length === 0 ? <Empty title="No name is known" /> : <ul className="wrap">{names.map((n) => <li key={n}>{n}</li>)}</ul>}</Card>
+            <Card title="Names">{names.length === 0 ? <Empty title="No name is known" /> : <ul className={`wrap ${css.names}`}>{names.map((n) => <li key={n}>{n}</li>)}</ul>}</Card>
             <Indicators values={[f.sha256, f.sha1].filter((x): x is string => !!x)} type={f.sha256 ? 'FileSha256' : 'FileSha1'} />
           </Cards>
         ) },

@@ -1,19 +1,19 @@
 // What the pages of files, addresses, domains and users share.
-import { Button, Tab, TabList } from '@fluentui/react-components';
+import { Button } from '@fluentui/react-components';
 import { DocumentSearchRegular } from '@fluentui/react-icons/svg/document-search';
 import { ShieldTaskRegular } from '@fluentui/react-icons/svg/shield-task';
 import { useQuery } from '@tanstack/react-query';
 import { useState, type ReactNode } from 'react';
-import { get, quoted, segment, type List } from '../../api/client';
+import { call, get, quoted, segment, type List } from '../../api/client';
 import { hunt, type Row } from '../../api/hunt';
 import { stringify } from '../../api/json';
 import { useMay } from '../../api/session';
 import { at, Go, useGo } from '../../app/links';
 import { Time } from '../../app/time';
 import type { Alert, Indicator, Machine } from '../../api/types';
-import { Badge } from '../../ui/badges';
+import { Badge, counted, words } from '../../ui/badges';
 import { Table, type Column } from '../../ui/list/Table';
-import { Card, Facts } from '../../ui/Page';
+import { Card, Facts, Tabs } from '../../ui/Page';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed } from '../../ui/url';
 import { columns as alertColumns } from '../alerts/columns';
@@ -31,7 +31,7 @@ export function Parts({ parts }: { parts: Part[] }) {
   const shown = parts.find((p) => p.id === tab) ?? parts[0];
   return (
     <>
-      <TabList className={css.tabs} selectedValue={shown.id} onTabSelect={(_, d) => setTab(String(d.value))}>{parts.map((p) => <Tab key={p.id} value={p.id}>{p.title}</Tab>)}</TabList>
+      <Tabs label="Parts of the page" value={shown.id} choose={setTab} of={parts.map((p) => [p.id, p.title] as const)} />
       {shown.body}
     </>
   );
@@ -69,20 +69,21 @@ export function Events({ query, columns }: { query: string; columns: string[] })
   if (isPending) return <Waiting label="Looking for events" />;
   if (error) return <Failure error={error} retry={() => void refetch()} />;
   const list: Column<Row>[] = columns.map((c, i) => ({
-    id: c, title: c, width: c === 'Timestamp' ? 190 : 190, grow: i === columns.length - 1, sort: true, value: (r) => { const v = r[c]; return typeof v === 'object' ? stringify(v) : (v as string); },
+    id: c, title: words(c), width: c === 'Timestamp' ? 190 : 190, grow: i === columns.length - 1, sort: true, value: (r) => { const v = r[c]; return typeof v === 'object' ? stringify(v) : (v as string); },
     cell: (r) => {
       const v = String(r[c] ?? '');
       if (c === 'Timestamp') return <Time at={v} />;
       if (c === 'DeviceName' && r.DeviceId) return <Go to={at.device(String(r.DeviceId))}>{v}</Go>;
       if (/^RemoteIP$/.test(c) && v) return <Go to={at.ip(v)}>{v}</Go>;
       if (/AccountName$/.test(c) && v) return <Go to={at.user(v)}>{v}</Go>;
+      if (c === 'ActionType' || c === 'LogonType') return words(v);
       return v;
     },
   }));
   return (
     <>
       <div style={{ display: 'flex', alignItems: 'center', gap: 12, marginBottom: 8 }}>
-        <span className="quiet">{data.rows.length >= 1000 ? 'The latest 1,000 events' : `${data.rows.length} events`}{!data.complete && ' · telemetry of the time is missing'}</span>
+        <span className="quiet">{data.rows.length >= 1000 ? 'The latest 1,000 events' : counted(data.rows.length, 'event')}{!data.complete && ' · telemetry of the time is missing'}</span>
         <Button size="small" appearance="subtle" icon={<DocumentSearchRegular />} onClick={() => go(at.hunt(`${query}\n| sort by Timestamp desc`))}>Hunt for more</Button>
       </div>
       {data.rows.length === 0 ? <Empty title="No event of the last 30 days concerns it" /> : <div className={css.list}><Table<Row> label="Events" columns={list} rows={data.rows} rowKey={(r) => `${r.DeviceId}-${r.ReportId}-${r.Timestamp}-${r.ActionType}`} /></div>}
@@ -109,15 +110,15 @@ export function Indicators({ values, type }: { values: string[]; type: string })
   const [making, setMaking] = useState(false);
   const filter = values.map((v) => `indicatorValue eq ${quoted(v)}`).join(' or ');
   const { data, error, isPending } = useQuery({
-    queryKey: ['/api/indicators', 'of', filter], enabled: can,
-    queryFn: async () => Promise.all((await get<List<Indicator>>('/api/indicators', { $filter: filter })).value.map(async (i) => ({ i, stats: await get<Stats>(`/api/indicators/${segment(i.id)}/stats`).catch(() => undefined) }))),
+    queryKey: ['/api/indicators', 'of', filter], enabled: can, refetchInterval: 10_000,
+    queryFn: async () => Promise.all((await call<List<Indicator>>('GET', '/api/indicators', { params: { $filter: filter }, background: true })).value.map(async (i) => ({ i, stats: await call<Stats>('GET', `/api/indicators/${segment(i.id)}/stats`, { background: true }).catch(() => undefined) }))),
   });
   if (!can) return null;
   return (
     <Card title="Indicators" actions={<Button size="small" icon={<ShieldTaskRegular />} onClick={() => setMaking(true)}>Add indicator</Button>}>
       {isPending ? <Waiting /> : error ? <Failure error={error} /> : data.length === 0 ? <p className="quiet">No indicator is about it.</p> : data.map(({ i, stats }) => (
         <div key={i.id} style={{ marginBottom: 12 }}>
-          <div style={{ display: 'flex', gap: 8, alignItems: 'center', flexWrap: 'wrap' }}><Badge tone={/Block|Warn/.test(i.action) ? 'bad' : i.action === 'Allowed' ? 'good' : 'warn'}>{i.action}</Badge><Go to={`/indicators?open=${segment(i.id)}`}>{i.title}</Go></div>
+          <div style={{ display: 'flex', gap: 8, alignItems: 'center', flexWrap: 'wrap' }}><Badge tone={/Block|Warn/.test(i.action) ? 'bad' : i.action === 'Allowed' ? 'good' : 'warn'}>{words(i.action)}</Badge><Go to={`/indicators?open=${segment(i.id)}`}>{i.title}</Go></div>
           {stats && <div style={{ marginTop: 8 }}><Numbers of={[['matches', stats.matches.toLocaleString('en')], ['blocked', stats.blocks.toLocaleString('en')], ['alerts', stats.alerts.toLocaleString('en')], ['devices', stats.devices.toLocaleString('en')]]} /></div>}
         </div>
       ))}

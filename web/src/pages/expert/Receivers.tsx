@@ -56,7 +56,7 @@ function ReceiverForm({ start, close }: { start: Partial<Receiver>; close: () =>
       {byMail && d.handover === 'Attachment' && d.keys.trim() === '' && <Switch label="Allow attachments without encryption" checked={d.allowPlain} onChange={(_, v) => set({ ...d, allowPlain: v.checked })} />}
       {d.handover === 'Link' && <Field label="Hours that the link is good for"><Input type="number" min={1} max={336} value={d.linkHours} onChange={(_, v) => set({ ...d, linkHours: v.value })} /></Field>}
       {d.handover === 'Link' && <Field label="Address at which they reach this server" hint="Where it is another than its own"><Input value={d.linkBase} placeholder="https://" onChange={(_, v) => set({ ...d, linkBase: v.value })} /></Field>}
-      <Field label="Device groups" hint="Whose cases may go there; none chosen means all"><Several label="Device groups" all={groups.data?.map((g) => ({ id: String(g.id), name: g.name }))} chosen={d.groups} set={(ids) => set({ ...d, groups: ids })} /></Field>
+      <Field label="Device groups" hint="Whose cases may go there; none chosen means all"><Several label="Device groups" none="All devices" all={groups.data?.map((g) => ({ id: String(g.id), name: g.name }))} chosen={d.groups} set={(ids) => set({ ...d, groups: ids })} /></Field>
       <Switch label={d.enabled ? 'On' : 'Off'} checked={d.enabled} onChange={(_, v) => set({ ...d, enabled: v.checked })} />
     </Form>
   );

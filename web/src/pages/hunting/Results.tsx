@@ -9,7 +9,7 @@ import { parse, stringify } from '../../api/json';
 import { spelt } from '../../api/text';
 import { at, Go } from '../../app/links';
 import { useNotify } from '../../app/notices';
-import { Time } from '../../app/time';
+import { longestTime, Time } from '../../app/time';
 import { Chart } from '../../ui/Chart';
 import { saveCSV } from '../../ui/export';
 import { EditColumns } from '../../ui/list/ListView';
@@ -20,7 +20,7 @@ import type { Answer, Cells, ResultColumn, Value } from './api';
 import { asked, chart, kindNames, kinds, type Kind } from './chart';
 import css from './hunting.module.css';
 import { TakeActions } from './TakeActions';
-import { cell, condition, shown, type Test } from './values';
+import { cell, condition, isTime, shown, type Test } from './values';
 
 interface Row { n: number; cells: Cells }
 interface Kept { column: number; value: Value; test: Test }
@@ -56,6 +56,7 @@ export function Results({ answer, extend }: { answer: Answer; extend: (line: str
     // Numbers at the end of a column that takes the room left would stand far from all the rest.
     align: i < columns.length - 1 && /^(SByte|Int\d+|Double|Decimal|Single)$/i.test(c.Type) ? 'end' : undefined,
     value: (r) => { const v = r.cells[i]; return typeof v === 'object' && v !== null ? stringify(v) : v; },
+    plain: isTime(c) ? longestTime : true,
     cell: (r) => cell(columns, r.cells, i),
   })), [columns, answer.rows]);
   const drawn = useMemo(() => (view === 'table' ? undefined : chart(columns, rows.map((r) => r.cells), view, answer.render)), [view, columns, rows, answer.render]);
@@ -136,7 +137,7 @@ function width(c: ResultColumn, rows: Cells[], i: number): number {
   if (/^DateTime$/i.test(c.Type)) return 190;
   let most = c.Name.length + 3;
   for (let n = 0; n < Math.min(60, rows.length); n++) most = Math.max(most, Math.min(44, shown(rows[n][i]).length));
-  return Math.max(80, Math.round(most * 7.3) + 20);
+  return Math.max(80, Math.round(most * 7.6) + 28);
 }
 
 /** Every field of one row. */

@@ -12,9 +12,9 @@ import { PlayRegular } from '@fluentui/react-icons/svg/play';
 import { PreviousRegular } from '@fluentui/react-icons/svg/previous';
 import { ShapesRegular } from '@fluentui/react-icons/svg/shapes';
 import { WindowConsoleRegular } from '@fluentui/react-icons/svg/window-console';
-import { Background, Controls, Handle, MarkerType, Position, ReactFlow, type Edge as FlowEdge, type Node as FlowNode, type NodeProps } from '@xyflow/react';
+import { Background, Controls, Handle, MarkerType, Position, ReactFlow, useReactFlow, useStore, type Edge as FlowEdge, type Node as FlowNode, type NodeProps } from '@xyflow/react';
 import '@xyflow/react/dist/style.css';
-import { useEffect, useMemo, useState } from 'react';
+import { useEffect, useMemo, useRef, useState, type RefObject } from 'react';
 import { useTheme } from '../../app/theme';
 import { Time } from '../../app/time';
 import { Severity } from '../../ui/badges';
@@ -45,6 +45,16 @@ function ThingNode({ data: { node: n, seen, fresh }, selected }: NodeProps<Thing
 }
 
 const nodeTypes = { thing: ThingNode };
+const fit = { maxZoom: 1, padding: 0.1 };
+
+/** Shows the whole graph again when its place has another size, until somebody moved it. */
+function Refit({ moved }: { moved: RefObject<boolean> }) {
+  const { fitView } = useReactFlow();
+  const width = useStore((s) => s.width);
+  const height = useStore((s) => s.height);
+  useEffect(() => { if (!moved.current && width > 0) void fitView(fit); }, [width, height, fitView, moved]);
+  return null;
+}
 
 /** Where each node stands: left to right, as things followed from each other. */
 function placed(g: Graph): Map<string, { x: number; y: number }> {
@@ -63,6 +73,7 @@ export function AttackGraph({ graph, chosen, choose, only }: { graph: Graph; cho
   const last = Math.max(0, graph.steps.length - 1);
   const [step, setStep] = useState(last);
   const [playing, setPlaying] = useState(false);
+  const moved = useRef(false);
   const { shown } = useTheme();
   useEffect(() => setStep(last), [last]);
   useEffect(() => {
@@ -94,10 +105,11 @@ export function AttackGraph({ graph, chosen, choose, only }: { graph: Graph; cho
         </div>
       )}
       <div className={css.flow} role="group" aria-label={`Graph of ${graph.nodes.length} things`}>
-        <ReactFlow nodes={nodes} edges={edges} nodeTypes={nodeTypes} fitView fitViewOptions={{ maxZoom: 1, padding: 0.1 }} minZoom={0.05} maxZoom={2} colorMode={shown}
+        <ReactFlow nodes={nodes} edges={edges} nodeTypes={nodeTypes} fitView fitViewOptions={fit} onMoveStart={(e) => { if (e) moved.current = true; }} minZoom={0.05} maxZoom={2} colorMode={shown}
           onlyRenderVisibleElements={graph.nodes.length > 150} nodesConnectable={false} elementsSelectable edgesFocusable={false} proOptions={{ hideAttribution: true }}
           onNodeClick={(_, n) => choose(n.data.node)} onPaneClick={() => choose(undefined)}
           onSelectionChange={({ nodes: [n] }) => { if (n && n.id !== chosen) choose((n as Thing).data.node); }}>
+          <Refit moved={moved} />
           <Background gap={20} />
           <Controls showInteractive={false} />
         </ReactFlow>

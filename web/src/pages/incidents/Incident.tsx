@@ -1,4 +1,4 @@
-import { Button, Tab, TabList } from '@fluentui/react-components';
+import { Button } from '@fluentui/react-components';
 import { ArrowSwapRegular } from '@fluentui/react-icons/svg/arrow-swap';
 import { EditRegular } from '@fluentui/react-icons/svg/edit';
 import { MergeRegular } from '@fluentui/react-icons/svg/merge';
@@ -9,9 +9,9 @@ import { useMay } from '../../api/session';
 import type { Incident as IncidentEntity, IncidentAlert, Investigation } from '../../api/types';
 import { at, Go, useGo } from '../../app/links';
 import { Time } from '../../app/time';
-import { Badge, Health, Severity, Status, Tags, words } from '../../ui/badges';
+import { Health, Severity, Status, Tags, words } from '../../ui/badges';
 import { Table, type Column, type Sort } from '../../ui/list/Table';
-import { Card, Cards, Facts, Page } from '../../ui/Page';
+import { Card, Cards, Facts, Page, Tabs } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
@@ -21,6 +21,7 @@ import { MergeIncidents, MoveAlerts } from './arrange';
 import { AskExpert } from '../expert/Ask';
 import { devicesOf, usersOf, type DeviceOf } from './assets';
 import { graphOf, type Node } from './graph';
+import { Techniques } from '../../ui/techniques';
 import css from './Incident.module.css';
 import { ManageIncident } from './manage';
 
@@ -61,16 +62,10 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
           )}
         </>
       )}>
-      <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the incident" className={css.tabs}>
-        <Tab value="story">Attack story</Tab>
-        <Tab value="alerts">Alerts ({i.alerts.length})</Tab>
-        <Tab value="assets">Assets ({devices.length + users.length})</Tab>
-        {investigations.length > 0 && <Tab value="investigations">Investigations ({investigations.length})</Tab>}
-        <Tab value="evidence">Evidence ({evidence.length})</Tab>
-        <Tab value="summary">Summary</Tab>
-        <Tab value="similar">Similar incidents</Tab>
-        <Tab value="activity">Activity</Tab>
-      </TabList>
+      <Tabs label="Parts of the incident" value={tab} choose={setTab} of={[
+        ['story', 'Attack story'], ['alerts', `Alerts (${i.alerts.length})`], ['assets', `Assets (${devices.length + users.length})`], ...(investigations.length > 0 ? [['investigations', `Investigations (${investigations.length})`] as const] : []),
+        ['evidence', `Evidence (${evidence.length})`], ['summary', 'Summary'], ['similar', 'Similar incidents'], ['activity', 'Activity'],
+      ]} />
       {tab === 'story' && <Story incident={i} />}
       {tab === 'alerts' && <Alerts incident={i} />}
       {tab === 'assets' && <Assets devices={devices} users={users} />}
@@ -79,7 +74,7 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
       {tab === 'summary' && <Summary incident={i} devices={devices} users={users} evidence={evidence} />}
       {tab === 'similar' && <Similar incident={i} />}
       {tab === 'activity' && <Card><History path={`/api/vedette/incidents/${i.incidentId}/history`} keyed={['incident', String(i.incidentId), 'history']} comments={i.comments} /></Card>}
-      {merging && <MergeIncidents incidents={[i]} close={() => setMerging(false)} />}
+      {merging && <MergeIncidents incidents={[{ ...i, alertCount: i.alerts.length }]} close={() => setMerging(false)} />}
       <SidePanel open={managing} title="Manage incident" close={() => setManaging(false)}>
         <ManageIncident key={i.lastUpdateTime} incident={i} done={() => setManaging(false)} />
       </SidePanel>
@@ -145,7 +140,7 @@ function AlertFacts({ alert: a }: { alert: IncidentAlert }) {
       <h2 className={css.h}>{a.title}</h2>
       <p><Go to={at.alert(a.alertId)}>Open the alert page</Go></p>
       <Facts of={[
-        ['Severity', <Severity value={a.severity} />], ['Status', <Status value={a.status} />], ['Category', words(a.category)], ['Techniques', a.mitreTechniques.join(', ')],
+        ['Severity', <Severity value={a.severity} />], ['Status', <Status value={a.status} />], ['Category', words(a.category)], ['Techniques', <Techniques of={a.mitreTechniques} />],
         ['Detection source', words(a.detectionSource)], ['First activity', <Time at={a.firstActivity} />], ['Last activity', <Time at={a.lastActivity} />],
         ['What happened', a.description && <span className="wrap">{a.description}</span>],
       ]} />
@@ -270,7 +265,7 @@ function Summary({ incident: i, devices, users, evidence }: { incident: Incident
         ['Active', `${i.alerts.filter((a) => a.status !== 'Resolved').length} of ${i.alerts.length}`], ['By severity', count((a) => a.severity).map(([s, n]) => <div key={s}><Severity value={s} /> {n}</div>)],
         ['By category', count((a) => words(a.category) || 'None').map(([s, n]) => <div key={s}>{s}: {n}</div>)]]} /></Card>
       <Card title="Scope"><Facts of={[['Devices', devices.length], ['Users', users.length], ['Evidence', evidence.length]]} /></Card>
-      <Card title="Techniques">{techniques.length === 0 ? <p className="quiet">No technique is named.</p> : <div className={css.techniques}>{techniques.map((t) => <Badge key={t} tone="quiet">{t}</Badge>)}</div>}</Card>
+      <Card title="Techniques">{techniques.length === 0 ? <p className="quiet">No technique is named.</p> : <Techniques of={techniques} />}</Card>
     </Cards>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, MessageBar, MessageBarBody, Tab, TabList } from '@fluentui/react-components';
+import { Button, MessageBar, MessageBarBody } from '@fluentui/react-components';
 import { AddRegular } from '@fluentui/react-icons/svg/add';
 import { ArrowUploadRegular } from '@fluentui/react-icons/svg/arrow-upload';
 import { DeleteRegular } from '@fluentui/react-icons/svg/delete';
@@ -15,13 +15,14 @@ import { save } from '../../ui/export';
 import { containing, options, type Filter } from '../../ui/list/filters';
 import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
-import { Facts, Page } from '../../ui/Page';
+import { Facts, Page, Tabs } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Failure, Waiting } from '../../ui/states';
 import { useAddress, useAddressed } from '../../ui/url';
 import { Numbers, type Stats } from '../entities/parts';
 import { IndicatorForm, types, type Start } from './IndicatorForm';
 import { parseCSV, template } from './csv';
+import { Techniques } from '../../ui/techniques';
 
 const kinds: Record<string, { title: string; types: string[] }> = {
   files: { title: 'File hashes', types: ['FileSha1', 'FileSha256', 'FileMd5'] }, ips: { title: 'IP addresses', types: ['IpAddress'] },
@@ -36,7 +37,7 @@ export const about = (i: Indicator): string => (i.indicatorType.startsWith('File
 const columns: Column<Indicator>[] = [
   { id: 'indicatorValue', title: 'Indicator', value: (i) => i.indicatorValue, cell: (i) => (about(i) ? <Go to={about(i)}>{i.indicatorValue}</Go> : i.indicatorValue), width: 300, grow: true },
   { id: 'indicatorType', title: 'Type', value: (i) => types[i.indicatorType] ?? i.indicatorType, width: 130 },
-  { id: 'action', title: 'Action', value: (i) => i.action, cell: (i) => <Badge tone={tone(i.action)}>{words(i.action)}</Badge>, width: 160 },
+  { id: 'action', title: 'Action', value: (i) => i.action, cell: (i) => <Badge tone={tone(i.action)}>{words(i.action)}</Badge>, width: 175 },
   { id: 'severity', title: 'Severity', value: (i) => i.severity, cell: (i) => <Severity value={i.severity} />, width: 120 },
   { id: 'title', title: 'Title', value: (i) => i.title, width: 240 },
   { id: 'generateAlert', title: 'Alert', value: (i) => (i.generateAlert ? 'Yes' : 'No'), sort: false, width: 80 },
@@ -96,7 +97,7 @@ export default function Indicators() {
         <input ref={input} type="file" accept=".csv,text/csv" hidden aria-label="CSV file" onChange={(e) => { if (e.target.files?.[0]) void take(e.target.files[0]); }} />
       </>
     }>
-      <TabList selectedValue={kind} onTabSelect={(_, d) => setKind(String(d.value))}>{Object.entries(kinds).map(([k, v]) => <Tab key={k} value={k}>{v.title}</Tab>)}</TabList>
+      <Tabs label="Kinds of indicators" value={kind} choose={setKind} of={Object.entries(kinds).map(([k, v]) => [k, v.title] as const)} />
       {failed && <MessageBar intent="error" role="alert" layout="multiline"><MessageBarBody>Not imported: <ul>{failed.slice(0, 10).map((f) => <li key={f}>{f}</li>)}</ul>{failed.length > 10 && `and ${failed.length - 10} more`} <Button size="small" onClick={() => setFailed(undefined)}>Dismiss</Button></MessageBarBody></MessageBar>}
       <ListView<Indicator> key={kind} name="indicators" label="Indicators" path="/api/indicators" columns={columns} rowKey={(i) => i.id} filters={filters} start={newest}
         always={shown.types.map((t) => `indicatorType eq '${t}'`).join(' or ')} search={{ hint: 'Search values and titles', odata: (t) => containing('indicatorValue', 'title')([t]) }}
@@ -123,7 +124,7 @@ function One({ id, edit, gone }: { id: string; edit: (i: Indicator) => void; gon
       <div style={{ height: 16 }} />
       <Facts of={[
         ['Value', about(i) ? <Go key="v" to={about(i)}>{i.indicatorValue}</Go> : i.indicatorValue], ['Type', types[i.indicatorType]], ['Action', <Badge key="a" tone={tone(i.action)}>{words(i.action)}</Badge>], ['Severity', <Severity key="s" value={i.severity} />],
-        ['Title', i.title], ['Description', i.description], ['Recommended actions', i.recommendedActions], ['Techniques', (i.mitreTechniques ?? []).join(', ')], ['Scope', (i.rbacGroupNames ?? []).join(', ') || 'All devices'],
+        ['Title', i.title], ['Description', i.description], ['Recommended actions', i.recommendedActions], ['Techniques', <Techniques key="t" of={i.mitreTechniques ?? []} />], ['Scope', (i.rbacGroupNames ?? []).join(', ') || 'All devices'],
         ['First match', <Time key="f" at={stats.data?.firstMatch} />], ['Last match', <Time key="l" at={stats.data?.lastMatch} />], ['Expires', i.expirationTime ? <Time key="e" at={i.expirationTime} /> : 'Never'], ['Created', <span key="c"><Time at={i.creationTimeDateTimeUtc} /> by {i.createdByDisplayName}</span>],
       ]} />
       <div style={{ display: 'flex', gap: 8, marginTop: 16 }}>

@@ -25,7 +25,7 @@ const columns: Column<LibraryFile>[] = [
   { id: 'createdBy', title: 'Uploaded by', value: (f) => f.createdBy, width: 150 },
   { id: 'sha256', title: 'SHA-256', value: (f) => f.sha256, cell: (f) => <span className="mono">{f.sha256}</span>, width: 480, hidden: true },
 ];
-const search = { hint: 'File name', odata: (t: string) => containing('fileName')([t]) };
+const search = { hint: 'Search by file name', odata: (t: string) => containing('fileName')([t]) };
 const byName = { id: 'fileName', desc: false };
 
 /** The files of the library. */

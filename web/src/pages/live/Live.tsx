@@ -1,10 +1,8 @@
 // Live response: the sessions of everybody, and the library.
-import { Tab, TabList } from '@fluentui/react-components';
 import { useMay } from '../../api/session';
-import { Page } from '../../ui/Page';
+import { Page, Tabs } from '../../ui/Page';
 import { useAddress } from '../../ui/url';
 import { Library, useMayStock } from './Library';
-import css from './live.module.css';
 import { Consoles } from './parts';
 import { Sessions } from './Sessions';
 
@@ -17,10 +15,7 @@ export default function Live() {
   return (
     <Page title="Live response" fill>
       <Consoles />
-      <TabList selectedValue={tab} onTabSelect={(_, d) => set({ tab: String(d.value), q: undefined, sort: undefined })} aria-label="Live response" className={css.tabs}>
-        {looks && <Tab value="sessions">Sessions</Tab>}
-        {stocks && <Tab value="library">Library</Tab>}
-      </TabList>
+      <Tabs label="Live response" value={tab} choose={(id) => set({ tab: id, q: undefined, sort: undefined })} of={[...(looks ? [['sessions', 'Sessions'] as const] : []), ...(stocks ? [['library', 'Library'] as const] : [])]} />
       {tab === 'sessions' && looks && <Sessions />}
       {tab === 'library' && stocks && <Library />}
     </Page>

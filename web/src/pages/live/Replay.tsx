@@ -10,6 +10,7 @@ import type { LiveCommand } from '../../api/types';
 import { Failure, Waiting } from '../../ui/states';
 import { sessionsPath, transcriptAddress } from './api';
 import { clock, commandsIn, parseCast, withoutPauses, type Cast } from './cast';
+import { meant } from '../../api/text';
 import css from './live.module.css';
 import { Player } from './player';
 import { Screen } from './terminal';
@@ -42,7 +43,7 @@ function Recorded({ id, cast, whole, commands }: { id: string; cast: Cast; whole
   const [playing, setPlaying] = useState(false);
   const times = useMemo(() => (shorten ? withoutPauses(cast.times, longest) : cast.times), [cast, shorten]);
   const length = times.at(-1) ?? 0;
-  const lines = useMemo(() => commands.map((c) => c.commandLine), [commands]);
+  const lines = useMemo(() => commands.map((c) => meant(c.commandLine)), [commands]); // the transcript is as it was
   const begun = useMemo(() => commandsIn(cast, lines), [cast, lines]);
 
   useEffect(() => {

@@ -1,5 +1,5 @@
 // One session: its console while it is open in this page, and what is kept of it: the recording, the log, the files.
-import { Button, MessageBar, MessageBarBody, MessageBarTitle, Tab, TabList } from '@fluentui/react-components';
+import { Button, MessageBar, MessageBarBody, MessageBarTitle } from '@fluentui/react-components';
 import { ArrowUploadRegular } from '@fluentui/react-icons/svg/arrow-upload';
 import { PlugDisconnectedRegular } from '@fluentui/react-icons/svg/plug-disconnected';
 import { QuestionCircleRegular } from '@fluentui/react-icons/svg/question-circle';
@@ -11,7 +11,7 @@ import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
 import { words } from '../../ui/badges';
 import { useConfirm } from '../../ui/confirm';
-import { Page } from '../../ui/Page';
+import { Page, Tabs } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { Empty, Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
@@ -93,12 +93,7 @@ function Mine({ of, session }: { of: Console; session: LiveSession }) {
       <Consoles current={of.id} />
       <FactsOf of={session} />
       {!of.live && <Over shown={shown.state} reason={shown.reason} session={session} />}
-      <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the session" className={css.tabs}>
-        <Tab value="console">Console</Tab>
-        {!of.live && session.hasTranscript && <Tab value="replay">Replay</Tab>}
-        <Tab value="log">Command log ({session.commandCount})</Tab>
-        <Tab value="files">Files ({files})</Tab>
-      </TabList>
+      <Tabs label="Parts of the session" value={tab} choose={setTab} of={[['console', 'Console'], ...(!of.live && session.hasTranscript ? [['replay', 'Replay'] as const] : []), ['log', `Command log (${session.commandCount})`], ['files', `Files (${files})`]]} />
       {tab === 'console' ? (
         <div className={css.work}>
           <div className={css.main}>
@@ -233,11 +228,7 @@ function Kept({ session: n }: { session: LiveSession }) {
       {over ? (n.reason || n.outcome) && <p className="quiet" style={{ margin: '0 0 10px' }}>{sentence(n.reason)} {n.outcome && `The device said: ${sentence(n.outcome)}`}</p> : (
         <MessageBar intent="info" className={css.banner} layout="multiline"><MessageBarBody>The console is open elsewhere: in another window, or with {n.startedBy}. Its commands are shown here as they are recorded; the recording can be played when the session has ended.</MessageBarBody></MessageBar>
       )}
-      <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the session" className={css.tabs}>
-        {over && n.hasTranscript && <Tab value="replay">Replay</Tab>}
-        <Tab value="log">Command log ({n.commandCount})</Tab>
-        <Tab value="files">Files ({n.files.length}{total > 0 ? `, ${bytes(total)}` : ''})</Tab>
-      </TabList>
+      <Tabs label="Parts of the session" value={tab} choose={setTab} of={[...(over && n.hasTranscript ? [['replay', 'Replay'] as const] : []), ['log', `Command log (${n.commandCount})`], ['files', `Files (${n.files.length}${total > 0 ? `, ${bytes(total)}` : ''})`]]} />
       <Records tab={tab} session={n} running={!over} />
     </Page>
   );

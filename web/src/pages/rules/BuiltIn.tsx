@@ -13,6 +13,7 @@ import { SidePanel } from '../../ui/SidePanel';
 import { Failure, Waiting } from '../../ui/states';
 import { useAddress } from '../../ui/url';
 import { Backtest } from './Backtest';
+import { Techniques } from '../../ui/techniques';
 import css from './rules.module.css';
 
 interface RuleFile { id: string; name: string; title: string; description: string; severity: string; category: string; mitreTechniques: string[]; origin: string; isEnabled: boolean; problem: string; tests: { case: string; alerts: number; why?: string }[] }
@@ -20,7 +21,7 @@ interface RuleFile { id: string; name: string; title: string; description: strin
 const path = '/api/vedette/detections';
 
 const columns: Column<RuleFile>[] = [
-  { id: 'title', title: 'Title', value: (r) => r.title, width: 380, grow: true, sort: true },
+  { id: 'title', title: 'Title', value: (r) => inWords(r.title), width: 380, grow: true, sort: true },
   { id: 'state', title: 'State', value: (r) => (r.problem ? 'Broken' : r.isEnabled ? 'On' : 'Off'), cell: (r) => <Badge tone={r.problem ? 'bad' : r.isEnabled ? 'good' : 'quiet'}>{r.problem ? 'Broken' : r.isEnabled ? 'On' : 'Off'}</Badge>, width: 90, sort: true },
   { id: 'severity', title: 'Severity', value: (r) => r.severity, cell: (r) => <Severity value={r.severity} />, width: 120, sort: true },
   { id: 'category', title: 'Category', value: (r) => words(r.category), width: 170, sort: true },
@@ -30,10 +31,14 @@ const columns: Column<RuleFile>[] = [
   { id: 'name', title: 'Name', value: (r) => r.name, width: 220, sort: true },
 ];
 
+// What the title of a rule leaves open until it raises an alert.
+const left: Record<string, string> = { FileName: 'file', FolderPath: 'path', InitiatingProcessFileName: 'process', AccountName: 'user', RemoteIP: 'address', RemoteUrl: 'host', ProcessCommandLine: 'command' };
+const inWords = (title: string): string => title.replace(/\{\{(\w+)\}\}/g, (_, name: string) => `[${left[name] ?? words(name).toLowerCase()}]`);
+
 const failed = (r: RuleFile) => r.tests.filter((t) => t.why).length;
 
 function Tests({ of: r }: { of: RuleFile }) {
-  if (r.tests.length === 0) return <span className="quiet">none</span>;
+  if (r.tests.length === 0) return <span className="quiet">None</span>;
   return failed(r) > 0 ? <Badge tone="bad">{failed(r)} failed</Badge> : <Badge tone="good">{r.tests.length} pass</Badge>;
 }
 
@@ -96,7 +101,7 @@ function One({ rule: r, writes, gone }: { rule: RuleFile; writes: boolean; gone:
         {writes && r.origin === 'imported' && <Button size="small" onClick={() => ask({ title: `Delete the rule ${r.name}`, action: 'Delete rule', reason: 'none', run: async () => { await del(`${path}/${segment(r.id)}`); gone(); await stale(); } })}>Delete</Button>}
       </div>
       {r.problem && <MessageBar intent="error" layout="multiline"><MessageBarBody className="wrap">{r.problem}</MessageBarBody></MessageBar>}
-      <Facts wide of={[['Title', r.title], ['Severity', <Severity key="s" value={r.severity} />], ['Category', words(r.category)], ['Techniques', r.mitreTechniques.join(', ')], ['Origin', words(r.origin)]]} />
+      <Facts wide of={[['Title', inWords(r.title)], ['Severity', <Severity key="s" value={r.severity} />], ['Category', words(r.category)], ['Techniques', <Techniques key="t" of={r.mitreTechniques} />], ['Origin', words(r.origin)]]} />
       <p className="wrap">{r.description}</p>
       <h3>Tests</h3>
       {r.tests.length === 0 ? <p className="quiet">The rule has no tests.</p> : r.tests.map((t) => <div key={t.case} className={css.case}><Badge tone={t.why ? 'bad' : 'good'}>{t.why ? 'Failed' : 'Passes'}</Badge><span>{t.case}{t.why && `: ${t.why}`}</span></div>)}

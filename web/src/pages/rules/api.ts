@@ -17,7 +17,7 @@ export interface Rule {
   };
 }
 
-export const periods: Record<string, string> = { '0': 'Continuous (as events arrive)', '1H': 'Every hour', '3H': 'Every 3 hours', '12H': 'Every 12 hours', '24H': 'Every 24 hours' };
+export const periods: Record<string, string> = { '0': 'Continuous (NRT)', '1H': 'Every hour', '3H': 'Every 3 hours', '12H': 'Every 12 hours', '24H': 'Every 24 hours' };
 
 export const categories = ['CommandAndControl', 'Collection', 'CredentialAccess', 'DefenseEvasion', 'Discovery', 'Execution', 'Exfiltration', 'Exploit', 'InitialAccess', 'LateralMovement', 'Malware', 'Persistence', 'PrivilegeEscalation', 'Ransomware', 'SuspiciousActivity'];
 

@@ -20,9 +20,10 @@ export function Applications() {
   return (
     <Section<App> title="API applications" text="Programs that call the API sign in with OAuth 2.0 client credentials. What each may do is what its permissions say." path={path} rowKey={(r) => r.id} empty="There is no application" add={{ title: 'Register application', run: () => setOpen({}) }} onOpen={setOpen}
       columns={[
-        { id: 'name', title: 'Name', value: (r) => r.name, width: 200, sort: true }, { id: 'id', title: 'Client ID', value: (r) => r.id, cell: (r) => <span className="mono">{r.id}</span>, width: 300 }, { id: 'roles', title: 'Permissions', value: (r) => r.roles.join(', '), width: 300, grow: true },
+        { id: 'name', title: 'Name', value: (r) => r.name, width: 150, sort: true }, { id: 'roles', title: 'Permissions', value: (r) => r.roles.join(', '), width: 240, grow: true },
         { id: 'state', title: 'State', value: (r) => (r.disabledDateTimeUtc ? 'Disabled' : 'Active'), cell: (r) => <Badge tone={r.disabledDateTimeUtc ? 'quiet' : 'good'}>{r.disabledDateTimeUtc ? 'Disabled' : 'Active'}</Badge>, width: 100 },
-        { id: 'used', title: 'Last used', value: (r) => r.lastUsedDateTimeUtc, cell: (r) => <Time at={r.lastUsedDateTimeUtc} />, width: 180, sort: true },
+        { id: 'used', title: 'Last used', value: (r) => r.lastUsedDateTimeUtc, cell: (r) => <Time at={r.lastUsedDateTimeUtc} form="short" />, width: 120, sort: true },
+        { id: 'id', title: 'Client ID', value: (r) => r.id, cell: (r) => <span className="mono">{r.id}</span>, width: 290 },
       ]}>
       {open && <AppForm start={open} close={() => setOpen(undefined)} />}
     </Section>

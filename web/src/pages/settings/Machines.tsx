@@ -70,7 +70,7 @@ function GroupForm({ start, close }: { start: Partial<Group>; close: () => void 
           {preview.data && <div role="status"><strong>{preview.data.total} {preview.data.total === 1 ? 'device meets' : 'devices meet'} the rules.</strong> <span className="quiet">{preview.data.machines.slice(0, 12).map((m, i) => <span key={m.id}>{i > 0 && ', '}<Go to={at.device(m.id)}>{m.computerDnsName}</Go></span>)}{preview.data.total > 12 && ' …'}</span></div>}
         </>
       )}
-      <Field label="Access for user groups" hint="Everybody with a role sees it when none is chosen"><Several label="User groups" all={people.data} chosen={d.userGroups} set={(g) => set({ ...d, userGroups: g })} /></Field>
+      <Field label="Access for user groups" hint="Everybody with a role sees it when none is chosen"><Several label="User groups" none="Everybody" all={people.data} chosen={d.userGroups} set={(g) => set({ ...d, userGroups: g })} /></Field>
     </Form>
   );
 }

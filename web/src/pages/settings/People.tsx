@@ -96,10 +96,10 @@ export function Users() {
   return (
     <Section<Person> title="Users" text="People who sign in to the portal." path={users} rowKey={(r) => r.id} empty="There is nobody" add={{ title: 'Add user', run: () => setOpen({}) }} onOpen={setOpen}
       columns={[
-        { id: 'login', title: 'User name', value: (r) => r.login, width: 230, sort: true, grow: true }, { id: 'displayName', title: 'Name', value: (r) => r.displayName, width: 180, sort: true },
-        { id: 'roles', title: 'Roles', value: (r) => r.roles.map((x) => all.data?.find((y) => y.id === x)?.name ?? x).join(', '), width: 220 }, { id: 'groups', title: 'Groups', value: (r) => r.userGroups.map((x) => of.data?.find((y) => y.id === x)?.name ?? x).join(', '), width: 180 },
-        { id: 'how', title: 'Signs in', value: how, width: 200, sort: true },
-        { id: 'state', title: 'State', value: (r) => (r.disabledDateTimeUtc ? 'Disabled' : 'Active'), cell: (r) => <Badge tone={r.disabledDateTimeUtc ? 'quiet' : 'good'}>{r.disabledDateTimeUtc ? 'Disabled' : 'Active'}</Badge>, width: 100, sort: true },
+        { id: 'login', title: 'User name', value: (r) => r.login, width: 180, sort: true, grow: true }, { id: 'displayName', title: 'Name', value: (r) => r.displayName, width: 150, sort: true },
+        { id: 'roles', title: 'Roles', value: (r) => r.roles.map((x) => all.data?.find((y) => y.id === x)?.name ?? x).join(', '), width: 160 }, { id: 'groups', title: 'Groups', value: (r) => r.userGroups.map((x) => of.data?.find((y) => y.id === x)?.name ?? x).join(', '), width: 150 },
+        { id: 'how', title: 'Signs in', value: how, width: 150, sort: true },
+        { id: 'state', title: 'State', value: (r) => (r.disabledDateTimeUtc ? 'Disabled' : 'Active'), cell: (r) => <Badge tone={r.disabledDateTimeUtc ? 'quiet' : 'good'}>{r.disabledDateTimeUtc ? 'Disabled' : 'Active'}</Badge>, width: 90, sort: true },
         { id: 'created', title: 'Since', value: (r) => r.createdDateTimeUtc, cell: (r) => <Time at={r.createdDateTimeUtc} form="day" />, width: 130, sort: true },
       ]}>
       {open && <UserForm start={open} all={all.data} groups={of.data} close={() => setOpen(undefined)} />}

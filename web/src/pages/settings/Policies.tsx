@@ -59,11 +59,11 @@ function PolicyForm({ start, who, groups, close }: { start: Partial<Policy>; who
         <Combobox multiselect placeholder="All actions" selectedOptions={d.types} onOptionSelect={(_, v) => set({ types: v.selectedOptions })}>{types.map((t) => <Option key={t} value={t}>{words(t)}</Option>)}</Combobox>
       </Field>
       <Field label="Device groups" hint="All devices when none is chosen">
-        <Several label="Device groups" all={groups?.map((g) => ({ id: String(g.rbacGroupId), name: g.rbacGroupName }))} chosen={d.rbacGroupIds.map(String)} set={(ids) => set({ rbacGroupIds: ids.map(Number) })} />
+        <Several label="Device groups" none="All devices" all={groups?.map((g) => ({ id: String(g.rbacGroupId), name: g.rbacGroupName }))} chosen={d.rbacGroupIds.map(String)} set={(ids) => set({ rbacGroupIds: ids.map(Number) })} />
       </Field>
-      <Field label="Asked for by" hint="Anybody when none is chosen"><Several label="Asked for by" all={[...anybody, ...who]} chosen={d.requestors} set={(requestors) => set({ requestors })} /></Field>
+      <Field label="Asked for by" hint="Anybody when none is chosen"><Several label="Asked for by" none="Anybody" all={[...anybody, ...who]} chosen={d.requestors} set={(requestors) => set({ requestors })} /></Field>
       <Field label="Approvals" required hint="How many have to agree"><Input type="number" min={1} max={10} value={String(d.approvals)} onChange={(_, v) => set({ approvals: whole(v.value) })} /></Field>
-      <Field label="Approvers" hint="Everybody who may approve when none is chosen"><Several label="Approvers" all={who} chosen={d.approvers} set={(approvers) => set({ approvers })} /></Field>
+      <Field label="Approvers" hint="Everybody who may approve when none is chosen"><Several label="Approvers" none="Everybody who may approve" all={who} chosen={d.approvers} set={(approvers) => set({ approvers })} /></Field>
       <Checkbox label="Whoever asked may be one of them" checked={d.requestorMayApprove} onChange={(_, v) => set({ requestorMayApprove: !!v.checked })} />
       <Field label="Waits at most so many minutes" hint="Seven days when it is 0"><Input type="number" min={0} value={String(d.patienceMinutes)} onChange={(_, v) => set({ patienceMinutes: whole(v.value) })} /></Field>
       <Switch label={d.enabled ? 'On' : 'Off'} checked={d.enabled} onChange={(_, v) => set({ enabled: v.checked })} />

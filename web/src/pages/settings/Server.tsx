@@ -4,7 +4,7 @@ import { useState, type ReactNode } from 'react';
 import { call, get, post } from '../../api/client';
 import { Go } from '../../app/links';
 import { Time } from '../../app/time';
-import { Badge, words, type Tone } from '../../ui/badges';
+import { Badge, counted, type Tone, words } from '../../ui/badges';
 import { Card, Cards, Facts } from '../../ui/Page';
 import { Failure, Waiting } from '../../ui/states';
 import css from './settings.module.css';
@@ -29,19 +29,19 @@ export function Server() {
             <>
               <Facts of={[['State', <Badge key="s" tone={tones[health.data.status.toLowerCase()] ?? 'quiet'}>{words(health.data.status)}</Badge>], ['Running since', <Time key="t" at={health.data.started} />]]} />
               <div style={{ height: 10 }} />
-              <Facts of={health.data.parts.map((p) => [p.part, <span key={p.part}><Badge tone={tones[p.state.toLowerCase()] ?? 'quiet'}>{words(p.state)}</Badge>{p.detail && <div className="quiet">{p.detail}</div>}</span>])} />
+              <Facts of={health.data.parts.map((p) => [words(p.part), <span key={p.part}><Badge tone={tones[p.state.toLowerCase()] ?? 'quiet'}>{words(p.state)}</Badge>{p.detail && <div className="quiet">{p.detail}</div>}</span>])} />
             </>
           )}
         </Card>
         <Card title="Configuration">
           {settings.isPending ? <Waiting /> : settings.error ? <Failure error={settings.error} /> : (
             <Facts of={[
-              ['Version', s!.version], ['Telemetry is kept for', `${s!.telemetryRetentionDays.toFixed(0)} days`], ['Hunting quota of the tenant', `${words(quota(s!.huntQuotaHourSeconds))} an hour, ${quota(s!.huntQuotaDaySeconds)} a day`],
+              ['Version', s!.version], ['Telemetry is kept for', `${s!.telemetryRetentionDays.toFixed(0)} days`], ['Hunting quota of the tenant', [s!.huntQuotaHourSeconds, s!.huntQuotaDaySeconds].every((q) => q === 0) ? 'As published' : `${words(quota(s!.huntQuotaHourSeconds))} an hour, ${quota(s!.huntQuotaDaySeconds)} a day`],
               ['Limits of API calls', s!.rateLimitFactor === 0 ? 'As published, or off' : `${s!.rateLimitFactor} times the published ones`], ['Mail', s!.mailConfigured ? 'Configured' : 'Not configured: no mail is sent'], ['Hosts of externaldata', s!.externalHosts.join(', ') || 'None'],
             ]} />
           )}
         </Card>
-        <Card title="Addresses">{s && <ul className="wrap">{s.urls.map((u) => <li key={u}>{u}</li>)}</ul>}</Card>
+        <Card title="Addresses">{s && <ul className={`wrap ${css.plain}`}>{[...new Set(s.urls)].map((u) => <li key={u}>{u}</li>)}</ul>}</Card>
         <Agents />
         <Audited />
       </Cards>
@@ -76,7 +76,7 @@ function Audited() {
     <Card title="Audit record">
       <p className="quiet">Each record carries a hash over itself and the one before. Checking them finds what was changed, removed or put in between.</p>
       <Button size="small" onClick={verify}>Check the record</Button>
-      {told && <MessageBar intent={told.intact ? 'success' : 'error'} layout="multiline" role="status"><MessageBarBody>{told.intact ? `Intact: ${told.sequence.toLocaleString('en')} records.` : told.detail}</MessageBarBody></MessageBar>}
+      {told && <MessageBar intent={told.intact ? 'success' : 'error'} layout="multiline" role="status"><MessageBarBody>{told.intact ? `Intact: ${counted(told.sequence, 'record')}.` : told.detail}</MessageBarBody></MessageBar>}
       {error !== undefined && <Failure error={error} />}
     </Card>
   );

@@ -19,12 +19,13 @@ import { SignOn } from './SignOn';
 import css from './settings.module.css';
 
 const admin = ['Vedette.Admin.All'];
-const sections: Record<string, { title: string; need: string[]; body: ComponentType }> = {
-  users: { title: 'Users', need: admin, body: Users }, roles: { title: 'Roles', need: admin, body: Roles }, groups: { title: 'User groups', need: admin, body: Groups }, signin: { title: 'Sign-in', need: admin, body: SignOn },
-  devicegroups: { title: 'Device groups', need: admin, body: DeviceGroups }, enrolment: { title: 'Enrolment', need: admin, body: Enrolment }, applications: { title: 'API applications', need: admin, body: Applications },
-  approvals: { title: 'Approval policies', need: admin, body: Policies }, notifications: { title: 'Notification rules', need: ['Alert.ReadWrite.All'], body: Notifications }, experts: { title: 'Experts', need: admin, body: Receivers }, audit: { title: 'Audit log', need: admin, body: Audit },
-  feeds: { title: 'Vulnerability feeds', need: ['Vulnerability.Read.All'], body: Feeds }, retention: { title: 'Retention', need: admin, body: Retention },
-  server: { title: 'Health and configuration', need: admin, body: Server }, api: { title: 'API explorer', need: [], body: Explorer },
+interface Section { title: string; group: string; need: string[]; body: ComponentType }
+const sections: Record<string, Section> = {
+  users: { title: 'Users', group: 'Access', need: admin, body: Users }, roles: { title: 'Roles', group: 'Access', need: admin, body: Roles }, groups: { title: 'User groups', group: 'Access', need: admin, body: Groups }, signin: { title: 'Sign-in', group: 'Access', need: admin, body: SignOn }, applications: { title: 'API applications', group: 'Access', need: admin, body: Applications },
+  devicegroups: { title: 'Device groups', group: 'Devices', need: admin, body: DeviceGroups }, enrolment: { title: 'Enrolment', group: 'Devices', need: admin, body: Enrolment },
+  approvals: { title: 'Approval policies', group: 'Response', need: admin, body: Policies }, notifications: { title: 'Notification rules', group: 'Response', need: ['Alert.ReadWrite.All'], body: Notifications }, experts: { title: 'Experts', group: 'Response', need: admin, body: Receivers },
+  feeds: { title: 'Vulnerability feeds', group: 'Data', need: ['Vulnerability.Read.All'], body: Feeds }, retention: { title: 'Retention', group: 'Data', need: admin, body: Retention }, audit: { title: 'Audit log', group: 'Data', need: admin, body: Audit },
+  server: { title: 'Health and configuration', group: 'Server', need: admin, body: Server }, api: { title: 'API explorer', group: 'Server', need: [], body: Explorer },
 };
 
 /** The settings: one section at a time, each with an address of its own. */
@@ -37,7 +38,7 @@ export default function Settings() {
   return (
     <Page title="Settings" fill>
       <div className={css.all}>
-        <nav aria-label="Settings"><ul className={css.menu}>{allowed.map(([k, s]) => <li key={k} className={k === name ? css.on : undefined} aria-current={k === name ? 'page' : undefined}><Go to={`/settings/${k}`} className=" ">{s.title}</Go></li>)}</ul></nav>
+        <nav aria-label="Settings"><ul className={css.menu}>{allowed.map(([k, s], i) => <li key={k} className={k === name ? css.on : undefined} aria-current={k === name ? 'page' : undefined}>{s.group !== allowed[i - 1]?.[1].group && <h2 className={css.group}>{s.group}</h2>}<Go to={`/settings/${k}`} className=" ">{s.title}</Go></li>)}</ul></nav>
         <div className={css.body}>{shown ? <Boundary place={name}><shown.body /></Boundary> : <Empty title="There is no such section">Or you have no access to it.</Empty>}</div>
       </div>
     </Page>

@@ -30,8 +30,8 @@ export function Section<T>({ title, text, path, columns, rowKey, add, onOpen, em
 }
 
 /** A form beside a list. `run` does it; the panel stays open with the error, or with what it returns to be shown once. */
-export function Form({ title, path, close, ready, run, action, also, children }: {
-  title: string; path: string; close: () => void; ready: boolean; run: () => Promise<ReactNode | void>; action: string; also?: ReactNode; children: ReactNode;
+export function Form({ title, path, close, ready, run, action, also, saved = 'Saved', children }: {
+  title: string; path: string; close: () => void; ready: boolean; run: () => Promise<ReactNode | void>; action: string; also?: ReactNode; saved?: string; children: ReactNode;
 }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState('');
@@ -45,7 +45,7 @@ export function Form({ title, path, close, ready, run, action, also, children }:
       const more = await run();
       await cache.invalidateQueries({ queryKey: [path] });
       if (more) setTold(more);
-      else { notify({ intent: 'success', title: 'Saved', brief: true }); close(); }
+      else { notify({ intent: 'success', title: saved, brief: true }); close(); }
     } catch (e) {
       setError(e instanceof Error ? e.message : String(e));
     }
@@ -65,9 +65,9 @@ export function Form({ title, path, close, ready, run, action, also, children }:
 }
 
 /** Several of a few things by id. */
-export function Several({ label, all, chosen, set }: { label: string; all: { id: string; name: string }[] | undefined; chosen: string[]; set: (ids: string[]) => void }) {
+export function Several({ label, all, chosen, set, none = 'None' }: { label: string; none?: string; all: { id: string; name: string }[] | undefined; chosen: string[]; set: (ids: string[]) => void }) {
   return (
-    <Combobox aria-label={label} multiselect placeholder={chosen.length === 0 ? 'None' : chosen.map((c) => all?.find((a) => a.id === c)?.name ?? c).join(', ')} selectedOptions={chosen} onOptionSelect={(_, d) => set(d.selectedOptions)} disabled={!all}>
+    <Combobox aria-label={label} multiselect placeholder={chosen.length === 0 ? none : chosen.map((c) => all?.find((a) => a.id === c)?.name ?? c).join(', ')} selectedOptions={chosen} onOptionSelect={(_, d) => set(d.selectedOptions)} disabled={!all}>
       {(all ?? []).map((a) => <Option key={a.id} value={a.id}>{a.name}</Option>)}
     </Combobox>
   );

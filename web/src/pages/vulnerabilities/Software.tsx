@@ -1,15 +1,13 @@
 // One product: its versions, what is weak in it, and where it is installed.
-import { Tab, TabList } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
 import { get, segment } from '../../api/client';
 import type { Distribution, MachineReference, Software as Entity, Vulnerability } from '../../api/types';
 import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
-import { Page } from '../../ui/Page';
+import { Page, Tabs } from '../../ui/Page';
 import { Failure, Waiting } from '../../ui/states';
 import { useAddressed, useId } from '../../ui/url';
 import { machines, vulnerabilities } from './columns';
-import css from './vulnerabilities.module.css';
 
 const crumbs = [{ title: 'Vulnerabilities', to: '/vulnerabilities' }, { title: 'Software', to: '/vulnerabilities?tab=software' }];
 const unsorted = vulnerabilities.map((c) => ({ ...c, sort: false }));
@@ -29,7 +27,7 @@ export default function Software() {
   const s = found.data;
   return (
     <Page title={s.name || s.id} crumbs={crumbs} fill aside={<span className="quiet">{s.vendor}</span>}>
-      <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))} aria-label="Parts of the product" className={css.tabs}><Tab value="versions">Versions</Tab><Tab value="vulnerabilities">Vulnerabilities ({s.weaknesses})</Tab><Tab value="devices">Devices</Tab></TabList>
+      <Tabs label="Parts of the product" value={tab} choose={setTab} of={[['versions', 'Versions'], ['vulnerabilities', `Vulnerabilities (${s.weaknesses})`], ['devices', 'Devices']]} />
       {tab === 'versions' && <ListView<Distribution> name="software-versions" label="Versions" path={`${path}/distributions`} columns={versions} rowKey={(d) => d.version} empty={{ title: 'No version is known' }} />}
       {tab === 'vulnerabilities' && <ListView<Vulnerability> name="software-vulnerabilities" label="Vulnerabilities of the product" path={`${path}/vulnerabilities`} columns={unsorted} rowKey={(v) => v.id} empty={{ title: 'None is known' }} />}
       {tab === 'devices' && <ListView<MachineReference> name="software-devices" label="Devices that hold it" path={`${path}/machineReferences`} columns={machines} rowKey={(m) => m.id} empty={{ title: 'No device holds it' }} />}

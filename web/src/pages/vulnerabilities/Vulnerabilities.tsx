@@ -1,5 +1,5 @@
 // What is weak in the organisation, and what to do about it.
-import { Button, Tab, TabList } from '@fluentui/react-components';
+import { Button } from '@fluentui/react-components';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { call, post, segment } from '../../api/client';
 import { useMay } from '../../api/session';
@@ -11,10 +11,9 @@ import { useConfirm } from '../../ui/confirm';
 import { containing, options, type Filter } from '../../ui/list/filters';
 import { ListView } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
-import { Page } from '../../ui/Page';
+import { Page, Tabs } from '../../ui/Page';
 import { useAddress } from '../../ui/url';
 import { recommendations, software, vulnerabilities } from './columns';
-import css from './vulnerabilities.module.css';
 
 const severity: Filter = { id: 'severity', title: 'Severity', field: 'severity', options: options('Critical', 'High', 'Medium', 'Low') };
 const ofVulnerabilities: Filter[] = [
@@ -42,15 +41,15 @@ const tasks: Column<RemediationTask>[] = [
 
 /** A search by what stands in some fields. */
 const by = (hint: string, ...fields: string[]) => ({ hint, odata: (text: string) => containing(...fields)([text]) });
-const searches = { vulnerabilities: by('Name or description', 'name', 'description'), software: by('Software', 'name'), recommendations: by('Product', 'productName') };
+const searches = { vulnerabilities: by('Search by name or description', 'name', 'description'), software: by('Search by name', 'name'), recommendations: by('Search by product', 'productName') };
 const worst = { vulnerabilities: { id: 'cvssV3', desc: true }, software: { id: 'weaknesses', desc: true }, recommendations: { id: 'severityScore', desc: true }, remediation: { id: 'createdOn', desc: true } };
 
 export default function Vulnerabilities() {
   const may = useMay();
   const [address, set] = useAddress();
-  const tabs = [
-    ...(may('SecurityRecommendation.Read.All') ? [['recommendations', 'Recommendations']] : []), ...(may('Vulnerability.Read.All') ? [['vulnerabilities', 'Vulnerabilities']] : []),
-    ...(may('Software.Read.All') ? [['software', 'Software']] : []), ...(may('RemediationTasks.Read.All') ? [['remediation', 'Remediation']] : []),
+  const tabs: [string, string][] = [
+    ...(may('SecurityRecommendation.Read.All') ? [['recommendations', 'Recommendations'] as [string, string]] : []), ...(may('Vulnerability.Read.All') ? [['vulnerabilities', 'Vulnerabilities'] as [string, string]] : []),
+    ...(may('Software.Read.All') ? [['software', 'Software'] as [string, string]] : []), ...(may('RemediationTasks.Read.All') ? [['remediation', 'Remediation'] as [string, string]] : []),
   ];
   const tab = address.tab ?? tabs[0]?.[0];
   const ask = useConfirm();
@@ -66,7 +65,7 @@ export default function Vulnerabilities() {
   const none = { title: 'Nothing is known', text: 'Vulnerabilities are told of by feeds, which are imported in the settings.' };
   return (
     <Page title="Vulnerabilities" fill aside={may('Score.Read.All') && <Score />}>
-      <TabList selectedValue={tab} onTabSelect={(_, d) => set({ ...Object.fromEntries(Object.keys(address).map((k) => [k, undefined])), tab: String(d.value) })} aria-label="Kinds" className={css.tabs}>{tabs.map(([id, title]) => <Tab key={id} value={id}>{title}</Tab>)}</TabList>
+      <Tabs label="Kinds" value={tab ?? ''} choose={(id) => set({ ...Object.fromEntries(Object.keys(address).map((k) => [k, undefined])), tab: id })} of={tabs} />
       {tab === 'recommendations' && <ListView<Recommendation> key={tab} name="recommendations" label="Recommendations" path="/api/recommendations" columns={recommendations} rowKey={(r) => r.id} filters={ofRecommendations} search={searches.recommendations} start={worst.recommendations} empty={{ title: 'Nothing is recommended', text: none.text }} />}
       {tab === 'vulnerabilities' && <ListView<Vulnerability> key={tab} name="vulnerabilities" label="Vulnerabilities" path="/api/vulnerabilities" columns={vulnerabilities} rowKey={(v) => v.id} filters={ofVulnerabilities} search={searches.vulnerabilities} start={worst.vulnerabilities} empty={none} />}
       {tab === 'software' && <ListView<Software> key={tab} name="software" label="Software" path="/api/Software" columns={software} rowKey={(s) => s.id} filters={ofSoftware} search={searches.software} start={worst.software} empty={{ title: 'No software is known', text: 'Devices send what is installed when they start and when it changes.' }} />}

@@ -26,7 +26,7 @@ export const software: Column<Software>[] = [
   { id: 'exposedMachines', title: 'Exposed devices', value: (s) => s.exposedMachines, width: 130, align: 'end' },
   { id: 'publicExploit', title: 'Public exploit', value: (s) => yes(s.publicExploit), width: 120, sort: false },
   { id: 'activeAlert', title: 'Active alert', value: (s) => yes(s.activeAlert), width: 110, sort: false },
-  { id: 'impactScore', title: 'Impact', value: (s) => s.impactScore, width: 90, align: 'end', sort: false },
+  { id: 'impactScore', title: 'Impact', value: (s) => s.impactScore, cell: (s) => s.impactScore?.toFixed(1), width: 90, align: 'end', sort: false },
 ];
 
 export const recommendations: Column<Recommendation>[] = [

@@ -13,6 +13,7 @@ type SavedSet = { name: string; values: Record<string, string> };
 /** Search, filters and saved sets of them, all kept in the address. `name` names the list among preferences. */
 export function FilterBar({ name, filters, search }: { name: string; filters: Filter[]; search?: string }) {
   const [address, set] = useAddress();
+  if (filters.length === 0 && !search) return null;
   const changed = filters.some((f) => address[f.id] !== undefined) || address.q;
   return (
     <div className={css.bar} role="search" aria-label="Filters">

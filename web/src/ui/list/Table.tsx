@@ -1,6 +1,6 @@
 import { ArrowSortDownFilled } from '@fluentui/react-icons/svg/arrow-sort-down';
 import { ArrowSortUpFilled } from '@fluentui/react-icons/svg/arrow-sort-up';
-import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react';
 import css from './Table.module.css';
 import { TableRow, type Told } from './TableRow';
 import { useWindow } from './useWindow';
@@ -24,6 +24,18 @@ export interface Column<T> {
   /** Not shown until somebody asks for it. */
   hidden?: boolean;
   align?: 'end';
+  /** The cell shows the value's text and nothing more, or a text no longer than this one, in the fonts of the page: where
+   *  that fits nothing is cut off. */
+  plain?: boolean | string;
+}
+
+/** Rows that are not all there: a table shows those that are and tells by onSight which it wants. */
+export interface Rows<T> {
+  count: number;
+  /** undefined for a row that is not there yet. */
+  at: (index: number) => T | undefined;
+  /** How many rows have come in above what is in sight, all in all; the table keeps what is in sight where it is. */
+  above?: number;
 }
 
 export interface Sort { id: string; desc: boolean }
@@ -57,7 +69,8 @@ interface TableProps<T> {
   /** What the table is of, for those who hear it. */
   label: string;
   columns: Column<T>[];
-  rows: T[];
+  /** All of them, or, for lists of any length, a way to those that are there; the latter are neither sorted nor ticked. */
+  rows: T[] | Rows<T>;
   rowKey: (row: T) => string;
   sort?: Sort;
   onSort?: (s: Sort | undefined) => void;
@@ -74,6 +87,10 @@ interface TableProps<T> {
   openKey?: string;
   /** The end is near: more rows can be fetched. */
   onEnd?: () => void;
+  /** The rows that are in sight, and some around, changed. */
+  onSight?: (first: number, end: number) => void;
+  /** A row to go to, whenever this is another one. */
+  place?: { index: number };
   /** Extra attributes of a row, for tests and colour. */
   rowClass?: (row: T) => string | undefined;
   onCellContext?: (row: T, column: Column<T>, at: { x: number; y: number }) => void;
@@ -82,20 +99,23 @@ interface TableProps<T> {
 /** A table of any length: only the rows in sight are in the document. It fills its parent. Arrow keys move between
  *  rows, Enter opens, Space ticks. */
 export function Table<T>(p: TableProps<T>) {
-  const { columns, rowKey, sort, sorted, layout = untouched, onLayout, selected, onSelect, onOpen, onEnd } = p;
+  const { columns, rowKey, sort, sorted, layout = untouched, onLayout, selected, onSelect, onOpen, onEnd, onSight, place } = p;
   const box = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState(0);
   const [dragging, setDragging] = useState<{ id: string; width: number }>();
   const shown = useMemo(() => arranged(columns, layout), [columns, layout]);
 
-  const rows = useMemo(() => {
+  const given = p.rows;
+  const all = useMemo(() => {
+    if (!Array.isArray(given)) return undefined;
     const by = sort && !sorted ? columns.find((c) => c.id === sort.id) : undefined;
-    if (!by) return p.rows;
-    const keyed = p.rows.map((r) => [by.value(r), r] as const);
+    if (!by) return given;
+    const keyed = given.map((r) => [by.value(r), r] as const);
     keyed.sort((a, b) => (sort!.desc ? -compare(a[0], b[0]) : compare(a[0], b[0])));
     return keyed.map(([, r]) => r);
-  }, [p.rows, sort, sorted, columns]);
-  const { first, end, height, top, show, width } = useWindow(box, rows.length, rowHeight);
+  }, [given, sort, sorted, columns]);
+  const rows = useMemo<Rows<T>>(() => (all ? { count: all.length, at: (i) => all[i] } : given as Rows<T>), [all, given]);
+  const { first, end, height, top, show, shift, width } = useWindow(box, rows.count, rowHeight);
 
   const widths = useMemo(() => {
     const ws = shown.map((c) => (dragging?.id === c.id ? dragging.width : layout.widths?.[c.id] ?? c.width ?? 160));
@@ -107,7 +127,15 @@ export function Table<T>(p: TableProps<T>) {
   const total = widths.reduce((a, b) => a + b, 0) + (selected ? 40 : 0);
   const template = `${selected ? '40px ' : ''}${widths.map((w) => `${w}px`).join(' ')}`;
 
-  useEffect(() => { if (onEnd && rows.length > 0 && end >= rows.length - 20) onEnd(); }, [end, rows.length, onEnd]);
+  useEffect(() => { if (onEnd && rows.count > 0 && end >= rows.count - 20) onEnd(); }, [end, rows.count, onEnd]);
+  useEffect(() => onSight?.(first, end), [first, end, onSight]);
+  useEffect(() => { if (place) { show(place.index, 'first'); setActive(place.index); } }, [place, show]);
+  const above = useRef(rows.above ?? 0);
+  useLayoutEffect(() => {
+    const more = (rows.above ?? 0) - above.current;
+    above.current = rows.above ?? 0;
+    if (more !== 0) shift(more);
+  }, [rows, shift]);
 
   const tick = useCallback((key: string) => {
     const next = new Set(selected);
@@ -116,7 +144,7 @@ export function Table<T>(p: TableProps<T>) {
   }, [selected, onSelect]);
 
   const move = (to: number) => {
-    const n = Math.max(0, Math.min(rows.length - 1, to));
+    const n = Math.max(0, Math.min(rows.count - 1, to));
     setActive(n);
     show(n);
     // The row is mostly there already; one that is far away comes with the next frame.
@@ -124,12 +152,13 @@ export function Table<T>(p: TableProps<T>) {
     if (!focus()) requestAnimationFrame(focus);
   };
   const keys = (e: KeyboardEvent) => {
+    const here = rows.at(active);
     const page = Math.max(1, Math.floor((box.current?.clientHeight ?? 0) / rowHeight) - 2);
-    const steps: Record<string, number> = { ArrowDown: active + 1, ArrowUp: active - 1, PageDown: active + page, PageUp: active - page, Home: 0, End: rows.length - 1 };
+    const steps: Record<string, number> = { ArrowDown: active + 1, ArrowUp: active - 1, PageDown: active + page, PageUp: active - page, Home: 0, End: rows.count - 1 };
     if (!(e.target as HTMLElement).matches('[role=row]')) return;
     if (e.key in steps) move(steps[e.key]);
-    else if (e.key === 'Enter' && rows[active]) onOpen?.(rows[active]);
-    else if (e.key === ' ' && selected && rows[active]) tick(rowKey(rows[active]));
+    else if (e.key === 'Enter' && here !== undefined) onOpen?.(here);
+    else if (e.key === ' ' && selected && here !== undefined) tick(rowKey(here));
     else return;
     e.preventDefault();
   };
@@ -152,18 +181,18 @@ export function Table<T>(p: TableProps<T>) {
     handle.addEventListener('pointerup', up);
   };
 
-  const ticked = useMemo(() => (selected?.size ? rows.reduce((n, r) => n + (selected.has(rowKey(r)) ? 1 : 0), 0) : 0), [rows, selected, rowKey]);
+  const ticked = useMemo(() => (selected?.size && all ? all.reduce((n, r) => n + (selected.has(rowKey(r)) ? 1 : 0), 0) : 0), [all, selected, rowKey]);
   const told = useRef<Told<T>>(null!);
   told.current = { open: onOpen, tick: (row) => tick(rowKey(row)), focused: setActive, context: p.onCellContext };
   // The keyboard comes in at the row where it was, or the first one that is there.
   const activeAt = active >= first && active < end ? active : Math.min(end - 1, Math.max(first, Math.ceil((first + end) / 2)));
   return (
-    <div ref={box} className={css.box} role="grid" aria-label={p.label} aria-rowcount={rows.length + 1} aria-colcount={shown.length + (selected ? 1 : 0)} aria-multiselectable={selected ? true : undefined} onKeyDown={keys}>
+    <div ref={box} className={css.box} role="grid" aria-label={p.label} aria-rowcount={rows.count + 1} aria-colcount={shown.length + (selected ? 1 : 0)} aria-multiselectable={selected ? true : undefined} onKeyDown={keys}>
       <div role="rowgroup" className={css.headGroup} style={{ minWidth: total }}>
         <div role="row" aria-rowindex={1} className={css.head} style={{ gridTemplateColumns: template }}>
           {selected && (
             <div role="columnheader" className={css.tick}>
-              <input type="checkbox" aria-label="Select all rows" checked={ticked > 0 && ticked === rows.length} ref={(e) => { if (e) e.indeterminate = ticked > 0 && ticked < rows.length; }} onChange={() => onSelect?.(new Set(ticked === rows.length ? [] : rows.map(rowKey)))} />
+              <input type="checkbox" aria-label="Select all rows" checked={ticked > 0 && ticked === rows.count} ref={(e) => { if (e) e.indeterminate = ticked > 0 && ticked < rows.count; }} onChange={() => onSelect?.(new Set(ticked === rows.count ? [] : all?.map(rowKey)))} />
             </div>
           )}
           {shown.map((c, i) => {
@@ -183,12 +212,14 @@ export function Table<T>(p: TableProps<T>) {
         </div>
       </div>
       <div role="rowgroup" style={{ height, minWidth: total, position: 'relative' }}>
-        {rows.slice(first, end).map((row, n) => {
-          const key = rowKey(row);
+        {Array.from({ length: Math.max(0, end - first) }, (_, n) => {
           const index = first + n;
+          const row = rows.at(index);
+          const key = row === undefined ? undefined : rowKey(row);
           return (
-            <TableRow<T> key={key} row={row} index={index} top={top(index)} template={template} columns={shown} ticked={selected?.has(key)} open={p.openKey === undefined ? undefined : p.openKey === key}
-              active={index === activeAt} opens={onOpen !== undefined} menu={p.onCellContext !== undefined} more={p.rowClass?.(row)} told={told} />
+            // A row that comes in takes the place, and the focus, of what stood for it.
+            <TableRow<T> key={all ? key : index} row={row} index={index} top={top(index)} template={template} widths={widths} columns={shown} ticked={selected && key !== undefined ? selected.has(key) : undefined} open={p.openKey === undefined ? undefined : p.openKey === key}
+              active={index === activeAt} opens={onOpen !== undefined} menu={p.onCellContext !== undefined} more={row === undefined ? undefined : p.rowClass?.(row)} told={told} />
           );
         })}
       </div>

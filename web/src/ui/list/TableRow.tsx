@@ -1,4 +1,5 @@
-import { memo, type RefObject } from 'react';
+import { memo, type MouseEvent, type RefObject } from 'react';
+import { fits } from './fits';
 import type { Column } from './Table';
 import css from './Table.module.css';
 
@@ -11,12 +12,15 @@ export interface Told<T> {
 }
 
 interface RowProps<T> {
-  row: T;
+  /** undefined while it is not there yet. */
+  row: T | undefined;
   index: number;
   /** Where it is, in pixels. */
   top: number;
   /** Widths of the columns, as a template of a grid. */
   template: string;
+  /** The same in pixels. */
+  widths: number[];
   columns: Column<T>[];
   /** Whether it is ticked; undefined where none can be. */
   ticked?: boolean;
@@ -30,24 +34,42 @@ interface RowProps<T> {
   told: RefObject<Told<T>>;
 }
 
-function Row<T>({ row, index, top, template, columns, ticked, open, active, opens, menu, more, told }: RowProps<T>) {
+// Left and right of what is in a cell, and some for what is bold.
+const around = 16 + 8;
+
+// A row has a place and no transform, and its cells cut off only what does not fit: each of both is a node of its own in
+// what the browser composes a frame of.
+function Row<T>({ row, index, top, template, widths, columns, ticked, open, active, opens, menu, more, told }: RowProps<T>) {
   const on = ticked || open;
+  const select = ticked !== undefined;
+  const context = (e: MouseEvent<HTMLDivElement>) => {
+    const cell = (e.target as HTMLElement).closest('[role=gridcell]');
+    const column = cell ? columns[[...e.currentTarget.children].indexOf(cell) - (select ? 1 : 0)] : undefined;
+    if (!column || row === undefined) return;
+    e.preventDefault();
+    told.current.context?.(row, column, { x: e.clientX, y: e.clientY });
+  };
   return (
-    <div role="row" data-index={index} aria-rowindex={index + 2} aria-selected={ticked !== undefined || open !== undefined ? Boolean(on) : undefined}
-      tabIndex={active ? 0 : -1} className={`${css.row} ${on ? css.on : ''} ${opens ? css.can : ''} ${more ?? ''}`} style={{ transform: `translateY(${top}px)`, gridTemplateColumns: template }}
+    <div role="row" data-index={index} aria-rowindex={index + 2} aria-selected={select || open !== undefined ? Boolean(on) : undefined} aria-busy={row === undefined ? true : undefined}
+      tabIndex={active ? 0 : -1} className={`${css.row} ${on ? css.on : ''} ${opens ? css.can : ''} ${more ?? ''}`} style={{ top, gridTemplateColumns: template }}
       onFocus={(e) => { if (e.target === e.currentTarget) told.current.focused(index); }}
-      onClick={(e) => { if (!(e.target as HTMLElement).closest('a,button,input,label')) { told.current.focused(index); told.current.open?.(row); } }}>
-      {ticked !== undefined && <div role="gridcell" className={css.tick}><input type="checkbox" aria-label={`Select row ${index + 1}`} checked={ticked} onChange={() => told.current.tick(row)} /></div>}
-      {columns.map((c) => {
-        const value = c.value(row);
-        const text = value === null || value === undefined ? '' : String(value);
-        return (
-          <div key={c.id} role="gridcell" className={c.align ? css.cellEnd : css.cell} title={c.cell ? undefined : text}
-            onContextMenu={menu ? (e) => { e.preventDefault(); told.current.context?.(row, c, { x: e.clientX, y: e.clientY }); } : undefined}>
-            {c.cell ? c.cell(row) : text === '' ? <span className="quiet">—</span> : text}
-          </div>
-        );
-      })}
+      onClick={(e) => { if (row !== undefined && !(e.target as HTMLElement).closest('a,button,input,label')) { told.current.focused(index); told.current.open?.(row); } }}
+      onContextMenu={menu ? context : undefined}>
+      {row === undefined ? <div role="gridcell" aria-colspan={columns.length} className={css.cell}><span className={css.waits}>Loading…</span></div> : (
+        <>
+          {select && <div role="gridcell" className={css.tick}><input type="checkbox" aria-label={`Select row ${index + 1}`} checked={ticked} onChange={() => told.current.tick(row)} /></div>}
+          {columns.map((c, i) => {
+            const value = c.value(row);
+            const text = value === null || value === undefined ? '' : String(value);
+            const whole = (c.plain || !c.cell) && fits(typeof c.plain === 'string' ? c.plain : text, widths[i] - around);
+            return (
+              <div key={c.id} role="gridcell" className={`${c.align ? css.cellEnd : css.cell}${whole ? '' : ` ${css.cut}`}`} title={c.cell || whole ? undefined : text}>
+                {c.cell ? c.cell(row) : text === '' ? <span className="quiet">—</span> : text}
+              </div>
+            );
+          })}
+        </>
+      )}
     </div>
   );
 }
