@@ -13,7 +13,8 @@ export async function ask(page, path, body) {
 
 /** Waits until a page has what it shows: nothing turns, nothing is asked for. */
 export async function settled(page) {
-  await page.getByRole('heading', { level: 1 }).or(page.getByRole('alert')).first().waitFor();
+  // What is open over a page hides its heading from assistive technology.
+  await page.getByRole('heading', { level: 1, includeHidden: true }).or(page.getByRole('alert')).first().waitFor();
   await page.waitForLoadState('networkidle', { timeout: 4000 }).catch(() => undefined);
   await page.waitForFunction(() => !document.querySelector('main [role=progressbar]'), undefined, { timeout: 15_000 });
   await still(page); // charts and drawers move in

@@ -18,7 +18,7 @@ import { ManageIncident, ManageIncidents } from './manage';
 const and = (names: string[], all: number): string => [...names, ...(all > names.length ? [`${all - names.length} more`] : [])].join(', ');
 
 const columns: Column<QueuedIncident>[] = [
-  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 380, grow: true },
+  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 380, grow: true, plain: true },
   { id: 'incidentId', title: 'ID', value: (i) => i.incidentId, width: 60 },
   { id: 'severity', title: 'Severity', value: (i) => i.severity, cell: (i) => <Severity value={i.severity} />, width: 105 },
   { id: 'status', title: 'Status', value: (i) => i.status, cell: (i) => <Status value={i.status} />, width: 115 },
@@ -47,7 +47,7 @@ const search = {
   odata: (text: string) => containing('incidentName')([text]) + (/^\d{1,15}$/.test(text) ? ` or incidentId eq ${text}` : ''),
 };
 
-/** What the queue asks for; lists of the other pages' incidents have the same beginning, so that a change makes all stale. */
+/** What the queue asks for. */
 const queue = { name: 'incidents', label: 'Incidents', path: '/api/vedette/incidents', filters, search, start: newest, page: 100 };
 
 /** Asks for the queue as an address has it, before anything is drawn. */
