@@ -95,7 +95,7 @@ const anyBody = `{
 	"name": "x", "displayName": "x", "password": "a long enough password", "permissions": ["AlertsInvestigation"], "roles": [],
 	"disabled": false, "lifeInDays": 1, "certificate": "x", "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
 	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)",
-	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x", "Message": "x", "Minutes": 60, "issuer": "https://login.example", "clientId": "x", "secondFactor": "None", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "top": 5, "every": 5, "MachineIds": ["ffffffffffffffffffffffffffffffffffffffff"]
+	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x", "Message": "x", "Minutes": 60, "issuer": "https://login.example", "clientId": "x", "secondFactor": "None", "MachineIds": ["ffffffffffffffffffffffffffffffffffffffff"]
 }`
 
 func principal(kind ident.ActorKind, tenant ident.TenantID, permissions ...string) *access.Principal {
