@@ -58,7 +58,7 @@ func newSite(t *testing.T) *site {
 	}
 	t.Cleanup(func() { db.Close() })
 	s.dir = access.NewDirectory(access.DirectoryConfig{Tenants: db.Access(), Applications: db.Access(), People: db.Access(), Roles: db.Access(), Groups: db.Access(),
-		SecretKey: []byte("k"), Clock: clock})
+		Policies: db.Access(), Sealer: db.Key(), SecretKey: []byte("k"), Clock: clock})
 	tenant, err := s.dir.NewTenant(t.Context(), "T", "t.example")
 	if err != nil {
 		t.Fatal(err)
@@ -111,11 +111,19 @@ func (s *site) signIn(t *testing.T, more ...string) (cookie, proof string) {
 	if err := json.NewDecoder(res.Body).Decode(&e); err != nil {
 		t.Fatal(err)
 	}
-	c := res.Cookies()
-	if len(c) != 1 {
-		t.Fatalf("signing in set the cookies %v", c)
+	return cookieOf(t, res, "vedette-session"), e.Proof
+}
+
+// cookieOf is a cookie that an answer set, as a browser sends it.
+func cookieOf(t *testing.T, res *http.Response, name string) string {
+	t.Helper()
+	for _, c := range res.Cookies() {
+		if c.Name == "__Host-"+name && c.MaxAge >= 0 {
+			return c.Name + "=" + c.Value
+		}
 	}
-	return c[0].Name + "=" + c[0].Value, e.Proof
+	t.Fatalf("no cookie %s in %v", name, res.Cookies())
+	return ""
 }
 
 func (s *site) resume(method string, more ...string) (*access.Principal, error) {
@@ -266,14 +274,19 @@ func TestASessionEnds(t *testing.T) {
 		cookie, proof := s.signIn(t)
 		other, _ := s.signIn(t)
 		s.now = s.now.Add(time.Minute)
-		if res := s.do(t, "POST", "/portal/password", `{"Old":"wrong","New":"a password of mine"}`, "Cookie", cookie, "Vedette-Proof", proof); res.StatusCode != http.StatusBadRequest {
+		if res := s.do(t, "POST", "/portal/account/password", `{"Old":"wrong","New":"a password of mine"}`, "Cookie", cookie, "Vedette-Proof", proof); res.StatusCode != http.StatusBadRequest {
 			t.Errorf("with a wrong password: %s", res.Status)
 		}
-		if res := s.do(t, "POST", "/portal/password", `{"Old":"`+password+`","New":"a password of mine"}`, "Cookie", cookie, "Vedette-Proof", proof); res.StatusCode != http.StatusNoContent {
+		res := s.do(t, "POST", "/portal/account/password", `{"Old":"`+password+`","New":"a password of mine"}`, "Cookie", cookie, "Vedette-Proof", proof)
+		if res.StatusCode != http.StatusOK {
 			t.Errorf("changing the password: %s", res.Status)
 		}
 		over(t, s, cookie)
 		over(t, s, other)
+		// Whoever changed it goes on, in a session that nobody knew before.
+		if _, err := s.resume("GET", "Cookie", cookieOf(t, res, "vedette-session")); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("when the account is disabled", func(t *testing.T) {
 		s := newSite(t)

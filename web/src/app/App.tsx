@@ -21,7 +21,7 @@ export function App() {
 
   let view = <Waiting label="Starting" />;
   if (error && !data) view = <Failure error={error} retry={() => void refetch()} />;
-  else if (data && !data.signedIn) view = <SignIn over={over} version={data.version} done={() => setOver(false)} />;
+  else if (data && !data.signedIn) view = <SignIn over={over} session={data} done={() => setOver(false)} />;
   else if (data) view = <Workplace />;
   return (
     <ThemeContext value={theme}>

@@ -1,4 +1,5 @@
 // Every page of the portal, by its address. Nothing here draws anything: it is what is run first.
+import { pages as account } from '../pages/account/pages';
 import { pages as actions } from '../pages/actions/pages';
 import { pages as alerts } from '../pages/alerts/pages';
 import { pages as dashboard } from '../pages/dashboard/pages';
@@ -13,7 +14,7 @@ import { pages as settings } from '../pages/settings/pages';
 import { pages as vulnerabilities } from '../pages/vulnerabilities/pages';
 import type { Page } from './place';
 
-export const pages: Page[] = [...actions, ...alerts, ...dashboard, ...devices, ...entities, ...hunting, ...incidents, ...indicators, ...live, ...rules, ...settings, ...vulnerabilities];
+export const pages: Page[] = [...account, ...actions, ...alerts, ...dashboard, ...devices, ...entities, ...hunting, ...incidents, ...indicators, ...live, ...rules, ...settings, ...vulnerabilities];
 
 const patterns = pages.map((p) => [new RegExp(`^${p.path.replace(/\$\w+/g, '[^/]+')}/?$`), p] as const);
 
