@@ -60,11 +60,16 @@ test: setup-test check-fast test-unit test-e2e
 test-unit:
 	KQLCOMPARE=1 $(GO) test -p 2 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
 
-test-e2e: build
+test-e2e: build bin/identityprovider
 	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -p 1 -timeout 40m ./e2e
 
+# An OpenID Connect provider of other hands, which the end-to-end tests sign in by.
+bin/identityprovider: $(wildcard e2e/identityprovider/*.go e2e/identityprovider/go.*)
+	@mkdir -p bin
+	cd e2e/identityprovider && $(GO) build -trimpath -o $(CURDIR)/bin/identityprovider .
+
 ## e2e: the end-to-end tests alone, verbose
-e2e: setup-test build
+e2e: setup-test build bin/identityprovider
 	VEDETTE_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -p 1 -timeout 40m ./e2e
 
 ## e2e-graph: Microsoft's own Go SDK for Graph against a server and an agent (its build takes minutes)

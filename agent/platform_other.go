@@ -44,6 +44,3 @@ func lock(context.Context, string, time.Duration) (func(), error) { return nil, 
 
 // Watchdog is never started here.
 func Watchdog() error { return errPlatform }
-
-// Launch is never started here.
-func Launch([]string) int { return 1 }

@@ -86,6 +86,9 @@ func New(p Profile) (*Client, error) {
 	return &Client{profile: p, http: &http.Client{Transport: transport}}, nil
 }
 
+// Profile returns where the server is and how the client signs in.
+func (c *Client) Profile() Profile { return c.profile }
+
 // FromProfile is LoadProfile and New.
 func FromProfile(path string) (*Client, error) {
 	p, err := LoadProfile(path)

@@ -164,7 +164,12 @@ type User struct {
 	Groups   []string   `json:"userGroups"`
 	Created  *time.Time `json:"createdDateTimeUtc"`
 	Disabled *time.Time `json:"disabledDateTimeUtc"`
-	Password string     `json:"password,omitempty"`
+	// PasswordSignIn says that they can sign in with a password, SecondFactor that it asks
+	// for a code as well, Provider who else vouches for them.
+	PasswordSignIn bool    `json:"passwordSignIn"`
+	SecondFactor   bool    `json:"secondFactor"`
+	Provider       *string `json:"identityProviderId"`
+	Password       string  `json:"password,omitempty"`
 }
 
 // Role is a set of rights that people are given.

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -122,6 +123,20 @@ func TestEveryCallIsDocumented(t *testing.T) {
 		"ExpertCases":      func() error { _, err := c.ExpertCases(ctx, client.List{}); return err },
 		"RevokeExpertLink": func() error { _, err := c.RevokeExpertLink(ctx, "x"); return err },
 		"ExpertReceivers":  func() error { _, err := c.ExpertReceivers(ctx); return err },
+		"SignIn and one's own account": func() error {
+			p, err := c.SignIn(ctx, client.Credentials{Tenant: "x", Login: "x", Password: "x"})
+			if err != nil {
+				return err
+			}
+			proof := client.Proof{Password: "x", Code: "x"}
+			_, err1 := p.Account(ctx)
+			_, err2 := p.Rename(ctx, "x")
+			_, err3 := p.Sessions(ctx)
+			_, err4 := p.BeginFactor(ctx, proof)
+			_, err5 := p.ConfirmFactor(ctx, "x")
+			_, err6 := p.NewRecoveryCodes(ctx, proof)
+			return errors.Join(err1, err2, err3, err4, err5, err6, p.ChangePassword(ctx, "x", "y"), p.EndSessions(ctx, ""), p.EndSessions(ctx, "x"), p.RemoveFactor(ctx, proof), p.SignOut(ctx))
+		},
 		"DeleteIndicators": func() error { return c.DeleteIndicators(ctx, []string{"1"}) },
 	} {
 		before := calls
@@ -137,6 +152,7 @@ func TestWhatIsReadIsAnswered(t *testing.T) {
 	for name, v := range map[string]any{
 		"machine": client.Machine{}, "alert": client.Alert{}, "evidence": client.Evidence{}, "action": client.Action{}, "indicator": client.Indicator{},
 		"user": client.LogonUser{}, "import": client.Imported{}, "definition": client.Definition{}, "deviceHealth": client.DeviceHealth{},
+		"account": client.Account{}, "ownSession": client.PortalSession{}, "enrolment": client.Enrolment{}, "provider": client.IdentityProvider{}, "check": client.IdentityCheck{}, "groupRole": client.GroupRole{}, "person": client.User{},
 		"case": client.ExpertCase{}, "receiver": client.ExpertReceiver{}, "bundle": client.ExpertBundle{},
 	} {
 		known, ok := d.Components.Schemas[name]

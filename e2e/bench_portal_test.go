@@ -67,28 +67,39 @@ type benched struct {
 
 // loadTimeline gives a device a number of events over the last days and returns its id once
 // they can be hunted.
-func loadTimeline(b *testing.B, s *server, events int) string {
-	d := newFleet(b, s, 1, nil).Devices()[0]
+func loadTimeline(b testing.TB, s *server, events int) string {
 	first := time.Now().Add(-timelineSpan)
+	return loadEvents(b, s, events, func(n int, e *event.Event) {
+		e.Time = first.Add(timelineSpan / time.Duration(events) * time.Duration(n))
+	})
+}
+
+// loadEvents gives a device a number of executions, each as set leaves it, and returns its id
+// once they can be hunted. set gives each its time, no earlier than that of the one before.
+func loadEvents(t testing.TB, s *server, events int, set func(n int, e *event.Event)) string {
+	t.Helper()
+	d := newFleet(t, s, 1, nil).Devices()[0]
 	for done := 0; done < events; done += timelineBatch {
 		batch := d.Execs(min(timelineBatch, events-done))
 		began := batch[0].Time
-		moved := map[*event.Process]bool{}
-		at := func(t time.Time) time.Time { return first.Add(t.Sub(began)) }
 		for i, e := range batch {
+			set(done+i, e)
+		}
+		// Processes began as long before the batch as they did.
+		moved := map[*event.Process]bool{}
+		for _, e := range batch {
 			for _, p := range []*event.Process{e.Initiating, e.Process} {
 				if p != nil && !moved[p] {
 					moved[p] = true
-					p.Start, p.Parent.Start = at(p.Start), at(p.Parent.Start)
+					p.Start, p.Parent.Start = batch[0].Time.Add(p.Start.Sub(began)), batch[0].Time.Add(p.Parent.Start.Sub(began))
 				}
 			}
-			e.Time = first.Add(timelineSpan / time.Duration(events) * time.Duration(done+i))
 		}
 		if err := d.Push(context.Background(), batch); err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 	}
-	s.huntUntil(b, "the events", fmt.Sprintf(`DeviceProcessEvents | where DeviceId == "%s" | summarize N = count()`, d.ID()), func(rows []map[string]any) bool {
+	s.huntUntil(t, "the events", fmt.Sprintf(`DeviceProcessEvents | where DeviceId == "%s" | summarize N = count()`, d.ID()), func(rows []map[string]any) bool {
 		return len(rows) == 1 && rows[0]["N"].(float64) >= float64(events)
 	})
 	return d.ID()

@@ -58,7 +58,9 @@ func openLive(t *testing.T, s *server, device, level string) *liveSession {
 // until takes in what the session shows until seen is satisfied.
 func (l *liveSession) until(what string, seen func(*client.LiveEvent) bool) {
 	l.t.Helper()
-	limit := time.After(patience)
+	// A search of the whole device may take its two minutes, remediation two of them.
+	wait := max(patience, 5*time.Minute)
+	limit := time.After(wait)
 	for {
 		select {
 		case e, ok := <-l.next:
@@ -85,7 +87,7 @@ func (l *liveSession) until(what string, seen func(*client.LiveEvent) bool) {
 				return
 			}
 		case <-limit:
-			l.t.Fatalf("waited %s for %s; it said %q", patience, what, l.out[l.last])
+			l.t.Fatalf("waited %s for %s; it said %q", wait, what, l.out[l.last])
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/vedette-edr/vedette/mounttest"
 
 	"github.com/vedette-edr/vedette/client"
 )
@@ -51,15 +51,7 @@ type ownRoot struct {
 // startApart starts an agent in a root of its own.
 func startApart(t *testing.T, s *server) *ownRoot {
 	t.Helper()
-	o := &ownRoot{t: t, root: t.TempDir()}
-	if err := unix.Mount("tmpfs", o.root, "tmpfs", 0, "mode=755"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(o.root, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	o := &ownRoot{t: t, root: mounttest.Tmpfs(t, "mode=755")}
 	for _, d := range []string{"proc", "sys", "dev", "old", "tmp", "run", "opt", "usr/bin", "usr/local/sbin", "var/lib/dpkg/info", "etc/vedette"} {
 		if err := os.MkdirAll(filepath.Join(o.root, d), 0o755); err != nil {
 			t.Fatal(err)

@@ -33,9 +33,13 @@ type Config struct {
 	// certificates are trusted there, nil for the system's authorities.
 	HookNetworks []netip.Prefix
 	HookTLS      *tls.Config
-	External     external.Config // files that queries may name by address; the zero value allows none
-	Content      string          // directory of the operator's rule files; "" for content/detections in DataDir, where it is
-	Quota        hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
+	// SSONetworks are private networks in which identity providers may be; SSOTLS says whose
+	// certificates are trusted there, nil for the system's authorities.
+	SSONetworks []netip.Prefix
+	SSOTLS      *tls.Config
+	External    external.Config // files that queries may name by address; the zero value allows none
+	Content     string          // directory of the operator's rule files; "" for content/detections in DataDir, where it is
+	Quota       hunt.Quota      // of running time of queries, for each tenant; the zero value is what is published
 	// LibraryQuota is how many bytes the live response library of a tenant may have; 0 for 2 GiB.
 	LibraryQuota int64
 	// Simulated says that devices that connect from this machine are simulated ones: none

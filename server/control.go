@@ -39,6 +39,7 @@ import (
 	"github.com/vedette-edr/vedette/server/outbound"
 	"github.com/vedette-edr/vedette/server/preference"
 	"github.com/vedette-edr/vedette/server/query"
+	"github.com/vedette-edr/vedette/server/sso"
 	"github.com/vedette-edr/vedette/server/store"
 	"github.com/vedette-edr/vedette/server/transfer"
 	"github.com/vedette-edr/vedette/server/vulnerability"
@@ -54,6 +55,7 @@ type control struct {
 	authority      *access.Authority
 	sessions       *access.Sessions
 	preferences    *preference.Service
+	sso            *sso.Service
 	devices        *device.Service
 	groups         *group.Service
 	moved          *bus.Topic[device.Moved]
@@ -113,7 +115,8 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.audit = audit.New(c.store.Audit(), key.Derive("audit"), clock)
 	c.directory = access.NewDirectory(access.DirectoryConfig{Tenants: c.store.Access(), Applications: c.store.Access(),
 		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(),
-		SignIns: c.store.Access(), SecretKey: key.Derive("client-secret"), Clock: clock})
+		SignIns: c.store.Access(), Policies: c.store.Access(), Sealer: key, SecretKey: key.Derive("client-secret"), Clock: clock})
+	c.sso = sso.New(sso.Config{Store: c.store.Access(), Accounts: c.directory, Sealer: key, Guard: outbound.Guard{Allowed: s.cfg.SSONetworks}, TLS: s.cfg.SSOTLS, Clock: clock})
 	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
 		TokenKey: key.Derive("enrolment-token"), Clock: clock, Protections: c.store.Devices()})
@@ -421,6 +424,9 @@ func (c *control) close() {
 	}
 	if c.hooks != nil {
 		c.hooks.Close()
+	}
+	if c.sso != nil {
+		c.sso.Close()
 	}
 	if c.matcher != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), tallyEvery)

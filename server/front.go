@@ -125,7 +125,8 @@ func routes(s *Server) ([]api.Route, error) {
 	c := s.control
 	published := mde.New(mde.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Actions: c.actions, Releases: c.actions, Indicators: c.indicators,
 		Hunter: s.stream.hunts, Library: c.library, Investigations: c.investigations, LinkKey: c.linkKey, Groups: c.groups, Now: s.cfg.Clock, Retention: s.cfg.Retention, Model: tvm.Model()})
-	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, History: c.audit, Settings: s.settings(), Health: s.health, Now: s.cfg.Clock})
+	own := admin.New(admin.Config{Directory: c.directory, Groups: c.groups, Devices: c.devices, Audit: c.audit, History: c.audit, Settings: s.settings(), Health: s.health, Now: s.cfg.Clock,
+		Providers: c.sso, Sessions: c.sessions, Callback: portal.Callback})
 	managed := tvm.New(tvm.Config{Service: c.vulnerabilities, Devices: c.devices, Groups: c.groups, Files: c.exports, Now: s.cfg.Clock})
 	security := graph.New(graph.Config{Alerts: c.alerts, Incidents: c.incidents, Devices: c.devices, Hunter: s.stream.hunts, Groups: c.groups, Now: s.cfg.Clock})
 	work := triage.New(triage.Config{Alerts: c.alerts, Suppressions: c.alerts, Incidents: c.incidents, Rules: c.notices, Tester: c.sender, Trees: s.stream.hunts})
@@ -134,7 +135,7 @@ func routes(s *Server) ([]api.Route, error) {
 	acting := respond.New(respond.Config{Actions: c.actions, Many: c.actions, Policies: c.actions, Devices: c.devices, Sightings: s.stream.hunts, Now: s.cfg.Clock})
 	asking := expertapi.New(s.experts, s.experts, c.actions)
 	all := slices.Concat(published.Routes(), old.Routes(), acting.Routes(), asking.Routes(), sessions.Routes(), security.Routes(), feeds(s).Routes(), work.Routes(), ti.Routes(c.indicators), own.Routes(), managed.Routes(),
-		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries}),
+		graphdetection.Routes(s.detect.rules), hunting.Routes(hunting.Config{Hunter: s.stream.hunts, Queries: c.queries, Devices: c.devices}),
 		detection.Routes(detection.Config{Files: s.detect.library, Rules: s.detect.rules, Backtests: s.detect.backtests, Attack: s.detect.attack, Now: s.cfg.Clock}))
 	doc, err := openapi.Route(documented(all))
 	return append(all, doc), err
@@ -157,7 +158,9 @@ func (s *Server) settings() admin.Settings {
 }
 
 // documented adds to the table what is served beside the router.
-func documented(table []api.Route) []api.Route { return slices.Concat(table, oauth.Documented()) }
+func documented(table []api.Route) []api.Route {
+	return slices.Concat(table, oauth.Documented(), portal.Documented())
+}
 
 // hollow is a server of which the route table can be asked and nothing else.
 func hollow() *Server { return &Server{control: &control{}, stream: &stream{}, detect: &detections{}} }
@@ -258,9 +261,12 @@ func here(r *http.Request) bool {
 func newPortal(s *Server) (*portal.Portal, error) {
 	c := s.control
 	return portal.New(portal.Config{Version: s.cfg.Version, Files: web.Files(), Health: s.health, Directory: c.directory, Sessions: c.sessions,
-		Preferences: c.preferences, Trusted: here, Reported: s.policyReports.Inc, Log: s.cfg.Log, Clock: s.cfg.Clock,
+		Preferences: c.preferences, SSO: c.sso, Origin: s.where.origin, Trusted: here, Reported: s.policyReports.Inc, Log: s.cfg.Log, Clock: s.cfg.Clock,
 		Attempted: func(ctx context.Context, a portal.Attempt) {
 			e := audit.Entry{Tenant: a.Tenant, Actor: a.Actor, Verb: a.Verb, Object: a.Actor.ID, Detail: a.From, Outcome: audit.Done}
+			if a.Detail != "" {
+				e.Detail += ": " + a.Detail
+			}
 			if a.Error != "" {
 				e.Detail, e.Outcome = a.From+": "+a.Error, audit.Denied
 			}

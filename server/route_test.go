@@ -27,6 +27,7 @@ import (
 	"github.com/vedette-edr/vedette/server/indicator"
 	"github.com/vedette-edr/vedette/server/investigation"
 	"github.com/vedette-edr/vedette/server/live"
+	"github.com/vedette-edr/vedette/server/sso"
 	"github.com/vedette-edr/vedette/server/vulnerability"
 	vulnfeed "github.com/vedette-edr/vedette/server/vulnerability/feed"
 	"github.com/vedette-edr/vedette/wire"
@@ -94,7 +95,7 @@ const anyBody = `{
 	"name": "x", "displayName": "x", "password": "a long enough password", "permissions": ["AlertsInvestigation"], "roles": [],
 	"disabled": false, "lifeInDays": 1, "certificate": "x", "Query": "print 1", "query": "print 1", "title": "x", "description": "x", "Title": "x", "Name": "x",
 	"Severity": "Low", "Category": "Malware", "Description": "x", "RecommendedAction": "x", "Enabled": true, "@odata.id": "AlertDefinitions(1)",
-	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x", "Message": "x", "Minutes": 60, "MachineIds": ["ffffffffffffffffffffffffffffffffffffffff"]
+	"into": 2, "expirationDateTime": "2099-01-01T00:00:00Z", "enabled": true, "incidentName": "x", "isEnabled": true, "reason": "x", "Message": "x", "Minutes": 60, "issuer": "https://login.example", "clientId": "x", "secondFactor": "None", "MachineIds": ["ffffffffffffffffffffffffffffffffffffffff"]
 }`
 
 func principal(kind ident.ActorKind, tenant ident.TenantID, permissions ...string) *access.Principal {
@@ -233,7 +234,7 @@ func nowhere(key string) (string, bool) {
 		"indicators/{id}": digits, "alertdefinitions/{id}": digits, "indicatorsofcompromise/{id}": digits,
 		"incidents/{id}": digits, "alerts_v2/{id}": "da637551227677560813_-961444813", "detectionrules/{id}": digits, "investigations/{id}": digits,
 		"suppressions/{id}": digits, "notifications/{id}": digits, "detections/{id}": guid, "backtests/{id}": guid, "rules/{id}": guid, "suppressionrules/{id}": guid, "subscriptions/{id}": guid, "libraryfiles/{id}": "no-such-file", "tiindicators/{id}": digits,
-		"applicationId": guid, "secretId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
+		"applicationId": guid, "secretId": guid, "providerId": guid, "userId": guid, "roleId": guid, "userGroupId": guid, "deviceGroupId": digits,
 		"ip": "192.0.2.77", "timestamp": time.Now().UTC().Format(time.RFC3339), "index": "0",
 		"files/{id}": strings.Repeat("e", 40), "domains/{id}": "nowhere.example", "ips/{id}": "192.0.2.77", "users/{id}": "nobody",
 		"tag": "no-such-tag", "prefix": "false", "ticket": "no-such-ticket",
@@ -290,13 +291,15 @@ func (s *site) furnish(t *testing.T, tenant ident.TenantID, n int, inGroup int64
 	must(err)
 	team, err := c.directory.NewUserGroup(ctx, tenant, access.UserGroupRequest{Name: "team"})
 	must(err)
+	provider, err := c.sso.Create(ctx, tenant, sso.Request{Name: "provider", Issuer: "https://login.invalid", ClientID: "x"})
+	must(err)
 	out := things{
 		ids: map[string]string{
 			"machines/{id}": string(dev), "alerts/{id}": string(al.ID), "machineactions/{id}": string(ac.ID), "filemachineactions/{id}": string(ac.ID), "indicators/{id}": in.ID.String(),
 			"alertdefinitions/{id}": def.ID.String(), "indicatorsofcompromise/{id}": ioc.ID.String(),
 			"software/{id}": fmt.Sprintf("debian-_-package%d", n), "vulnerabilities/{id}": fmt.Sprintf("CVE-2099-000%d", n),
 			"recommendations/{id}": fmt.Sprintf("va-_-debian-_-package%d", n), "remediationtasks/{id}": task, "deviceauthenticatedscandefinitions/{id}": scan,
-			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "userId": string(person.ID), "roleId": string(role.ID),
+			"applicationId": string(app.ID), "secretId": app.Secrets[0].ID, "providerId": string(provider.ID), "userId": string(person.ID), "roleId": string(role.ID),
 			"userGroupId": string(team.ID), "deviceGroupId": fmt.Sprint(inGroup), "alerts_v2/{id}": string(al.ID),
 			"investigations/{id}": fmt.Sprint(inquiry.ID), "tiindicators/{id}": in.ID.String(),
 			"incidents/{id}": al.Incident.String(), "livesessions/{id}": string(session.ID),

@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -180,6 +182,22 @@ func locate(c Config) (*whereabouts, error) {
 	}
 	w.url = w.urls[0]
 	return w, nil
+}
+
+// origin is the server's address by the name under which a request came, when that is one of
+// its own, whatever port a proxy in front of it has; otherwise the one shown to clients.
+func (w *whereabouts) origin(r *http.Request) string {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(r.Host); err == nil {
+		host = h
+	}
+	if !slices.ContainsFunc(w.hosts, func(h string) bool { return strings.EqualFold(h, strings.Trim(host, "[]")) }) {
+		return w.url
+	}
+	if r.TLS == nil {
+		return "http://" + r.Host
+	}
+	return "https://" + r.Host
 }
 
 // own reports whether the address is one of this machine's now. When its addresses cannot

@@ -7,11 +7,11 @@ declare -A package=(
 	[rsync]=rsync [cron]=cron [logrotate]=logrotate [perl]=perl [vim]=vim [unshare]=util-linux
 	[ip]=iproute2 [nft]=nftables [sshd]=openssh-server [ssh]=openssh-client
 	[node]=nodejs [npm]=npm [auditctl]=auditd [tcpdump]=tcpdump [useradd]=passwd [su]=util-linux [script]=bsdutils [pkill]=procps [rpmbuild]=rpm [chromium]=chromium
-	[yara]=yara [clamd]=clamav-daemon [bzip2]=bzip2 [unzip]=unzip [strace]=strace
+	[yara]=yara [clamd]=clamav-daemon [bzip2]=bzip2 [unzip]=unzip [strace]=strace [oathtool]=oathtool
 )
 case "${1:-}" in
 run) need=(gcc g++ git curl node npm) ;;
-test) need=(gcc g++ git curl ip nft ssh sshd auditctl tcpdump useradd su script pkill rpmbuild node npm chromium rsync cron logrotate perl vim unshare yara clamd bzip2 unzip strace) ;;
+test) need=(gcc g++ git curl ip nft ssh sshd auditctl tcpdump useradd su script pkill rpmbuild node npm chromium rsync cron logrotate perl vim unshare yara clamd bzip2 unzip strace oathtool) ;;
 *) echo "usage: $0 run|test" >&2; exit 2 ;;
 esac
 

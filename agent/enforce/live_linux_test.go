@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/vedette-edr/vedette/mounttest"
 
 	"github.com/vedette-edr/vedette/agent/enforce/address"
 	"github.com/vedette-edr/vedette/agent/kernfs"
@@ -210,14 +210,7 @@ func TestRandomSetsInTheKernel(t *testing.T) {
 }
 
 func TestAFullDiskDoesNotKeepIndicatorsFromForce(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skip("tmpfs:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	dir := mounttest.Tmpfs(t, "size=64k")
 	to := &table{}
 	s := open(t, dir, to)
 	apply(t, s, full(1, ip(1, "192.0.2.1", "Block", time.Time{})))

@@ -13,6 +13,5 @@
 // agent's own. Start at Command and Start.
 package launch
 
-// Name is the first argument that makes the agent's program call Main. A test program that
-// launches does the same in its TestMain.
+// Name is the first argument that makes the agent's program call Main.
 const Name = "launch"

@@ -128,6 +128,15 @@ func Run(cmd *exec.Cmd) error {
 	return cmd.Wait()
 }
 
+// Begin becomes the program, and does not return, in a process that Start started; in
+// any other it does nothing. A program that launches calls it first in its main, a test
+// program in its TestMain.
+func Begin() {
+	if len(os.Args) > 1 && os.Args[1] == Name {
+		os.Exit(Main(os.Args[2:]))
+	}
+}
+
 // failed is the exit code of a process that could not become its program.
 const failed = 126
 

@@ -18,13 +18,13 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/vedette-edr/vedette/mounttest"
+
 	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == Name {
-		os.Exit(Main(os.Args[2:]))
-	}
+	Begin()
 	os.Exit(m.Run())
 }
 
@@ -140,18 +140,7 @@ func TestAContextEndsAProgram(t *testing.T) {
 // asks this very process, and whose answer needs all of its threads to stop first: a child
 // that executed them itself would wait for ever.
 func TestTheAnswerIsGivenByThisProcess(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := mounttest.Tmpfs(t, "mode=755")
 	script := func(name string) string {
 		p := filepath.Join(dir, name)
 		if err := os.WriteFile(p, []byte("#!/bin/sh\nexit 9\n"), 0o755); err != nil {

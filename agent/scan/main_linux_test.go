@@ -13,9 +13,7 @@ import (
 // TestMain lets this program stand for the agent's: as what becomes yara, and as
 // a process that has the test file in its memory.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == launch.Name {
-		os.Exit(launch.Main(os.Args[2:]))
-	}
+	launch.Begin()
 	if len(os.Args) > 1 && os.Args[1] == "hold-eicar" {
 		held := bytes.Repeat([]byte{7}, 3<<20)
 		copy(held[2<<20-30:], eicar) // across a megabyte

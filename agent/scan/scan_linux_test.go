@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/mounttest"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -234,10 +236,7 @@ func TestFileSystemsOfOthersAreNotEntered(t *testing.T) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := unix.Mount("none", dir, kind, 0, ""); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+		mounttest.At(t, dir, kind, "")
 	}
 	w.put("tmpfs/found", eicar)
 	rep, err := w.scan(t.Context(), Job{Kind: Full, Percent: 100})

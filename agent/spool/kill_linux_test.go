@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/mounttest"
+
 	"github.com/vedette-edr/vedette/agent/spool"
 	"github.com/vedette-edr/vedette/schema/event"
 )
@@ -110,18 +112,7 @@ func TestKilledTenTimesNothingThatWasKeptIsLostAndTheRestIsCounted(t *testing.T)
 }
 
 func TestAFullDiskIsSaidAndOvercome(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount a small file system")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=600k"); err != nil {
-		t.Skipf("no tmpfs can be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := mounttest.Tmpfs(t, "size=600k")
 	s := open(t, config(filepath.Join(dir, "spool")))
 	ballast := filepath.Join(dir, "ballast")
 	f, err := os.Create(ballast)
@@ -148,18 +139,7 @@ func TestAFullDiskIsSaidAndOvercome(t *testing.T) {
 }
 
 func TestTheQueueInMemoryIsBoundedInBytes(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount a small file system")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=600k"); err != nil {
-		t.Skipf("no tmpfs can be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := mounttest.Tmpfs(t, "size=600k")
 	c := config(filepath.Join(dir, "spool"))
 	c.QueueBytes = 1 << 20
 	s := open(t, c)

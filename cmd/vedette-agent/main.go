@@ -225,9 +225,7 @@ func (c *uninstallCommand) Run(out io.Writer) error {
 
 func main() {
 	// Before everything else: it is started for each program that the agent runs.
-	if len(os.Args) > 1 && os.Args[1] == launch.Name {
-		os.Exit(agent.Launch(os.Args[2:]))
-	}
+	launch.Begin()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -61,6 +62,8 @@ type commands struct {
 	Schema         schemaCommand         `cmd:"" help:"The hunting tables and their columns."`
 	App            appCommand            `cmd:"" help:"API applications and their permissions."`
 	API            apiCommand            `cmd:"" name:"api" help:"Send one request to the API and print the answer."`
+	Me             meCommand             `cmd:"" help:"Your own account, as in the portal: password, sessions, second factor."`
+	SSO            ssoCommand            `cmd:"" name:"sso" help:"How people sign in: identity providers, and the second factor."`
 	User           userCommand           `cmd:"" help:"People with an account, their roles and groups."`
 	Role           roleCommand           `cmd:"" help:"Roles: what people may do."`
 	Group          groupCommand          `cmd:"" help:"Device groups: which devices belong together, and who sees them."`
@@ -72,13 +75,14 @@ type session struct {
 	ctx     context.Context
 	profile string
 	out     printer
-	errs    io.Writer // guarded
-	notes   io.Writer // the same, which obeys
+	errs    io.Writer     // guarded
+	in      *bufio.Reader // standard input, once somebody asked for it
+	notes   io.Writer     // the same, which obeys
 }
 
 // progress writes over the line that it wrote before, on a terminal.
 func (s *session) progress(format string, args ...any) {
-	fmt.Fprint(s.notes, "\r"+screen.Line(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(s.notes, "\r%s", screen.Line(fmt.Sprintf(format, args...)))
 }
 
 func (s *session) client() (*client.Client, error) {

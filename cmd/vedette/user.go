@@ -18,18 +18,37 @@ type userCommand struct {
 	List     userList     `cmd:"" help:"List the people with an account."`
 	Create   userCreate   `cmd:"" help:"Make an account; its password is shown once."`
 	Update   userUpdate   `cmd:"" help:"Change roles, groups or name of an account."`
-	Password userPassword `cmd:"" help:"Set somebody's password; whatever they are signed in to ends."`
+	Password userPassword `cmd:"" help:"Set somebody's password; whatever they are signed in to ends. Your own: vedette me password."`
 	Disable  userDisable  `cmd:"" help:"Keep somebody from signing in; their tokens end at once."`
 	Enable   userEnable   `cmd:"" help:"Let somebody sign in again."`
+	Reset    userReset    `cmd:"" name:"reset-factor" help:"Take away somebody's second factor, who has lost it; their sessions end."`
+	Unlink   userUnlink   `cmd:"" help:"Let no identity provider vouch for an account any more; its sessions end."`
+	Sessions userSessions `cmd:"" help:"List somebody's sessions in the portal."`
+	SignOut  userSignOut  `cmd:"" name:"sign-out" help:"End somebody's sessions in the portal."`
 	Group    teamCommand  `cmd:"" help:"Groups of people."`
 }
 
 type userList struct{}
 
 func (*userList) Run(s *session) error {
-	return all(s, userPath, []string{"LOGIN", "NAME", "ROLES", "GROUPS", "DISABLED", "ID"}, func(u client.User) []string {
-		return []string{u.Login, u.Name, strings.Join(u.Roles, ","), strings.Join(u.Groups, ","), when(u.Disabled), u.ID}
+	return all(s, userPath, []string{"LOGIN", "NAME", "ROLES", "GROUPS", "SIGNS IN", "DISABLED", "ID"}, func(u client.User) []string {
+		return []string{u.Login, u.Name, strings.Join(u.Roles, ","), strings.Join(u.Groups, ","), signsIn(u), when(u.Disabled), u.ID}
 	})
+}
+
+// signsIn says how somebody signs in.
+func signsIn(u client.User) string {
+	var ways []string
+	if u.PasswordSignIn {
+		ways = append(ways, "password")
+	}
+	if u.SecondFactor {
+		ways = append(ways, "second factor")
+	}
+	if u.Provider != nil {
+		ways = append(ways, "sso")
+	}
+	return strings.Join(ways, ",")
 }
 
 func showUser(u client.User) [][2]string {
@@ -38,7 +57,7 @@ func showUser(u client.User) [][2]string {
 		out = append(out, [2]string{"Password", u.Password})
 	}
 	return append(out, [2]string{"Name", u.Name}, [2]string{"Mail", u.Mail}, [2]string{"Roles", strings.Join(u.Roles, ", ")},
-		[2]string{"Groups", strings.Join(u.Groups, ", ")}, [2]string{"Disabled", when(u.Disabled)})
+		[2]string{"Groups", strings.Join(u.Groups, ", ")}, [2]string{"Signs in with", signsIn(u)}, [2]string{"Identity provider", text(u.Provider)}, [2]string{"Disabled", when(u.Disabled)})
 }
 
 type userCreate struct {
@@ -57,6 +76,8 @@ type userUpdate struct {
 	Mail  *string   `help:"Mail address."`
 	Role  *[]string `help:"Ids of all their roles; replaces those they have."`
 	Group *[]string `help:"Ids of all their user groups; replaces those they have."`
+	// PasswordSignIn is off for who signs in by an identity provider alone.
+	PasswordSignIn *bool `help:"Whether they can sign in with a password." name:"password-sign-in" negatable:""`
 }
 
 func (u *userUpdate) Run(s *session) error {
@@ -73,7 +94,44 @@ func (u *userUpdate) Run(s *session) error {
 	if u.Group != nil {
 		b["userGroups"] = filled(*u.Group)
 	}
+	if u.PasswordSignIn != nil {
+		b["passwordSignIn"] = *u.PasswordSignIn
+	}
 	return send(s, http.MethodPatch, userPath+"/"+url.PathEscape(u.ID), b, showUser)
+}
+
+type userReset struct {
+	ID string `arg:"" help:"Id of the account."`
+}
+
+func (u *userReset) Run(s *session) error {
+	return s.do(http.MethodDelete, userPath+"/"+url.PathEscape(u.ID)+"/factor", nil)
+}
+
+type userUnlink struct {
+	ID string `arg:"" help:"Id of the account."`
+}
+
+func (u *userUnlink) Run(s *session) error {
+	return s.do(http.MethodDelete, userPath+"/"+url.PathEscape(u.ID)+"/identity", nil)
+}
+
+type userSessions struct {
+	ID string `arg:"" help:"Id of the account."`
+}
+
+func (u *userSessions) Run(s *session) error {
+	return all(s, userPath+"/"+url.PathEscape(u.ID)+"/sessions", []string{"FROM", "BROWSER", "SINCE", "LAST SEEN", "ENDS", "ID"}, func(x client.PortalSession) []string {
+		return []string{x.From, x.Browser, when(x.Created), when(x.Seen), when(x.Expires), x.ID}
+	})
+}
+
+type userSignOut struct {
+	ID string `arg:"" help:"Id of the account."`
+}
+
+func (u *userSignOut) Run(s *session) error {
+	return s.do(http.MethodDelete, userPath+"/"+url.PathEscape(u.ID)+"/sessions", nil)
 }
 
 // filled leaves out what is empty, so that --role= takes every role away.

@@ -50,6 +50,8 @@ type serveCommand struct {
 	SMTPFrom   string          `help:"Sender of mails." name:"smtp-from" default:"vedette@localhost"`
 	HookNets   []netip.Prefix  `help:"Private networks in which web hooks may be." name:"webhook-network"`
 	HookCA     string          `help:"PEM file of authorities that web hooks' certificates may be of, beside the system's." name:"webhook-ca" type:"path"`
+	SSONets    []netip.Prefix  `help:"Private networks in which identity providers may be." name:"sso-network"`
+	SSOCA      string          `help:"PEM file of authorities that identity providers' certificates may be of, beside the system's." name:"sso-ca" type:"path"`
 	Networks   []netip.Prefix  `help:"Private networks in which such hosts may be all the same." name:"external-network"`
 	Files      string          `help:"Directory whose files queries may read with externaldata. None without it." name:"external-dir" type:"path"`
 	GeoIP      string          `help:"File in MaxMind's format (MMDB) for geo_info_from_ip_address in queries. Without it the function is empty." name:"geoip" type:"existingfile"`
@@ -73,7 +75,11 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if c.Retention < minRetention {
 		return fmt.Errorf("retention %v: it is a duration of at least %v, such as 720h", c.Retention, minRetention)
 	}
-	hookTLS, err := trust(c.HookCA)
+	ssoTLS, err := trust("sso-ca", c.SSOCA)
+	if err != nil {
+		return err
+	}
+	hookTLS, err := trust("webhook-ca", c.HookCA)
 	if err != nil {
 		return err
 	}
@@ -87,7 +93,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		DataDir: c.DataDir, Listen: c.Listen, ListenHTTP: c.ListenHTTP, Names: c.Name,
 		Retention: c.Retention, DiskReserve: c.Reserve << 20, Content: c.Content, Version: version, Log: log,
 		GeoIP: c.GeoIP, Quota: hunt.Quota{Hour: c.QuotaHour, Day: c.QuotaDay},
-		Mail: mail.Config{URL: c.SMTP, From: c.SMTPFrom}, HookNetworks: c.HookNets, HookTLS: hookTLS,
+		Mail: mail.Config{URL: c.SMTP, From: c.SMTPFrom}, HookNetworks: c.HookNets, HookTLS: hookTLS, SSONetworks: c.SSONets, SSOTLS: ssoTLS,
 		External: external.Config{Hosts: c.Hosts, Networks: c.Networks, Dir: c.Files},
 	})
 	if err != nil {
@@ -96,9 +102,9 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	return s.Run(ctx)
 }
 
-// trust returns a configuration that trusts a file's authorities beside the system's, nil
-// for "".
-func trust(path string) (*tls.Config, error) {
+// trust returns a configuration that trusts the authorities of a flag's file beside the
+// system's, nil for "".
+func trust(flag, path string) (*tls.Config, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -111,7 +117,7 @@ func trust(path string) (*tls.Config, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("webhook-ca: %s holds no certificate", path)
+		return nil, fmt.Errorf("%s: %s holds no certificate", flag, path)
 	}
 	return &tls.Config{RootCAs: pool}, nil
 }

@@ -35,6 +35,8 @@ type DirectoryConfig struct {
 	Roles        RoleStore        // nil for none but the built-in ones
 	Groups       UserGroupStore   // nil for none
 	SignIns      SignInStore      // nil: neither codes nor refresh tokens are given
+	Policies     PolicyStore      // nil: no second factor is required of anybody
+	Sealer       Sealer           // nil: nobody can have a second factor
 	SecretKey    []byte           // keys the hash of client secrets: 32 random bytes, kept secret
 	Clock        func() time.Time // nil for time.Now
 	Rand         io.Reader        // nil for crypto/rand
@@ -42,16 +44,18 @@ type DirectoryConfig struct {
 
 // Directory knows tenants, applications and people, and checks their credentials.
 type Directory struct {
-	tenants TenantStore
-	apps    ApplicationStore
-	people  PersonStore
-	roles   RoleStore
-	groups  UserGroupStore
-	signIns SignInStore
-	key     []byte
-	now     func() time.Time
-	rand    io.Reader
-	pass    *passwords
+	tenants  TenantStore
+	apps     ApplicationStore
+	people   PersonStore
+	roles    RoleStore
+	groups   UserGroupStore
+	signIns  SignInStore
+	policies PolicyStore
+	sealer   Sealer
+	key      []byte
+	now      func() time.Time
+	rand     io.Reader
+	pass     *passwords
 
 	assertions assertions
 }
@@ -59,12 +63,15 @@ type Directory struct {
 // NewDirectory returns a Directory.
 func NewDirectory(c DirectoryConfig) *Directory {
 	d := &Directory{tenants: c.Tenants, apps: c.Applications, people: c.People, roles: c.Roles, groups: c.Groups, signIns: c.SignIns,
-		key: c.SecretKey, now: c.Clock, rand: c.Rand}
+		policies: c.Policies, sealer: c.Sealer, key: c.SecretKey, now: c.Clock, rand: c.Rand}
 	if d.roles == nil {
 		d.roles = noRoles{}
 	}
 	if d.groups == nil {
 		d.groups = noRoles{}
+	}
+	if d.policies == nil {
+		d.policies = noPolicies{}
 	}
 	if d.now == nil {
 		d.now = time.Now

@@ -69,10 +69,20 @@ func (d *Directory) newPassword(ctx context.Context, password string) (string, e
 	return d.pass.hash(ctx, password)
 }
 
-// SignIn returns the person of that login and password. Whatever does not fit is the
-// same errs.Unauthenticated.
-func (d *Directory) SignIn(ctx context.Context, tenant ident.TenantID, login, password string) (*Person, error) {
+// SignIn checks a login and password, and says what else the person has to do. Whatever
+// does not fit is the same errs.Unauthenticated.
+func (d *Directory) SignIn(ctx context.Context, tenant ident.TenantID, login, password string) (*Admission, error) {
 	const op = "access.SignIn"
+	p, err := d.checkPassword(ctx, tenant, login, password)
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	a, err := d.Admit(ctx, p, "", true)
+	return a, errs.Wrap(op, err)
+}
+
+func (d *Directory) checkPassword(ctx context.Context, tenant ident.TenantID, login, password string) (*Person, error) {
+	const op = "access.checkPassword"
 	wrong := errs.New(op, errs.Unauthenticated, PasswordWrong, "the user name or password is wrong")
 	if len(password) > maxPassword || len(login) > 256 {
 		return nil, wrong
@@ -82,18 +92,25 @@ func (d *Directory) SignIn(ctx context.Context, tenant ident.TenantID, login, pa
 	switch {
 	case errs.Is(err, errs.NotFound):
 	case err != nil:
-		return nil, errs.Wrap(op, err)
-	case p.Disabled.IsZero():
+		return nil, err
+	case p.Disabled.IsZero() && !p.NoPassword:
 		form = p.Password
 	}
 	ok, err := d.pass.check(ctx, password, form)
 	if err != nil {
-		return nil, errs.Wrap(op, err)
+		return nil, err
 	}
 	if !ok {
 		return nil, wrong
 	}
 	return p, nil
+}
+
+// CheckPassword reports whether the password is the person's own, for what is asked of
+// somebody who is signed in already: errs.Unauthenticated when it is not.
+func (d *Directory) CheckPassword(ctx context.Context, tenant ident.TenantID, login, password string) error {
+	_, err := d.checkPassword(ctx, tenant, login, password)
+	return errs.Wrap("access.CheckPassword", err)
 }
 
 // PersonChange is what is set on a person; nil members stay as they are.
@@ -103,6 +120,8 @@ type PersonChange struct {
 	Roles    *[]ident.RoleID
 	Groups   *[]ident.UserGroupID
 	Disabled *bool
+	// NoPassword keeps the person from signing in with a password, or lets them.
+	NoPassword *bool
 }
 
 // ChangePerson applies c. The last person who administers the tenant can neither be
@@ -140,6 +159,12 @@ func (d *Directory) ChangePerson(ctx context.Context, tenant ident.TenantID, id 
 		if c.Groups != nil {
 			p.Groups = slices.Clone(*c.Groups)
 		}
+		if c.NoPassword != nil {
+			if !*c.NoPassword && p.Password == "" {
+				return errs.New(op, errs.Conflict, errs.DisallowedOperation, "this account has no password: set one first")
+			}
+			p.NoPassword = *c.NoPassword
+		}
 		switch {
 		case c.Disabled == nil:
 		case !*c.Disabled:
@@ -155,30 +180,40 @@ func (d *Directory) ChangePerson(ctx context.Context, tenant ident.TenantID, id 
 	return p, errs.Wrap(op, err)
 }
 
-// keepAdministrator refuses a change after which nobody administers the tenant.
+// keepAdministrator refuses a change after which nobody administers the tenant, or nobody
+// who can without an identity provider: one that fails would lock everybody out.
 func (d *Directory) keepAdministrator(ctx context.Context, tenant ident.TenantID, id ident.UserID, c PersonChange) error {
-	stays := (c.Roles == nil || slices.Contains(*c.Roles, Admin)) && (c.Disabled == nil || !*c.Disabled)
-	if stays {
+	if (c.Roles == nil || slices.Contains(*c.Roles, Admin)) && (c.Disabled == nil || !*c.Disabled) && (c.NoPassword == nil || !*c.NoPassword) {
 		return nil
 	}
 	all, err := d.people.People(ctx, tenant)
 	if err != nil {
 		return err
 	}
-	was := false
-	for _, p := range all {
-		if !slices.Contains(p.Roles, Admin) || !p.Disabled.IsZero() {
+	administers := func(p *Person) bool { return slices.Contains(p.Roles, Admin) && p.Disabled.IsZero() }
+	alone := func(p *Person) bool { return administers(p) && !p.NoPassword && p.Password != "" }
+	for _, x := range []struct {
+		is    func(*Person) bool
+		stays bool // whatever else c changes
+		why   string
+	}{
+		{administers, c.Roles == nil && c.Disabled == nil, "this is the last person who is global administrator: make somebody else one first"},
+		{alone, false, "this is the last global administrator with a password, who can mend what an identity provider gets wrong: let somebody else have one first"},
+	} {
+		if x.stays {
 			continue
 		}
-		if p.ID != id {
-			return nil
+		was, others := false, false
+		for _, p := range all {
+			if x.is(p) {
+				was, others = was || p.ID == id, others || p.ID != id
+			}
 		}
-		was = true
+		if was && !others {
+			return errs.New("access.ChangePerson", errs.Conflict, errs.DisallowedOperation, "%s", x.why)
+		}
 	}
-	if !was {
-		return nil
-	}
-	return errs.New("access.ChangePerson", errs.Conflict, errs.DisallowedOperation, "this is the last person who is global administrator: make somebody else one first")
+	return nil
 }
 
 // People returns the people of a tenant by login.
@@ -196,9 +231,12 @@ func (d *Directory) Person(ctx context.Context, tenant ident.TenantID, id ident.
 // ChangePassword changes a person's own password, who knows the present one.
 func (d *Directory) ChangePassword(ctx context.Context, tenant ident.TenantID, login, old, password string) error {
 	const op = "access.ChangePassword"
-	p, err := d.SignIn(ctx, tenant, login, old)
+	p, err := d.checkPassword(ctx, tenant, login, old)
 	if err != nil {
 		return errs.Wrap(op, err)
+	}
+	if old == password {
+		return errs.New(op, errs.Invalid, errs.InvalidInput, "the new password is the present one")
 	}
 	return errs.Wrap(op, d.SetPassword(ctx, tenant, p.ID, password))
 }

@@ -43,7 +43,14 @@ type Session struct {
 	Created time.Time
 	Seen    time.Time // last sign of the person, to the minute
 	Expires time.Time // whatever the person does
+	// Provider vouched for the person at sign-in, and Token is its sealed identity token; ""
+	// for who signed in with a password.
+	Provider ident.ProviderID `json:",omitempty"`
+	Token    string           `json:",omitempty"`
 }
+
+// ID names the session to the person whose it is. It opens nothing.
+func (s *Session) ID() string { return s.Hash[:min(len(s.Hash), 32)] }
 
 // SessionStore keeps sessions.
 type SessionStore interface {
@@ -55,6 +62,10 @@ type SessionStore interface {
 	TouchSession(ctx context.Context, hash string, seen time.Time) error
 	// EndSession forgets one session; one that is not there is no error.
 	EndSession(ctx context.Context, hash string) error
+	// PersonSessions returns those of a person, the one that was used last first.
+	PersonSessions(ctx context.Context, tenant ident.TenantID, person ident.UserID) ([]*Session, error)
+	// EndSessions forgets those of a person but one; "" for all.
+	EndSessions(ctx context.Context, tenant ident.TenantID, person ident.UserID, but string) error
 	// ExpireSessions forgets those that expired before now or were last seen before idle.
 	ExpireSessions(ctx context.Context, now, idle time.Time) error
 }
@@ -90,19 +101,56 @@ func NewSessions(c SessionsConfig) *Sessions {
 	return s
 }
 
-// Open begins a session of a person whose credentials were checked and returns its text.
-// It is always a new one: what a browser brought along is never signed in (session
-// fixation). from is the address, browser what the browser calls itself.
-func (s *Sessions) Open(ctx context.Context, p *Person, from, browser string) (string, *Session, error) {
+// Open begins a session of a person who was admitted and returns its text; one who has
+// something left to do is errs.Denied. It is always a new one: what a browser brought along
+// is never signed in (session fixation). from is the address, browser what the browser
+// calls itself.
+func (s *Sessions) Open(ctx context.Context, a *Admission, from, browser string) (string, *Session, error) {
 	const op = "access.OpenSession"
+	if a.Step != Admitted {
+		return "", nil, errs.New(op, errs.Denied, FactorNeeded, "a second factor is asked for")
+	}
 	raw := make([]byte, 32)
 	if _, err := io.ReadFull(s.rand, raw); err != nil {
 		return "", nil, errs.Wrap(op, err)
 	}
-	text, now := base64.RawURLEncoding.EncodeToString(raw), s.now().UTC()
+	text, now, p := base64.RawURLEncoding.EncodeToString(raw), s.now().UTC(), a.Person
 	out := &Session{Hash: s.hash("session", text), Tenant: p.Tenant, Person: p.ID, From: short(from), Browser: short(browser),
-		Created: now, Seen: now, Expires: now.Add(SessionLife)}
+		Created: now, Seen: now, Expires: now.Add(SessionLife), Provider: a.Provider, Token: a.Token}
 	return text, out, errs.Wrap(op, s.store.CreateSession(ctx, out, maxSessions))
+}
+
+// Of returns the sessions of a person that are not over, the one that was used last first.
+func (s *Sessions) Of(ctx context.Context, p *Person) ([]*Session, error) {
+	all, err := s.store.PersonSessions(ctx, p.Tenant, p.ID)
+	now := s.now().UTC()
+	return slices.DeleteFunc(all, func(x *Session) bool {
+		return !now.Before(x.Expires) || now.Sub(x.Seen) >= SessionIdle || !p.Disabled.IsZero() || p.Changed.After(x.Created)
+	}), errs.Wrap("access.SessionsOf", err)
+}
+
+// EndOne ends one session of a person by its ID, or is errs.NotFound.
+func (s *Sessions) EndOne(ctx context.Context, tenant ident.TenantID, person ident.UserID, id string) error {
+	const op = "access.EndSession"
+	all, err := s.store.PersonSessions(ctx, tenant, person)
+	if err != nil {
+		return errs.Wrap(op, err)
+	}
+	for _, x := range all {
+		if x.ID() == id {
+			return errs.Wrap(op, s.store.EndSession(ctx, x.Hash))
+		}
+	}
+	return errs.New(op, errs.NotFound, errs.ResourceNotFound, "there is no such session")
+}
+
+// EndOf ends the sessions of a person but one; nil for all.
+func (s *Sessions) EndOf(ctx context.Context, tenant ident.TenantID, person ident.UserID, but *Session) error {
+	hash := ""
+	if but != nil {
+		hash = but.Hash
+	}
+	return errs.Wrap("access.EndSessions", s.store.EndSessions(ctx, tenant, person, hash))
 }
 
 // Presence tells whether a request is a sign of the person, or of the browser alone.

@@ -74,12 +74,19 @@ type Person struct {
 	Login    string // found without regard to case
 	Name     string
 	Mail     string
-	Password string // argon2id in PHC form
+	Password string // argon2id in PHC form; "" for none, with which nobody signs in
 	Roles    []ident.RoleID
 	Groups   []ident.UserGroupID
 	Created  time.Time
 	Changed  time.Time // of the password; sign-ins before it are over
 	Disabled time.Time // zero while the person may sign in
+	Factor   Factor    // the second factor; the zero value is none
+	// NoPassword is set while the person cannot sign in with a password, whether they have
+	// one or not: an identity provider has to vouch for them.
+	NoPassword bool `json:",omitempty"`
+	// Provider and Subject are who vouches for the person, and as whom; "" for nobody.
+	Provider ident.ProviderID `json:",omitempty"`
+	Subject  string           `json:",omitempty"`
 }
 
 // SigningKey signs access tokens.
@@ -126,6 +133,8 @@ type PersonStore interface {
 	Person(ctx context.Context, tenant ident.TenantID, id ident.UserID) (*Person, error)
 	// PersonByLogin finds a person by login, without regard to case.
 	PersonByLogin(ctx context.Context, tenant ident.TenantID, login string) (*Person, error)
+	// PersonBySubject finds the person for whom a provider vouches as subject.
+	PersonBySubject(ctx context.Context, tenant ident.TenantID, provider ident.ProviderID, subject string) (*Person, error)
 	// UpdatePerson reads, changes and writes one person in a transaction; an error of
 	// change leaves it as it was and is returned.
 	UpdatePerson(ctx context.Context, tenant ident.TenantID, id ident.UserID, change func(*Person) error) (*Person, error)

@@ -19,7 +19,7 @@ import (
 )
 
 // read returns table, time and report of a section's events, and the place of the last.
-func read(t *testing.T, f *fixture, ctx context.Context, v hunt.View, at hunt.Section) (names []string, last *hunt.Place, cut bool) {
+func read(ctx context.Context, t *testing.T, f *fixture, v hunt.View, at hunt.Section) (names []string, last *hunt.Place, cut bool) {
 	t.Helper()
 	e, err := f.Section(ctx, v, at)
 	if err != nil {
@@ -70,7 +70,7 @@ func TestSectionsBetweenLandmarksAreTheWholeTimeline(t *testing.T) {
 	f := setup(t)
 	n := crowd(f)
 	ctx := as(t, tenantA, access.AdvancedQueryRead)
-	all, _, cut := read(t, f, ctx, hour, hunt.Section{Most: hunt.MaxSection})
+	all, _, cut := read(ctx, t, f, hour, hunt.Section{Most: hunt.MaxSection})
 	if len(all) != n || cut {
 		t.Fatalf("%d events of %d, cut %v", len(all), n, cut)
 	}
@@ -97,7 +97,7 @@ func TestSectionsBetweenLandmarksAreTheWholeTimeline(t *testing.T) {
 				at.Until = &o.Landmarks[i]
 				after = at.Until
 			}
-			part, _, cut := read(t, f, ctx, hour, at)
+			part, _, cut := read(ctx, t, f, hour, at)
 			if cut {
 				t.Errorf("every %d: section %d is cut", every, i)
 			}
@@ -110,7 +110,7 @@ func TestSectionsBetweenLandmarksAreTheWholeTimeline(t *testing.T) {
 	var along []string
 	for at, more := (hunt.Section{Most: 11}), true; more; {
 		var part []string
-		part, at.After, more = read(t, f, ctx, hour, at)
+		part, at.After, more = read(ctx, t, f, hour, at)
 		along = append(along, part...)
 	}
 	if diff := cmp.Diff(all, along); diff != "" {
@@ -162,11 +162,11 @@ func TestAViewIsNarrowed(t *testing.T) {
 	f := setup(t)
 	ctx := as(t, tenantA, access.AdvancedQueryRead)
 	f.rows.Add(tenantA, origin(1), examples()...)
-	all, _, _ := read(t, f, ctx, hour, hunt.Section{Most: 100})
+	all, _, _ := read(ctx, t, f, hour, hunt.Section{Most: 100})
 	of := func(v hunt.View) []string {
 		t.Helper()
 		v.Device, v.From, v.To = hour.Device, hour.From, hour.To
-		got, _, _ := read(t, f, ctx, v, hunt.Section{Most: 100})
+		got, _, _ := read(ctx, t, f, v, hunt.Section{Most: 100})
 		o, err := f.Outline(ctx, v, 10, 10)
 		if err != nil {
 			t.Fatal(err)
@@ -230,7 +230,7 @@ func TestWhoReadsATimelineAndWhatOf(t *testing.T) {
 	before := len(f.records(t, tenantA))
 	// The quota of an hour is used up by anything; it is not the timeline's.
 	for range 3 {
-		if got, _, _ := read(t, f, within(5), hour, hunt.Section{Most: 2}); len(got) != 2 {
+		if got, _, _ := read(within(5), t, f, hour, hunt.Section{Most: 2}); len(got) != 2 {
 			t.Errorf("in scope: %v", got)
 		}
 	}

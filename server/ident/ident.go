@@ -55,6 +55,9 @@ type AppID string
 // UserID names a person who signs in.
 type UserID string
 
+// ProviderID names an identity provider by which people sign in: a lower-case GUID.
+type ProviderID string
+
 // RoleID names a role: a lower-case GUID, or the word of a built-in one.
 type RoleID string
 

@@ -197,20 +197,42 @@ func (s *Service) change(ctx context.Context, by ident.Actor, tenant ident.Tenan
 // Get returns one incident, one that was redirected included.
 func (s *Service) Get(ctx context.Context, tenant ident.TenantID, id ident.IncidentID) (*Incident, error) {
 	i, err := s.store.Incident(ctx, tenant, id)
-	return i, errs.Wrap("incident.Get", err)
+	if err != nil {
+		return nil, errs.Wrap("incident.Get", err)
+	}
+	return shown(ctx, i), nil
+}
+
+// shown is an incident as the caller of ctx may see it. One that was merged into another is
+// seen by whoever sees an alert of that one, so that its number leads there; but what it
+// was called and what was said of it may be about devices that they do not see.
+func shown(ctx context.Context, i *Incident) *Incident {
+	if i.Status != Redirected || access.ScopeOf(ctx).All {
+		return i
+	}
+	i = i.clone()
+	i.Name, i.Summary, i.AssignedTo, i.Tags, i.Comments, i.Sources, i.Techniques = "Incident "+i.ID.String(), "", "", nil, nil, nil, nil
+	return i
 }
 
 // List lists incidents, newest first unless q orders otherwise.
 func (s *Service) List(ctx context.Context, tenant ident.TenantID, q filter.Query) (filter.Page[*Incident], error) {
 	p, err := s.store.Incidents(ctx, tenant, q)
+	for n, i := range p.Items {
+		p.Items[n] = shown(ctx, i)
+	}
 	return p, errs.Wrap("incident.List", err)
 }
 
 // History returns up to limit changes of an incident after the given Seq, oldest first.
 func (s *Service) History(ctx context.Context, tenant ident.TenantID, id ident.IncidentID, after int64, limit int) ([]history.Entry, error) {
 	const op = "incident.History"
-	if _, err := s.Get(ctx, tenant, id); err != nil {
+	i, err := s.Get(ctx, tenant, id)
+	if err != nil {
 		return nil, errs.Wrap(op, err)
+	}
+	if i.Status == Redirected && !access.ScopeOf(ctx).All {
+		return nil, nil // as shown
 	}
 	es, err := s.history.History(ctx, object(tenant, id), after, limit)
 	return es, errs.Wrap(op, err)

@@ -120,7 +120,8 @@ func (v Access) DeleteApplication(ctx context.Context, tenant ident.TenantID, id
 // CreatePerson implements access.PersonStore.
 func (v Access) CreatePerson(ctx context.Context, p *access.Person) error {
 	return v.insert(ctx, "store.CreatePerson", "person",
-		`INSERT INTO person (tenant, id, login, doc) VALUES (?, ?, ?, ?)`, p, string(p.Tenant), string(p.ID), fold(p.Login))
+		`INSERT INTO person (tenant, id, login, provider, subject, doc) VALUES (?, ?, ?, ?, ?, ?)`, p, string(p.Tenant), string(p.ID), fold(p.Login),
+		orNull(string(p.Provider)), orNull(p.Subject))
 }
 
 // Person implements access.PersonStore.
@@ -136,6 +137,11 @@ func (v Access) People(ctx context.Context, tenant ident.TenantID) ([]*access.Pe
 // PersonByLogin implements access.PersonStore.
 func (v Access) PersonByLogin(ctx context.Context, tenant ident.TenantID, login string) (*access.Person, error) {
 	return fetch[access.Person](ctx, v.s, &personTable, "tenant = ? AND login = ?", string(tenant), fold(login))
+}
+
+// PersonBySubject implements access.PersonStore.
+func (v Access) PersonBySubject(ctx context.Context, tenant ident.TenantID, provider ident.ProviderID, subject string) (*access.Person, error) {
+	return fetch[access.Person](ctx, v.s, &personTable, "tenant = ? AND provider = ? AND subject = ?", string(tenant), string(provider), subject)
 }
 
 // UpdatePerson implements access.PersonStore. change must not call the store.
@@ -155,10 +161,10 @@ func (v Access) UpdatePerson(ctx context.Context, tenant ident.TenantID, id iden
 		if err != nil {
 			return err
 		}
-		_, err = q.ExecContext(ctx, `UPDATE person SET login = ?, doc = ? WHERE tenant = ? AND id = ?`,
-			fold(p.Login), doc, string(tenant), string(id))
+		_, err = q.ExecContext(ctx, `UPDATE person SET login = ?, provider = ?, subject = ?, doc = ? WHERE tenant = ? AND id = ?`,
+			fold(p.Login), orNull(string(p.Provider)), orNull(p.Subject), doc, string(tenant), string(id))
 		if isDuplicate(err) {
-			return &errs.E{Op: op, Kind: errs.Conflict, Detail: "this login exists", Err: err}
+			return &errs.E{Op: op, Kind: errs.Conflict, Detail: "this login, or this identity of a provider, is another account's", Err: err}
 		}
 		out = p
 		return err

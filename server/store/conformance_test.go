@@ -92,3 +92,7 @@ func TestExperts(t *testing.T) {
 		return storetest.ExpertStores{Receivers: s.Experts(), Cases: s.Experts(), Devices: s.Devices()}
 	})
 }
+
+func TestIdentity(t *testing.T) {
+	storetest.Identity(t, func(t testing.TB) storetest.IdentityStore { return open(t, t.TempDir()).Access() })
+}

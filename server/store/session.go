@@ -6,6 +6,7 @@ import (
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/errs"
+	"github.com/vedette-edr/vedette/server/ident"
 )
 
 var sessionTable = table{name: "portal_session", what: "session"}
@@ -66,6 +67,19 @@ func (v Access) EndSession(ctx context.Context, hash string) error {
 func (v Access) ExpireSessions(ctx context.Context, now, idle time.Time) error {
 	return v.s.update(ctx, "store.ExpireSessions", func(ctx context.Context, q querier) error {
 		_, err := q.ExecContext(ctx, `DELETE FROM portal_session WHERE expires <= ? OR seen <= ?`, nanos(now), nanos(idle))
+		return err
+	})
+}
+
+// PersonSessions implements access.SessionStore.
+func (v Access) PersonSessions(ctx context.Context, tenant ident.TenantID, person ident.UserID) ([]*access.Session, error) {
+	return fetchAll[access.Session](ctx, v.s, &sessionTable, "WHERE tenant = ? AND person = ? ORDER BY seen DESC, expires DESC, hash", string(tenant), string(person))
+}
+
+// EndSessions implements access.SessionStore.
+func (v Access) EndSessions(ctx context.Context, tenant ident.TenantID, person ident.UserID, but string) error {
+	return v.s.update(ctx, "store.EndSessions", func(ctx context.Context, q querier) error {
+		_, err := q.ExecContext(ctx, `DELETE FROM portal_session WHERE tenant = ? AND person = ? AND hash <> ?`, string(tenant), string(person), but)
 		return err
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/vedette-edr/vedette/mounttest"
 
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/action"
@@ -329,9 +329,7 @@ func TestWhatADeviceOccupiesIsBounded(t *testing.T) {
 }
 
 func TestAFullDiskLosesNothing(t *testing.T) {
-	dir := t.TempDir()
-	must(t, unix.Mount("vedette-test", dir, "tmpfs", 0, "size=4m"))
-	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	dir := mounttest.Tmpfs(t, "size=4m")
 	f := setup(t, dir)
 	f.deliver()
 	ballast := filepath.Join(dir, "ballast")

@@ -16,15 +16,15 @@ export async function launch() {
 }
 
 /** A page that remembers what went wrong: errors on the console or in scripts, breaches of the policy, requests to
- *  outside. `allow` are patterns of console errors that a journey provokes. `verdict` throws when there is any. */
-export async function open(browser, { width = 1440, height = 900, scheme = 'light', allow = [], zone = 'UTC' } = {}) {
+ *  outside. `allow` are patterns of console errors that a journey provokes, `also` other addresses that it goes to. `verdict` throws when there is any. */
+export async function open(browser, { width = 1440, height = 900, scheme = 'light', allow = [], also = [], zone = 'UTC' } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, ignoreHTTPSErrors: true, timezoneId: zone, locale: 'en-GB' });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   const wrong = [];
   page.on('console', (m) => { if (m.type() === 'error' && !allow.some((a) => a.test(m.text()))) wrong.push(`console: ${m.text()} (${m.location().url})`); });
   page.on('pageerror', (e) => wrong.push(`script: ${e.stack ?? e.message}`));
-  page.on('request', (r) => { if (!r.url().startsWith(url) && !/^(data|blob):/.test(r.url()) && !r.url().startsWith(url.replace('http', 'ws'))) wrong.push(`outside: ${r.url()}`); });
+  page.on('request', (r) => { if (![url, ...also].some((u) => r.url().startsWith(u)) && !/^(data|blob):/.test(r.url()) && !r.url().startsWith(url.replace('http', 'ws'))) wrong.push(`outside: ${r.url()}`); });
   await page.exposeFunction('__breach', (text) => wrong.push(`policy: ${text}`));
   await page.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (e) => window.__breach(`${e.effectiveDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));

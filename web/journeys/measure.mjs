@@ -75,3 +75,19 @@ function outermost(tasks) {
   }
   return out;
 }
+
+/** The rows of a grid that are in sight, as soon as all of them are there and stand still. */
+export async function inSight(page, name, timeout = 60_000) {
+  const handle = await page.waitForFunction((wanted) => {
+    const grid = document.querySelector(`[role=grid][aria-label="${wanted}"]`);
+    if (!grid) return undefined;
+    const { top, bottom } = grid.getBoundingClientRect();
+    const rows = [...grid.querySelectorAll('[data-index]')].filter((r) => { const b = r.getBoundingClientRect(); return b.top >= top + 36 && b.bottom <= bottom; });
+    if (rows.length === 0 || rows.some((r) => r.hasAttribute('aria-busy'))) { window.__rows = undefined; return undefined; }
+    const now = JSON.stringify(rows.map((r) => ({ index: Number(r.dataset.index), text: r.textContent })).sort((a, b) => a.index - b.index));
+    const before = window.__rows;
+    window.__rows = now;
+    return before === now ? now : undefined;
+  }, name, { timeout, polling: 'raf' });
+  return JSON.parse(await handle.jsonValue());
+}

@@ -112,6 +112,7 @@ export async function pages(page, about = /./) {
     { name: 'vulnerability', path: `/vulnerabilities/${all(await first('/api/vulnerabilities?$top=1', (v) => v.id ?? 'CVE-2024-6387'))}`, tabs: true },
     { name: 'software', path: `/software/${all(await first('/api/software?$top=1', (v) => v.id ?? 'none'))}`, tabs: true },
     { name: 'recommendation', path: `/recommendations/${all(await first('/api/recommendations?$top=1', (v) => v.id ?? 'none'))}`, tabs: true, open: { request: press('Request remediation'), except: press('Make an exception') } },
+    { name: 'account', path: '/account', open: { factor: press('Set up') } },
     { name: 'not-here', path: '/there-is-no-such-page' },
   ];
   await page.goto(`${url}/settings`);

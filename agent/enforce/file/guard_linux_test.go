@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/mounttest"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/hash"
@@ -101,44 +103,6 @@ type guarded struct {
 
 	mu    sync.Mutex
 	rules map[string]Decision // by SHA-256
-}
-
-// tmpfs mounts a file system that only the test uses.
-func tmpfs(t testing.TB) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// disk mounts a file system of its own on an image.
-func disk(t testing.TB) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	dir, image := t.TempDir(), filepath.Join(t.TempDir(), "disk")
-	for _, c := range [][]string{{"truncate", "-s", "64M", image}, {"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, dir}} {
-		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v %s", c, err, out)
-		}
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }
 
 func start(t testing.TB, dir string) *guarded {
@@ -252,7 +216,7 @@ func (x *guarded) told(t testing.TB, ok func(*event.Event) bool) *event.Event {
 }
 
 func TestBlockedFilesDoNotRunWhateverTheyAreCalled(t *testing.T) {
-	x := start(t, tmpfs(t))
+	x := start(t, mounttest.Tmpfs(t, ""))
 	bad, good := program(t, x.dir, "bad", "true"), program(t, x.dir, "good", "true")
 	if err := run(bad); err != nil {
 		t.Fatal("before the rule:", err)
@@ -329,7 +293,7 @@ func TestBlockedFilesDoNotRunWhateverTheyAreCalled(t *testing.T) {
 }
 
 func TestScriptsAreBlocked(t *testing.T) {
-	x := start(t, tmpfs(t))
+	x := start(t, mounttest.Tmpfs(t, ""))
 	path := filepath.Join(x.dir, "evil.sh")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\nsleep 60\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -358,7 +322,7 @@ func TestScriptsAreBlocked(t *testing.T) {
 }
 
 func TestMemoryFilesAreEnded(t *testing.T) {
-	x := start(t, tmpfs(t))
+	x := start(t, mounttest.Tmpfs(t, ""))
 	bad := program(t, x.dir, "bad", "sleep")
 	content, err := os.ReadFile(bad)
 	if err != nil {
@@ -392,7 +356,7 @@ func TestMemoryFilesAreEnded(t *testing.T) {
 }
 
 func TestRemediatedFilesAreEndedAndPutIntoQuarantine(t *testing.T) {
-	x := start(t, tmpfs(t))
+	x := start(t, mounttest.Tmpfs(t, ""))
 	bad := program(t, x.dir, "bad", "sleep")
 	var running []*exec.Cmd
 	for range 3 {
@@ -441,7 +405,7 @@ func TestRemediatedFilesAreEndedAndPutIntoQuarantine(t *testing.T) {
 }
 
 func TestWatchedAndWarnedFilesRun(t *testing.T) {
-	x := start(t, tmpfs(t))
+	x := start(t, mounttest.Tmpfs(t, ""))
 	for a, want := range map[Action]string{Audit: "AntivirusDetection", Warn: "SmartScreenAppWarning"} {
 		path := program(t, x.dir, fmt.Sprint("p", a), "true")
 		x.rule(t, path, a)
@@ -455,7 +419,7 @@ func TestWatchedAndWarnedFilesRun(t *testing.T) {
 }
 
 func TestAStoppedOrKilledAgentHoldsNobodyUp(t *testing.T) {
-	dir := tmpfs(t)
+	dir := mounttest.Tmpfs(t, "")
 	path := program(t, dir, "p", "true")
 	for name, sig := range map[string]syscall.Signal{"stopped": syscall.SIGSTOP, "killed": syscall.SIGKILL, "ended": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
@@ -513,7 +477,7 @@ func TestAStoppedOrKilledAgentHoldsNobodyUp(t *testing.T) {
 func BenchmarkExec(b *testing.B) {
 	for _, c := range []string{"unguarded", "known", "new"} {
 		b.Run(c, func(b *testing.B) {
-			dir := disk(b) // digests of files in memory are not kept
+			dir := mounttest.Disk(b, "64M") // digests of files in memory are not kept
 			path := program(b, dir, "p", "true")
 			other := program(b, dir, "q", "true")
 			if c != "unguarded" {

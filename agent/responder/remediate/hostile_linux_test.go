@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/mounttest"
+
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
@@ -113,10 +115,7 @@ func TestADiskThatFillsUp(t *testing.T) {
 	if err := os.MkdirAll(small, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("vault", small, "tmpfs", 0, "size=256k"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(small, unix.MNT_DETACH) })
+	mounttest.At(t, small, "tmpfs", "size=256k")
 	d.vault.Reserve = 1
 	content := make([]byte, 250_000)
 	rand.Read(content)

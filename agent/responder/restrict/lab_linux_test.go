@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vedette-edr/vedette/mounttest"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-edr/vedette/agent/enforce/file"
@@ -28,9 +30,7 @@ import (
 
 // The test program is also the watchdog, the probe, and programs that misbehave.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == launch.Name {
-		os.Exit(launch.Main(os.Args[2:]))
-	}
+	launch.Begin()
 	switch os.Getenv("RESTRICT_TEST_ROLE") {
 	case "watchdog":
 		if err := file.Watch(); err != nil {
@@ -102,26 +102,13 @@ type lab struct {
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	l := &lab{t: t, root: t.TempDir(), seen: &sink{}}
+	l := &lab{t: t, seen: &sink{}}
 	if _, bench := t.(*testing.B); bench {
 		// What is on a disk keeps its digests while it is not written; what is in memory does not.
-		image := filepath.Join(t.TempDir(), "disk")
-		for _, c := range [][]string{{"truncate", "-s", "128M", image}, {"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, l.root}} {
-			if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
-				t.Fatalf("%q: %v %s", c, err, out)
-			}
-		}
-	} else if err := unix.Mount("tmpfs", l.root, "tmpfs", 0, "mode=755"); err != nil {
-		t.Fatal(err)
+		l.root = mounttest.Disk(t, "128M")
+	} else {
+		l.root = mounttest.Tmpfs(t, "mode=755")
 	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(l.root, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
 	m, err := kernfs.Cgroup()
 	if err != nil {
 		t.Fatal(err)

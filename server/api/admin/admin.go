@@ -1,10 +1,10 @@
 // Package admin is what this server's API has beyond the published one, below
-// /api/vedette: API applications with their secrets and permissions, people, roles, user
+// /api/vedette: API applications with their secrets and permissions, people and how they sign in, roles, user
 // groups, device groups, enrolment tokens, the audit record, how the server is configured,
 // and what a device says of its own health.
 //
 // It holds no rules and no state; package access knows applications and people, package
-// group device groups, package device devices. The invariants: a client secret or password
+// sso identity providers, group device groups, package device devices. The invariants: a client secret or password
 // is answered once, when it is made, and each change is in the audit record before it is
 // answered. Start at Routes.
 package admin
@@ -48,6 +48,9 @@ type Config struct {
 	History   History
 	Settings  Settings
 	Health    *health.Registry
+	Providers Providers
+	Sessions  Sessions
+	Callback  string           // the path to which identity providers send people back
 	Now       func() time.Time // nil for time.Now
 }
 
@@ -60,12 +63,16 @@ type API struct {
 	history   History
 	settings  Settings
 	state     *health.Registry
+	providers Providers
+	sessions  Sessions
+	callback  string
 	now       func() time.Time
 }
 
 // New returns the API.
 func New(c Config) *API {
-	a := &API{directory: c.Directory, groups: c.Groups, devices: c.Devices, audit: c.Audit, history: c.History, settings: c.Settings, state: c.Health, now: c.Now}
+	a := &API{directory: c.Directory, groups: c.Groups, devices: c.Devices, audit: c.Audit, history: c.History, settings: c.Settings, state: c.Health,
+		providers: c.Providers, sessions: c.Sessions, callback: c.Callback, now: c.Now}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -77,7 +84,7 @@ func (a *API) Routes() []api.Route {
 	examine := []access.Permission{access.MachineRead, access.MachineReadWrite, access.ServerHealthDetail}
 	watched := api.Route{Method: http.MethodGet, Pattern: "/api/vedette/machines/{id}/health", Need: examine, Handle: a.health,
 		Doc: api.Doc{Summary: "Tell how well a device is watched", Answer: deviceHealth{}}}
-	return slices.Concat(a.applicationRoutes(), a.personRoutes(), a.roleRoutes(), a.groupRoutes(), a.enrolmentRoutes(), a.recordRoutes(), []api.Route{watched})
+	return slices.Concat(a.applicationRoutes(), a.personRoutes(), a.signInRoutes(), a.roleRoutes(), a.groupRoutes(), a.enrolmentRoutes(), a.recordRoutes(), []api.Route{watched})
 }
 
 // administer is a route of administrators.

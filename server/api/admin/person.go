@@ -35,6 +35,8 @@ type personPatch struct {
 	Roles    []string `json:"roles"`
 	Groups   []string `json:"userGroups"`
 	Disabled bool     `json:"disabled"`
+	// PasswordSignIn is false for who may sign in by an identity provider alone.
+	PasswordSignIn bool `json:"passwordSignIn"`
 }
 
 type passwordBody struct {
@@ -51,11 +53,21 @@ type person struct {
 	Groups   []string   `json:"userGroups"`
 	Created  time.Time  `json:"createdDateTimeUtc"`
 	Disabled *time.Time `json:"disabledDateTimeUtc"`
-	Password string     `json:"password,omitempty"` // one that was chosen for them, once
+	// PasswordSignIn says that they can sign in with a password.
+	PasswordSignIn bool `json:"passwordSignIn"`
+	SecondFactor   bool `json:"secondFactor"`
+	// Provider is the id of the identity provider that vouches for them; null for none.
+	Provider *string `json:"identityProviderId"`
+	Password string  `json:"password,omitempty"` // one that was chosen for them, once
 }
 
 func showPerson(p *access.Person) person {
-	return person{ID: string(p.ID), Login: p.Login, Name: p.Name, Mail: p.Mail, Roles: texts(p.Roles), Groups: texts(p.Groups),
+	var provider *string
+	if p.Provider != "" {
+		id := string(p.Provider)
+		provider = &id
+	}
+	return person{PasswordSignIn: p.Password != "" && !p.NoPassword, SecondFactor: p.Factor.On(), Provider: provider, ID: string(p.ID), Login: p.Login, Name: p.Name, Mail: p.Mail, Roles: texts(p.Roles), Groups: texts(p.Groups),
 		Created: p.Created, Disabled: moment(p.Disabled)}
 }
 
@@ -158,8 +170,16 @@ func (a *API) changePerson(w http.ResponseWriter, r *api.Request) error {
 		}
 		c.Disabled = &b
 	}
+	if body.Has("passwordSignIn") {
+		b, err := body.Bool("passwordSignIn")
+		if err != nil {
+			return err
+		}
+		no := !b
+		c.NoPassword = &no
+	}
 	if c == (access.PersonChange{}) {
-		return errs.New("admin.changePerson", errs.Invalid, errs.MissingRequiredParameter, "nothing is to be changed: give displayName, mail, roles, userGroups or disabled")
+		return errs.New("admin.changePerson", errs.Invalid, errs.MissingRequiredParameter, "nothing is to be changed: give displayName, mail, roles, userGroups, disabled or passwordSignIn")
 	}
 	p, err := a.directory.ChangePerson(r.Context(), r.Caller.Tenant, userID(r), c)
 	if err != nil {
@@ -168,6 +188,9 @@ func (a *API) changePerson(w http.ResponseWriter, r *api.Request) error {
 	detail := p.Login + ": roles " + strings.Join(texts(p.Roles), " ") + ", groups " + strings.Join(texts(p.Groups), " ")
 	if !p.Disabled.IsZero() {
 		detail += ", disabled"
+	}
+	if p.NoPassword {
+		detail += ", without a password"
 	}
 	if err := a.record(r, "user.change", string(p.ID), detail); err != nil {
 		return err

@@ -17,8 +17,10 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/rows"
+	"github.com/vedette-edr/vedette/server/device"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/hunt"
+	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/query"
 )
 
@@ -39,10 +41,17 @@ type Queries interface {
 	Delete(ctx context.Context, by *access.Principal, id string) error
 }
 
+// Devices is what this package needs of device.Service.
+type Devices interface {
+	// Get returns a device that the caller of ctx sees.
+	Get(ctx context.Context, tenant ident.TenantID, id ident.DeviceID) (*device.Device, error)
+}
+
 // Config is what the API is made of.
 type Config struct {
 	Hunter  Hunter
 	Queries Queries
+	Devices Devices
 }
 
 // Routes returns the route table of the API.

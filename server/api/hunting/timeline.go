@@ -89,7 +89,7 @@ func (h *handler) timelines(need []access.Permission) []api.Route {
 }
 
 // view reads what both requests say.
-func view(r *api.Request) (*api.Object, hunt.View, error) {
+func (h *handler) view(r *api.Request) (*api.Object, hunt.View, error) {
 	v := hunt.View{}
 	body, err := r.JSON()
 	if err != nil {
@@ -98,6 +98,9 @@ func view(r *api.Request) (*api.Object, hunt.View, error) {
 	d, ok := ident.ParseDeviceID(r.Var("id"))
 	if !ok {
 		return nil, v, errs.New("hunting.view", errs.NotFound, errs.ResourceNotFound, "Machine %s was not found", r.Var("id"))
+	}
+	if _, err := h.Devices.Get(r.Context(), r.Caller.Tenant, d); err != nil {
+		return nil, v, errs.Wrap("hunting.view", err)
 	}
 	v.Device = d
 	if v.From, err = body.Time("from"); err != nil {
@@ -150,7 +153,7 @@ func place(body *api.Object, name string) (*hunt.Place, error) {
 }
 
 func (h *handler) section(w http.ResponseWriter, r *api.Request) error {
-	body, v, err := view(r)
+	body, v, err := h.view(r)
 	if err != nil {
 		return err
 	}
@@ -180,7 +183,7 @@ func (h *handler) section(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (h *handler) outline(w http.ResponseWriter, r *api.Request) error {
-	body, v, err := view(r)
+	body, v, err := h.view(r)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (a *API) incidentRoutes() []api.Route {
 	for i := range routes {
 		routes[i].Limit, routes[i].Doc = api.Limit{PerMinute: 50, PerHour: 1500}, docs[i]
 	}
-	return routes
+	return append(routes, a.queueRoute(read))
 }
 
 // incidentPatch is the body that updates an incident.

@@ -35,11 +35,16 @@ type pageData struct {
 	Error       string
 	Token       string // against forged posts
 	Form        bool   // there is something to fill in
+	Waiting     string // the sign-in whose second step the form is; "" for the first
+	Portal      string // where a second factor can be set up; "" unless one has to be
 }
 
 const (
-	tokenField  = "vedette_form"
-	tokenCookie = "vedette-signin"
+	tokenField = "vedette_form"
+	// A second step brings what Directory.Suspend made of the first, and the code.
+	waitingField = "vedette_step"
+	codeField    = "code"
+	tokenCookie  = "vedette-signin"
 )
 
 // authorize serves the sign-in page of an application and takes what people fill in. What
@@ -99,7 +104,7 @@ func authorizeForm(r *http.Request) (form, error) {
 	if err := posted.add(string(body)); err != nil {
 		return nil, err
 	}
-	for _, k := range []string{"username", "password", tokenField} {
+	for _, k := range []string{"username", "password", tokenField, waitingField, codeField} {
 		f[k] = posted[k]
 	}
 	return f, nil
@@ -173,13 +178,26 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request, s submission) {
 		return
 	}
 	q := &request{form: s.form, from: h.clientIP(r), app: s.app}
-	err = h.throttled(q, func() error { return h.signIn(r.Context(), q) })
+	var waiting *access.Admission
+	err = h.throttled(q, func() error {
+		if s.form[waitingField] != "" {
+			return h.secondStep(r.Context(), q)
+		}
+		return h.signIn(r.Context(), q, func(a *access.Admission) error { waiting = a; return nil })
+	})
+	if err == nil && waiting != nil {
+		h.askForMore(w, r, s, waiting)
+		return
+	}
 	if err != nil {
 		f := failureOf(err)
 		h.report(r.Context(), q, f.label())
 		s.page.Login, s.page.Error = clip(s.form["username"]), f.text
-		if f.code == 50126 {
+		switch f.code {
+		case 50126:
 			s.page.Error = "The user name or password is wrong."
+		case wrongCode:
+			s.page.Waiting = s.form[waitingField]
 		}
 		h.page(w, r, max(f.status, http.StatusBadRequest), s.page, s.redirect)
 		return
@@ -193,6 +211,57 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request, s submission) {
 	h.report(r.Context(), q, "")
 	http.SetCookie(w, &http.Cookie{Name: cookieName(r), Path: "/", MaxAge: -1, Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	h.sendBack(w, s.form, s.back, url.Values{"code": {code}})
+}
+
+// purpose binds a sign-in that waits for its second step to the application that it is for.
+func purpose(app *access.Application) string { return "authorize/" + string(app.ID) }
+
+// askForMore shows what else is asked of a person whose password was right.
+func (h *Handler) askForMore(w http.ResponseWriter, r *http.Request, s submission, a *access.Admission) {
+	if a.Step == access.SetUpCodes {
+		s.page.Form, s.page.Portal = false, h.authority.URL()+"/"
+		s.page.Error = "A second factor is required of you, and you have set up none yet. Sign in to the portal to set it up, then try again here."
+		h.page(w, r, http.StatusForbidden, s.page, s.redirect)
+		return
+	}
+	text, err := h.dir.Suspend(a, purpose(s.app))
+	if err != nil {
+		h.pageFailure(w, r, err)
+		return
+	}
+	s.page.Waiting = text
+	h.page(w, r, http.StatusOK, s.page, s.redirect)
+}
+
+// wrongCode is the AADSTS number of a second factor that does not fit.
+const wrongCode = 500121
+
+// secondStep takes the code of a person whose password was right.
+func (h *Handler) secondStep(ctx context.Context, q *request) error {
+	a, err := h.dir.Continue(ctx, q.form[waitingField], purpose(q.app))
+	if errs.Is(err, errs.Unauthenticated) || err == nil && a.Step != access.EnterCode {
+		return failure{status: http.StatusForbidden, err: "invalid_grant", code: 50089, text: "This took too long. Please sign in again."}
+	}
+	if err != nil {
+		return err
+	}
+	q.login = a.Person.Login
+	give, wait := h.limit.Take("person/" + string(q.app.Tenant) + "/" + strings.ToLower(q.login))
+	if give == nil {
+		return failThrottled(wait)
+	}
+	err = h.dir.CompleteByCode(ctx, a, q.form[codeField])
+	switch {
+	case errs.Is(err, errs.Unauthenticated):
+		return failure{status: http.StatusForbidden, err: "invalid_grant", code: wrongCode, text: "The code is wrong or was used before."}
+	case errs.Is(err, errs.Limited):
+		return failure{status: http.StatusTooManyRequests, err: "temporarily_unavailable", code: wrongCode, text: "There were too many wrong codes. Wait before you try again."}
+	case err != nil:
+		return err
+	}
+	give()
+	q.person = a.Person
+	return nil
 }
 
 // throttled runs an attempt, which counts against its address when it fails.

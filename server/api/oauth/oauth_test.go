@@ -49,7 +49,7 @@ func install(t testing.TB) *installation {
 	clock := func() time.Time { return i.now }
 	i.dir = access.NewDirectory(access.DirectoryConfig{
 		Tenants: s.Access(), Applications: s.Access(), People: s.Access(), SecretKey: s.Key().Derive("client-secret"), Clock: clock,
-		Roles: s.Access(), Groups: s.Access(), SignIns: s.Access(),
+		Roles: s.Access(), Groups: s.Access(), SignIns: s.Access(), Policies: s.Access(), Sealer: s.Key(),
 	})
 	i.authority, err = access.OpenAuthority(ctx, access.AuthorityConfig{
 		Keys: s.Access(), Applications: s.Access(), People: s.Access(), URLs: []string{ownURL + "/"}, Clock: clock, Roles: s.Access(), Groups: s.Access(),

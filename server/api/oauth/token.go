@@ -153,7 +153,7 @@ func (h *Handler) check(ctx context.Context, q *request, tenant string, v access
 		return "", err
 	}
 	if grant == "password" {
-		if err := h.signIn(ctx, q); err != nil {
+		if err := h.signIn(ctx, q, noSecond); err != nil {
 			return "", err
 		}
 		q.signIn = wish(f, q.app, q.person, resource)
@@ -194,9 +194,9 @@ func (h *Handler) checkClient(q *request, tenant, grant string) error {
 	return nil
 }
 
-// signIn checks a person's password. Guesses are bounded for each account as well, since
-// they may come from many addresses.
-func (h *Handler) signIn(ctx context.Context, q *request) error {
+// signIn checks a person's password; second is told when that is not enough. Guesses are bounded for each account as well, since they may come from many
+// addresses. Nobody is in q.person of whom something is missing.
+func (h *Handler) signIn(ctx context.Context, q *request, second func(*access.Admission) error) error {
 	for _, k := range []string{"username", "password"} {
 		if q.form[k] == "" {
 			return failMissing(k)
@@ -207,13 +207,27 @@ func (h *Handler) signIn(ctx context.Context, q *request) error {
 	if give == nil {
 		return failThrottled(wait)
 	}
-	p, err := h.dir.SignIn(ctx, q.app.Tenant, q.login, q.form["password"])
+	a, err := h.dir.SignIn(ctx, q.app.Tenant, q.login, q.form["password"])
 	if err != nil {
 		return credentialFailure(err, "")
 	}
 	give()
-	q.person = p
+	if a.Step != access.Admitted {
+		return second(a)
+	}
+	q.person = a.Person
 	return nil
+}
+
+// noSecond is the second step of who cannot be asked for one: a program that sends a
+// password.
+func noSecond(a *access.Admission) error {
+	if a.Step == access.SetUpCodes {
+		return failure{status: http.StatusBadRequest, err: "invalid_grant", code: 50079,
+			text: "The user is required to enroll in multi-factor authentication: sign in to the portal to set it up."}
+	}
+	return failure{status: http.StatusBadRequest, err: "invalid_grant", code: 50076,
+		text: "The user must use multi-factor authentication: a password alone is not enough. Sign in with an authorization code."}
 }
 
 // openID are scopes that name no resource.

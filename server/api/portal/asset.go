@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -103,9 +104,14 @@ func (f *asset) plain() ([]byte, error) {
 // built reports whether there is a portal to show.
 func (a *assets) built() bool { return a.index != nil }
 
-// page is the page with the nonce where its scripts look for it.
-func (a *assets) page(nonce string) []byte {
-	return bytes.Replace(a.index, []byte("</title>"), []byte(`</title><meta name="csp-nonce" content="`+html.EscapeString(nonce)+`">`), 1)
+// page is the page with the nonce where its scripts look for it, and with data, JSON
+// without a "<", which is no script; nil for none.
+func (a *assets) page(nonce string, data []byte) []byte {
+	more := []byte(`</title><meta name="csp-nonce" content="` + html.EscapeString(nonce) + `">`)
+	if data != nil {
+		more = slices.Concat(more, []byte(`<script type="application/json" id="session">`), data, []byte(`</script>`))
+	}
+	return bytes.Replace(a.index, []byte("</title>"), more, 1)
 }
 
 // serve answers a file of the build and reports whether there is one of that name. Names

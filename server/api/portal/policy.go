@@ -54,7 +54,7 @@ func (p *Portal) page(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	w.Write(p.assets.page(nonce))
+	w.Write(p.assets.page(nonce, p.inlined(r)))
 }
 
 // reports bounds what browsers can make the server log.
@@ -67,7 +67,7 @@ const maxReport = 16 << 10
 
 // report takes what a browser says of a page that broke its policy. Anybody may send one,
 // so that it is counted and logged in bounds, and believed by nobody.
-func (p *Portal) report(w http.ResponseWriter, r *api.Request) error {
+func (p *Portal) report(w http.ResponseWriter, r *api.Request, _ string) error {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxReport+1))
 	if err != nil || len(body) > maxReport {
 		return errs.New("portal.report", errs.Invalid, errs.InvalidRequestBody, "a report has %d bytes at most", maxReport)

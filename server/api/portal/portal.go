@@ -3,7 +3,9 @@
 //
 // The portal works on the public API, whose routes take its session as they take a token
 // (Portal is an api.Sessions); nothing here reads a noun of the product. What is below
-// /portal/ is for the portal's own pages and no published interface.
+// /portal/ is about the session of one person: signing in step by step (signin.go, sso.go),
+// their own account (account.go), what they keep. No token of an API application reaches
+// it; a script may use it as a page does (Documented).
 //
 // What keeps a session its person's: the cookie is for this host alone, out of reach of
 // scripts and not sent by other sites; every request that changes something carries a
@@ -31,6 +33,7 @@ import (
 	"github.com/vedette-edr/vedette/server/health"
 	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/preference"
+	"github.com/vedette-edr/vedette/server/sso"
 )
 
 // Config is what the portal is made of.
@@ -41,6 +44,10 @@ type Config struct {
 	Directory   *access.Directory
 	Sessions    *access.Sessions
 	Preferences *preference.Service
+	SSO         SingleSignOn // nil for nobody outside who vouches for people
+	// Origin returns the address of this server by the name under which a request came,
+	// without a slash at its end. Whatever a request claims, it is one of the server's own.
+	Origin func(*http.Request) string
 	// Trusted reports whether a request may see what is behind a part's state.
 	Trusted func(*http.Request) bool
 	// Attempted is told how each attempt to sign in ended, for the audit record; nil for
@@ -58,10 +65,38 @@ type Config struct {
 type Attempt struct {
 	Tenant ident.TenantID
 	Actor  ident.Actor // as claimed; proven only when Error is ""
-	Verb   string      // session.open or session.end
+	Verb   string      // session.open, session.end, or what somebody did to their account
 	From   string      // address
+	Detail string      // more than the address; "" for nothing
 	Error  string      // why it was refused; "" for success
 }
+
+// SingleSignOn takes people in for whom an identity provider vouches; sso.Service does.
+type SingleSignOn interface {
+	Offered(ctx context.Context, tenant ident.TenantID) ([]*sso.Provider, error)
+	Begin(ctx context.Context, tenant ident.TenantID, id ident.ProviderID, redirect, to string) (*sso.Departure, error)
+	Finish(ctx context.Context, sealed string, a sso.Answer) (*sso.Arrival, error)
+	EndAddress(ctx context.Context, session *access.Session, back string) string
+}
+
+// nobody is the SingleSignOn of who has none.
+type nobody struct{}
+
+// Offered implements SingleSignOn.
+func (nobody) Offered(context.Context, ident.TenantID) ([]*sso.Provider, error) { return nil, nil }
+
+// Begin implements SingleSignOn.
+func (nobody) Begin(context.Context, ident.TenantID, ident.ProviderID, string, string) (*sso.Departure, error) {
+	return nil, errs.New("portal", errs.NotFound, errs.ResourceNotFound, "there is no such identity provider")
+}
+
+// Finish implements SingleSignOn.
+func (nobody) Finish(context.Context, string, sso.Answer) (*sso.Arrival, error) {
+	return &sso.Arrival{}, errs.New("portal", errs.Unauthenticated, access.SignInStale, "there is no identity provider")
+}
+
+// EndAddress implements SingleSignOn.
+func (nobody) EndAddress(context.Context, *access.Session, string) string { return "" }
 
 // Portal is the http.Handler of everything that is neither an API nor an agent's. It is
 // safe for concurrent use.
@@ -93,6 +128,12 @@ func New(c Config) (*Portal, error) {
 	if p.Reported == nil {
 		p.Reported = func() {}
 	}
+	if p.SSO == nil {
+		p.SSO = nobody{}
+	}
+	if p.Origin == nil {
+		p.Origin = func(*http.Request) string { return "" }
+	}
 	p.attempts, p.reports = api.NewAttempts(p.Clock), newReports()
 	var err error
 	p.assets, err = load(c.Files)
@@ -123,7 +164,7 @@ func isPage(r *http.Request) bool {
 		(path.Ext(r.URL.Path) == "" || strings.Contains(r.Header.Get("Accept"), "text/html"))
 }
 
-// handler serves a call of the portal's own API. who is nil on those that need no session.
+// handler serves a call of the portal's own API.
 type handler func(w http.ResponseWriter, r *api.Request) error
 
 // maxBody bounds what a call carries, in bytes: a preference and a little.
@@ -142,27 +183,21 @@ func (p *Portal) call(w http.ResponseWriter, hr *http.Request) {
 	}
 }
 
+// dispatch finds what serves a call. What stands for itself is a route without a person;
+// everything else is for who is signed in.
 func (p *Portal) dispatch(w http.ResponseWriter, r *api.Request) error {
 	const op = "portal.dispatch"
 	rest := strings.TrimPrefix(r.URL.Path, "/portal/")
-	noun, name, _ := strings.Cut(rest, "/")
-	switch r.Method + " " + noun {
-	case "POST report":
-		return p.report(w, r)
-	case "GET session":
-		return p.whoami(w, r)
-	case "POST session":
-		return p.signIn(w, r)
-	case "DELETE session":
-		return p.person(p.signOut)(w, r)
-	case "POST password":
-		return p.person(p.changePassword)(w, r)
-	case "GET preferences":
-		return p.person(p.preferences)(w, r)
-	case "PUT preferences":
-		return p.person(func(w http.ResponseWriter, r *api.Request) error { return p.putPreference(w, r, name) })(w, r)
-	case "DELETE preferences":
-		return p.person(func(w http.ResponseWriter, r *api.Request) error { return p.deletePreference(w, r, name) })(w, r)
+	for _, c := range p.calls() {
+		name, ok := c.fits(r.Method, rest)
+		if !ok {
+			continue
+		}
+		h := func(w http.ResponseWriter, r *api.Request) error { return c.serve(w, r, name) }
+		if c.open {
+			return h(w, r)
+		}
+		return p.person(h)(w, r)
 	}
 	return errs.New(op, errs.NotFound, errs.NotFoundCode, "there is no %s %s", r.Method, r.URL.Path)
 }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,11 +27,12 @@ const password = "correct horse battery"
 // site is a portal on a real store, with one person.
 type site struct {
 	*portal.Portal
-	now      time.Time
-	dir      *access.Directory
-	person   *access.Person
-	attempts []portal.Attempt
-	reports  int
+	now         time.Time
+	dir         *access.Directory
+	preferences *preference.Service
+	person      *access.Person
+	attempts    []portal.Attempt
+	reports     int
 }
 
 func zipped(t *testing.T, text string) []byte {
@@ -56,7 +58,7 @@ func newSite(t *testing.T) *site {
 	}
 	t.Cleanup(func() { db.Close() })
 	s.dir = access.NewDirectory(access.DirectoryConfig{Tenants: db.Access(), Applications: db.Access(), People: db.Access(), Roles: db.Access(), Groups: db.Access(),
-		SecretKey: []byte("k"), Clock: clock})
+		Policies: db.Access(), Sealer: db.Key(), SecretKey: []byte("k"), Clock: clock})
 	tenant, err := s.dir.NewTenant(t.Context(), "T", "t.example")
 	if err != nil {
 		t.Fatal(err)
@@ -69,10 +71,11 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.preferences = preference.New(db.Preferences())
 	const page = `<html><title>Vedette</title><script src="/assets/a.js"></script></html>`
 	s.Portal, err = portal.New(portal.Config{Version: "1", Health: health.New(clock()), Directory: s.dir, Clock: clock,
 		Sessions:    access.NewSessions(access.SessionsConfig{Store: db.Access(), Authority: authority, Key: []byte("s"), Clock: clock}),
-		Preferences: preference.New(db.Preferences()), Trusted: func(*http.Request) bool { return false },
+		Preferences: s.preferences, Trusted: func(*http.Request) bool { return false },
 		Attempted: func(_ context.Context, a portal.Attempt) { s.attempts = append(s.attempts, a) }, Reported: func() { s.reports++ },
 		Files: fstest.MapFS{"index.html.gz": {Data: zipped(t, page)}, "assets/a.js.gz": {Data: zipped(t, "run()")}, "assets/a.js.br": {Data: []byte("br")}, "README.txt": {Data: []byte("x")}}})
 	if err != nil {
@@ -108,11 +111,19 @@ func (s *site) signIn(t *testing.T, more ...string) (cookie, proof string) {
 	if err := json.NewDecoder(res.Body).Decode(&e); err != nil {
 		t.Fatal(err)
 	}
-	c := res.Cookies()
-	if len(c) != 1 {
-		t.Fatalf("signing in set the cookies %v", c)
+	return cookieOf(t, res, "vedette-session"), e.Proof
+}
+
+// cookieOf is a cookie that an answer set, as a browser sends it.
+func cookieOf(t *testing.T, res *http.Response, name string) string {
+	t.Helper()
+	for _, c := range res.Cookies() {
+		if c.Name == "__Host-"+name && c.MaxAge >= 0 {
+			return c.Name + "=" + c.Value
+		}
 	}
-	return c[0].Name + "=" + c[0].Value, e.Proof
+	t.Fatalf("no cookie %s in %v", name, res.Cookies())
+	return ""
 }
 
 func (s *site) resume(method string, more ...string) (*access.Principal, error) {
@@ -263,14 +274,19 @@ func TestASessionEnds(t *testing.T) {
 		cookie, proof := s.signIn(t)
 		other, _ := s.signIn(t)
 		s.now = s.now.Add(time.Minute)
-		if res := s.do(t, "POST", "/portal/password", `{"Old":"wrong","New":"a password of mine"}`, "Cookie", cookie, "Vedette-Proof", proof); res.StatusCode != http.StatusBadRequest {
+		if res := s.do(t, "POST", "/portal/account/password", `{"Old":"wrong","New":"a password of mine"}`, "Cookie", cookie, "Vedette-Proof", proof); res.StatusCode != http.StatusBadRequest {
 			t.Errorf("with a wrong password: %s", res.Status)
 		}
-		if res := s.do(t, "POST", "/portal/password", `{"Old":"`+password+`","New":"a password of mine"}`, "Cookie", cookie, "Vedette-Proof", proof); res.StatusCode != http.StatusNoContent {
+		res := s.do(t, "POST", "/portal/account/password", `{"Old":"`+password+`","New":"a password of mine"}`, "Cookie", cookie, "Vedette-Proof", proof)
+		if res.StatusCode != http.StatusOK {
 			t.Errorf("changing the password: %s", res.Status)
 		}
 		over(t, s, cookie)
 		over(t, s, other)
+		// Whoever changed it goes on, in a session that nobody knew before.
+		if _, err := s.resume("GET", "Cookie", cookieOf(t, res, "vedette-session")); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("when the account is disabled", func(t *testing.T) {
 		s := newSite(t)
@@ -393,4 +409,56 @@ func TestWithoutABuildTheServerSaysSo(t *testing.T) {
 	if w.Code != http.StatusNotFound {
 		t.Errorf("a page of a portal that is not there: %d", w.Code)
 	}
+}
+
+// TestThePageSaysWhoIsSignedIn reads what stands within the page: for whom the cookie says,
+// for nobody else, and as text that cannot end where it stands.
+func TestThePageSaysWhoIsSignedIn(t *testing.T) {
+	s := newSite(t)
+	cookie, _ := s.signIn(t)
+	data := func(more ...string) string {
+		t.Helper()
+		body := text(t, s.do(t, http.MethodGet, "/incidents", "", append([]string{"Accept", "text/html"}, more...)...))
+		_, rest, ok := strings.Cut(body, `<script type="application/json" id="session">`)
+		if !ok {
+			return ""
+		}
+		inner, _, _ := strings.Cut(rest, "</script>")
+		return inner
+	}
+	for name, headers := range map[string][]string{
+		"without a cookie": nil, "with a wrong one": {"Cookie", "__Host-vedette-session=x"}, "from another site": {"Cookie", cookie, "Sec-Fetch-Site", "cross-site"},
+	} {
+		if got := data(headers...); got != "" {
+			t.Errorf("%s the page says %s", name, got)
+		}
+	}
+	hostile := `</script><script>alert(1)</script>`
+	if err := s.preferences.Put(t.Context(), ident.Actor{Kind: ident.ActorUser, ID: string(s.person.ID), Name: "ada", Tenant: s.person.Tenant}, "x", json.RawMessage(`"`+hostile+`"`)); err != nil {
+		t.Fatal(err)
+	}
+	got := data("Cookie", cookie, "Sec-Fetch-Site", "none")
+	if strings.Contains(got, "<") {
+		t.Errorf("the page could end there: %s", got)
+	}
+	var v struct {
+		Session struct {
+			SignedIn bool
+			Proof    string
+			User     struct{ Login string }
+		}
+		Preferences map[string]any
+	}
+	if err := json.Unmarshal([]byte(got), &v); err != nil || !v.Session.SignedIn || v.Session.Proof == "" || v.Session.User.Login != "ada" || v.Preferences["x"] != hostile {
+		t.Errorf("%v: %s", err, got)
+	}
+}
+
+func text(t *testing.T, res *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -9,12 +10,15 @@ import (
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/ident"
 )
 
 // What a page sends with its requests.
 const (
 	cookie = "vedette-session"
+	// pendingCookie holds a sign-in that waits for its second step, flowCookie one that is
+	// on its way to an identity provider and back.
+	pendingCookie = "vedette-sign-in"
+	flowCookie    = "vedette-sso"
 	// proofHeader carries access.Sessions.Proof on every request that may change something.
 	proofHeader = "Vedette-Proof"
 	// presenceHeader is "idle" on requests that nobody asked for, which keep no session alive.
@@ -22,24 +26,27 @@ const (
 )
 
 // cookieName binds the cookie to this host where the browser can promise that.
-func cookieName(r *http.Request) string {
+func cookieName(r *http.Request, name string) string {
 	if r.TLS != nil {
-		return "__Host-" + cookie
+		return "__Host-" + name
 	}
-	return cookie
+	return name
 }
 
-func sessionText(r *http.Request) string {
-	c, err := r.Cookie(cookieName(r))
+func cookieText(r *http.Request, name string) string {
+	c, err := r.Cookie(cookieName(r, name))
 	if err != nil {
 		return ""
 	}
 	return c.Value
 }
 
-func setCookie(w http.ResponseWriter, r *http.Request, text string, age time.Duration) {
-	http.SetCookie(w, &http.Cookie{Name: cookieName(r), Value: text, Path: "/", MaxAge: int(age.Seconds()),
-		Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+func sessionText(r *http.Request) string { return cookieText(r, cookie) }
+
+// setCookie keeps a text in the browser, out of reach of scripts; a negative age forgets it.
+func setCookie(w http.ResponseWriter, r *http.Request, name, text string, age time.Duration, site http.SameSite) {
+	http.SetCookie(w, &http.Cookie{Name: cookieName(r, name), Value: text, Path: "/", MaxAge: int(age.Seconds()),
+		Secure: r.TLS != nil, HttpOnly: true, SameSite: site})
 }
 
 func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
@@ -100,6 +107,21 @@ type sessionEntity struct {
 	Permissions []access.Permission `json:"permissions"`
 	// AllDevices says that no device group restricts what the person sees.
 	AllDevices bool `json:"allDevices"`
+	// Step is what somebody has to do whose password was right: "code", give a code of
+	// their second factor; "enrol", set one up; "" for nothing.
+	Step access.Step `json:"step"`
+	// Providers is who else people can sign in by. With several tenants it is empty, and
+	// SeveralTenants set: GET /portal/providers tells those of one.
+	Providers      []providerEntity `json:"providers"`
+	SeveralTenants bool             `json:"severalTenants"`
+	// RecoveryCodes is there in the answer alone that turned on a second factor.
+	RecoveryCodes []string `json:"recoveryCodes,omitempty"`
+}
+
+// providerEntity is an identity provider on the sign-in page.
+type providerEntity struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 type userEntity struct {
@@ -112,11 +134,11 @@ type userEntity struct {
 }
 
 // whoami answers who is signed in; that nobody is, is no error.
-func (p *Portal) whoami(w http.ResponseWriter, r *api.Request) error {
+func (p *Portal) whoami(w http.ResponseWriter, r *api.Request, _ string) error {
 	text := sessionText(r.Request)
 	s, who, err := p.Sessions.Resume(r.Context(), text, presence(r.Request))
 	if errs.Is(err, errs.Unauthenticated) {
-		return p.answer(w, r, http.StatusOK, sessionEntity{Permissions: []access.Permission{}})
+		return p.outside(w, r)
 	}
 	if err != nil {
 		return err
@@ -124,26 +146,100 @@ func (p *Portal) whoami(w http.ResponseWriter, r *api.Request) error {
 	if err := p.own(r.Request, text); err != nil {
 		return err
 	}
-	return p.describe(w, r, s, who, text)
+	return p.describe(w, r, s, who, text, nil)
 }
 
-func (p *Portal) describe(w http.ResponseWriter, r *api.Request, s *access.Session, who *access.Principal, text string) error {
-	person, err := p.Directory.Person(r.Context(), s.Tenant, s.Person)
-	if err != nil {
+// outside answers what somebody can do who is not signed in.
+func (p *Portal) outside(w http.ResponseWriter, r *api.Request) error {
+	e := sessionEntity{}
+	a, err := p.Directory.Continue(r.Context(), cookieText(r.Request, pendingCookie), pendingPurpose)
+	if err == nil {
+		e.Step = a.Step
+	} else if !errs.Is(err, errs.Unauthenticated) {
 		return err
 	}
+	tenant, err := p.Directory.HomeOf(r.Context(), "", "")
+	switch {
+	case err == nil:
+		if e.Providers, err = p.offered(r.Context(), tenant.ID); err != nil {
+			return err
+		}
+	case errs.Is(err, errs.Invalid):
+		e.SeveralTenants = true
+	default:
+		return err
+	}
+	return p.answer(w, r, e)
+}
+
+// described is a session as a page gets it.
+func (p *Portal) described(ctx context.Context, s *access.Session, who *access.Principal, text string) (sessionEntity, error) {
+	person, err := p.Directory.Person(ctx, s.Tenant, s.Person)
+	if err != nil {
+		return sessionEntity{}, err
+	}
+	return p.complete(sessionEntity{SignedIn: true, Proof: p.Sessions.Proof(text), Expires: &s.Expires, User: showUser(person),
+		Permissions: who.Granted(), AllDevices: who.Scope.All}), nil
+}
+
+func showUser(person *access.Person) *userEntity {
 	roles := make([]string, 0, len(person.Roles))
 	for _, id := range person.Roles {
 		roles = append(roles, string(id))
 	}
-	return p.answer(w, r, http.StatusOK, sessionEntity{SignedIn: true, Proof: p.Sessions.Proof(text), Expires: &s.Expires,
-		User:        &userEntity{ID: string(person.ID), Login: person.Login, Name: person.Name, Mail: person.Mail, Tenant: string(person.Tenant), Roles: roles},
-		Permissions: who.Granted(), AllDevices: who.Scope.All})
+	return &userEntity{ID: string(person.ID), Login: person.Login, Name: person.Name, Mail: person.Mail, Tenant: string(person.Tenant), Roles: roles}
 }
 
-func (p *Portal) answer(w http.ResponseWriter, r *api.Request, status int, e sessionEntity) error {
+// describe answers a session; recovery is the recovery codes that it began with, if any.
+func (p *Portal) describe(w http.ResponseWriter, r *api.Request, s *access.Session, who *access.Principal, text string, recovery []string) error {
+	e, err := p.described(r.Context(), s, who, text)
+	if err != nil {
+		return err
+	}
+	e.RecoveryCodes = recovery
+	return api.WriteJSON(w, r, http.StatusOK, e)
+}
+
+func (p *Portal) answer(w http.ResponseWriter, r *api.Request, e sessionEntity) error {
+	return api.WriteJSON(w, r, http.StatusOK, p.complete(e))
+}
+
+// complete adds what every session says of the server.
+func (p *Portal) complete(e sessionEntity) sessionEntity {
 	e.Version, e.Time, e.Idle = p.Version, p.Clock().UTC(), int(access.SessionIdle.Seconds())
-	return api.WriteJSON(w, r, status, e)
+	e.Permissions, e.Providers = append([]access.Permission{}, e.Permissions...), append([]providerEntity{}, e.Providers...)
+	return e
+}
+
+// inlined is what a page has to know before it can show anything, as JSON that may stand
+// within HTML: who is signed in and what they chose. It is nil where nobody is, as far as
+// this request shows: a browser that comes from another site does not bring the cookie
+// along, so that the page asks for itself then. The proof is in it as it is in the answer
+// to GET /portal/session, and is as far out of reach of other sites: the page cannot be
+// framed, read across origins, kept, or compressed.
+func (p *Portal) inlined(r *http.Request) []byte {
+	text := sessionText(r)
+	if text == "" {
+		return nil
+	}
+	s, who, err := p.Sessions.Resume(r.Context(), text, presence(r))
+	if err != nil || p.own(r, text) != nil {
+		return nil // the page learns by asking what is wrong
+	}
+	e, err := p.described(r.Context(), s, who, text)
+	if err != nil {
+		return nil
+	}
+	kept, err := p.Preferences.All(r.Context(), who.Actor)
+	if err != nil {
+		return nil
+	}
+	// Marshal writes < > and & as escapes.
+	out, err := json.Marshal(map[string]any{"session": e, "preferences": kept})
+	if err != nil {
+		return nil
+	}
+	return out
 }
 
 // read decodes a JSON body into v. Another site's form cannot send that content type.
@@ -158,52 +254,6 @@ func read(r *api.Request, v any) error {
 		return &errs.E{Op: op, Kind: errs.Invalid, Code: errs.InvalidRequestBody, Detail: "the body is not the JSON that is expected here", Err: err}
 	}
 	return nil
-}
-
-// signIn checks a password and opens a session. One that the browser had ends.
-func (p *Portal) signIn(w http.ResponseWriter, r *api.Request) error {
-	const op = "portal.signIn"
-	if err := p.origin.Check(r.Request); err != nil {
-		return errs.New(op, errs.Denied, errs.Forbidden, "the request comes from another site")
-	}
-	var body struct{ Tenant, Login, Password string }
-	if err := read(r, &body); err != nil {
-		return err
-	}
-	tenant, err := p.Directory.HomeOf(r.Context(), body.Tenant, body.Login)
-	if err != nil {
-		return err
-	}
-	attempt := Attempt{Tenant: tenant.ID, Verb: "session.open", From: remoteIP(r.Request),
-		Actor: ident.Actor{Kind: ident.ActorUser, Name: body.Login, Tenant: tenant.ID}}
-	var person *access.Person
-	err = p.throttled(r.Request, "person/"+string(tenant.ID)+"/"+strings.ToLower(body.Login), func() error {
-		person, err = p.Directory.SignIn(r.Context(), tenant.ID, body.Login, body.Password)
-		return err
-	})
-	if err != nil {
-		attempt.Error = "refused"
-		if errs.Is(err, errs.Limited) {
-			attempt.Error = "too many attempts"
-		}
-		p.Attempted(r.Context(), attempt)
-		return err
-	}
-	if err := p.Sessions.End(r.Context(), sessionText(r.Request)); err != nil {
-		return err
-	}
-	text, s, err := p.Sessions.Open(r.Context(), person, attempt.From, r.UserAgent())
-	if err != nil {
-		return err
-	}
-	_, who, err := p.Sessions.Resume(r.Context(), text, access.Active)
-	if err != nil {
-		return err
-	}
-	attempt.Actor = who.Actor
-	p.Attempted(r.Context(), attempt)
-	setCookie(w, r.Request, text, access.SessionLife)
-	return p.describe(w, r, s, who, text)
 }
 
 // throttled runs an attempt, which counts against its address and account when it fails.
@@ -230,40 +280,33 @@ func (p *Portal) throttled(r *http.Request, account string, attempt func() error
 	return err
 }
 
-func (p *Portal) signOut(w http.ResponseWriter, r *api.Request) error {
-	if err := p.Sessions.End(r.Context(), sessionText(r.Request)); err != nil {
-		return err
-	}
-	p.Attempted(r.Context(), Attempt{Tenant: r.Caller.Tenant, Actor: r.Caller.Actor, Verb: "session.end", From: remoteIP(r.Request)})
-	setCookie(w, r.Request, "", -time.Second)
-	// What the browser kept of the person's pages goes with the session.
-	w.Header().Set("Clear-Site-Data", `"storage"`)
-	return api.WriteEmpty(w, http.StatusNoContent)
+// ended is the answer of signing out where an identity provider has a session as well.
+type ended struct {
+	// Address is where a browser is to go, so that the provider ends its session too and
+	// sends it back.
+	Address string `json:"endSessionAddress"`
 }
 
-// changePassword changes the person's own password; every session and token of the person
-// is over then, this one too.
-func (p *Portal) changePassword(w http.ResponseWriter, r *api.Request) error {
-	var body struct{ Old, New string }
-	if err := read(r, &body); err != nil {
-		return err
-	}
-	err := p.throttled(r.Request, "person/"+string(r.Caller.Tenant)+"/"+strings.ToLower(r.Caller.Name), func() error {
-		return p.Directory.ChangePassword(r.Context(), r.Caller.Tenant, r.Caller.Name, body.Old, body.New)
-	})
-	if errs.Is(err, errs.Unauthenticated) {
-		// Not 401: the session is well, the present password is not.
-		return errs.New("portal.changePassword", errs.Invalid, errs.InvalidInput, "the present password is wrong")
-	}
+func (p *Portal) signOut(w http.ResponseWriter, r *api.Request, _ string) error {
+	text := sessionText(r.Request)
+	s, _, err := p.Sessions.Resume(r.Context(), text, access.Active)
 	if err != nil {
 		return err
 	}
-	p.Attempted(r.Context(), Attempt{Tenant: r.Caller.Tenant, Actor: r.Caller.Actor, Verb: "person.password", From: remoteIP(r.Request)})
-	setCookie(w, r.Request, "", -time.Second)
+	if err := p.Sessions.End(r.Context(), text); err != nil {
+		return err
+	}
+	p.Attempted(r.Context(), Attempt{Tenant: r.Caller.Tenant, Actor: r.Caller.Actor, Verb: "session.end", From: remoteIP(r.Request)})
+	setCookie(w, r.Request, cookie, "", -time.Second, http.SameSiteStrictMode)
+	// What the browser kept of the person's pages goes with the session.
+	w.Header().Set("Clear-Site-Data", `"storage"`)
+	if at := p.SSO.EndAddress(r.Context(), s, p.Origin(r.Request)+"/"); at != "" {
+		return api.WriteJSON(w, r, http.StatusOK, ended{at})
+	}
 	return api.WriteEmpty(w, http.StatusNoContent)
 }
 
-func (p *Portal) preferences(w http.ResponseWriter, r *api.Request) error {
+func (p *Portal) preferences(w http.ResponseWriter, r *api.Request, _ string) error {
 	all, err := p.Preferences.All(r.Context(), r.Caller.Actor)
 	if err != nil {
 		return err

@@ -60,6 +60,30 @@ func Sessions(t *testing.T, open func(testing.TB) access.SessionStore) {
 		there(t, ctx, s, "c", true)
 		there(t, ctx, s, "other", true)
 	})
+	t.Run("sessions-of-a-person", func(t *testing.T) {
+		s, ctx := open(t), t.Context()
+		for i, hash := range []string{"a", "b", "c"} {
+			check(t, s.CreateSession(ctx, session(hash, ada, time.Duration(i)*time.Minute), 9))
+		}
+		check(t, s.CreateSession(ctx, session("d", bob, 0), 9))
+		check(t, s.TouchSession(ctx, "a", base.Add(time.Hour)))
+		names := func(tenant ident.TenantID, p ident.UserID) (out []string) {
+			all, err := s.PersonSessions(ctx, tenant, p)
+			check(t, err)
+			for _, x := range all {
+				out = append(out, x.Hash)
+			}
+			return out
+		}
+		wantEqual(t, "sessions", names(tenantA, ada), []string{"a", "c", "b"})
+		wantEqual(t, "sessions of another tenant", names(tenantB, ada), []string(nil))
+		check(t, s.EndSessions(ctx, tenantB, ada, ""))
+		check(t, s.EndSessions(ctx, tenantA, ada, "c"))
+		wantEqual(t, "what is left", names(tenantA, ada), []string{"c"})
+		wantEqual(t, "of somebody else", names(tenantA, bob), []string{"d"})
+		check(t, s.EndSessions(ctx, tenantA, ada, ""))
+		wantEqual(t, "in the end", names(tenantA, ada), []string(nil))
+	})
 	t.Run("sessions-expire", func(t *testing.T) {
 		s, ctx := open(t), t.Context()
 		check(t, s.CreateSession(ctx, session("old", ada, -time.Hour), 9))

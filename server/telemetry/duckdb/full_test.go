@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/vedette-edr/vedette/mounttest"
 
 	"github.com/vedette-edr/vedette/server/errs"
 )
@@ -14,16 +14,9 @@ import (
 // TestFullDisk fills a small file system under the store and frees it again, once with a
 // reserve that the store respects, once down to the last byte.
 func TestFullDisk(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a tmpfs needs root")
-	}
 	for name, reserve := range map[string]int64{"reserve": 4 << 20, "last byte": 1} {
 		t.Run(name, func(t *testing.T) {
-			disk := t.TempDir()
-			if err := unix.Mount("none", disk, "tmpfs", 0, "size=16m"); err != nil {
-				t.Skipf("no tmpfs to be had: %v", err)
-			}
-			t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+			disk := mounttest.Tmpfs(t, "size=16m")
 			cfg := testConfig(filepath.Join(disk, "store"))
 			cfg.Reserve = reserve
 			s := openStore(t, cfg)

@@ -2,6 +2,9 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useCallback } from 'react';
 import { call, del, get, post, put, setProof } from './client';
+import { parse } from './json';
+import { queries } from './query';
+import { shownJSON } from './text';
 
 export interface User {
   id: string;
@@ -24,11 +27,34 @@ export interface Session {
   /** What the person may do, as the published API names it. */
   permissions: string[];
   allDevices: boolean;
+  /** What somebody has to do whose password was right: give a code, or set up a second factor. */
+  step: '' | 'code' | 'enrol';
+  providers: Provider[];
+  /** Which providers there are is asked for by the tenant. */
+  severalTenants: boolean;
+  /** There in the answer alone that turned on a second factor. */
+  recoveryCodes?: string[];
 }
+
+/** An identity provider by which people can sign in. */
+export interface Provider { id: string; name: string }
+
+/** A second factor that is to be confirmed. */
+export interface Enrolment { secret: string; address: string }
 
 function take(s: Session): Session {
   setProof(s.proof);
   return s;
+}
+
+/** Takes who is signed in, and what they chose, from the page itself, where the server wrote both; reports whether it did. */
+export function readInlined(): boolean {
+  const text = document.getElementById('session')?.textContent;
+  if (!text) return false;
+  const { session, preferences } = parse(shownJSON(text)) as { session: Session; preferences: Preferences };
+  queries.setQueryData(['session'], take(session));
+  queries.setQueryData(preferencesKey, preferences);
+  return session.signedIn;
 }
 
 /** The session of this page. */
@@ -49,24 +75,48 @@ export function useMay(): (...any: string[]) => boolean {
   return useCallback((...any: string[]) => any.length === 0 || any.some((p) => data?.permissions.includes(p)), [data]);
 }
 
+/** Takes over another session of the same person, in place of the one that this page had. */
+export function useRenew(): (s: Session) => void {
+  const cache = useQueryClient();
+  return useCallback((s: Session) => { cache.setQueryData<Session>(['session'], take(s)); }, [cache]);
+}
+
+/** Takes over a session that was opened just now. */
+export function useEnter(): (s: Session) => void {
+  const cache = useQueryClient();
+  return useCallback((s: Session) => {
+    // What somebody else may have read goes; the session itself stays, because the page watches it.
+    if (s.signedIn) cache.removeQueries({ predicate: (q) => q.queryKey[0] !== 'session' });
+    cache.setQueryData<Session>(['session'], (old) => ({ ...take(s), providers: s.signedIn ? [] : old?.providers ?? s.providers, severalTenants: old?.severalTenants ?? s.severalTenants }));
+  }, [cache]);
+}
+
 export function useSignIn() {
+  const enter = useEnter();
+  return useMutation({ mutationFn: (c: { login: string; password: string; tenant?: string }) => post<Session>('/portal/session', c), onSuccess: enter });
+}
+
+/** The second step of signing in: a code of the second factor, or a recovery code. */
+export function useGiveCode() {
+  const enter = useEnter();
+  return useMutation({ mutationFn: (code: string) => post<Session>('/portal/session/code', { code }), onSuccess: enter });
+}
+
+/** Gives up a sign-in that waits for its second step. */
+export function useGiveUp() {
   const cache = useQueryClient();
   return useMutation({
-    mutationFn: (c: { login: string; password: string; tenant?: string }) => post<Session>('/portal/session', c),
-    onSuccess: (s) => {
-      // What somebody else may have read goes; the session itself stays, because the page watches it.
-      cache.removeQueries({ predicate: (q) => q.queryKey[0] !== 'session' });
-      cache.setQueryData(['session'], take(s));
-    },
+    mutationFn: () => call<void>('DELETE', '/portal/session/step'),
+    onSettled: () => cache.setQueryData<Session>(['session'], (s) => s && { ...s, step: '' }),
   });
 }
 
 export function useSignOut() {
   return useMutation({
-    mutationFn: () => call<void>('DELETE', '/portal/session'),
+    mutationFn: () => call<{ endSessionAddress: string } | undefined>('DELETE', '/portal/session'),
     // Also when the server did not answer: what the page knows must go, and it goes with the page.
     // Emptied before, it would be asked for once more, by nobody.
-    onSettled: () => window.location.replace('/'),
+    onSettled: (more) => window.location.replace(more?.endSessionAddress ?? '/'),
   });
 }
 

@@ -10,6 +10,10 @@ export type MachineAction = S['action'];
 /** An action as the action center has it: with its steps, approval and what would undo it. */
 export type Action = S['respond.action'];
 export type Incident = S['incident'];
+/** An incident as a queue shows it: its alerts are counted. */
+export type QueuedIncident = S['queuedIncident'];
+/** What both say of it. */
+export type IncidentHead = Pick<Incident, keyof Incident & keyof QueuedIncident>;
 export type IncidentAlert = S['incidentAlert'];
 export type Investigation = S['investigation'];
 export type Indicator = S['indicator'];

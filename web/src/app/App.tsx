@@ -1,13 +1,12 @@
 import { FluentProvider } from '@fluentui/react-components';
 import { useQueryClient } from '@tanstack/react-query';
-import { lazy, Suspense, useEffect, useState } from 'react';
+import { useEffect, useState } from 'react';
 import { onSessionOver } from '../api/client';
 import { useSession, type Session } from '../api/session';
 import { Failure, Waiting } from '../ui/states';
 import { SignIn } from './SignIn';
+import Workplace from './Workplace';
 import { ThemeContext, themes, useThemeChoice } from './theme';
-
-const Workplace = lazy(() => import('./Workplace'));
 
 /** The portal: the sign-in page, or the workplace of whoever is signed in. */
 export function App() {
@@ -22,8 +21,8 @@ export function App() {
 
   let view = <Waiting label="Starting" />;
   if (error && !data) view = <Failure error={error} retry={() => void refetch()} />;
-  else if (data && !data.signedIn) view = <SignIn over={over} version={data.version} done={() => setOver(false)} />;
-  else if (data) view = <Suspense fallback={<Waiting label="Starting" />}><Workplace /></Suspense>;
+  else if (data && !data.signedIn) view = <SignIn over={over} session={data} done={() => setOver(false)} />;
+  else if (data) view = <Workplace />;
   return (
     <ThemeContext value={theme}>
       {/* What is a class here is one of every menu and tooltip too: the frame's height would cover the page. */}

@@ -6,7 +6,7 @@ import { Suspense, useEffect, useRef } from 'react';
 import { useMay, usePreference, useSession, useSignOut, useUser } from '../api/session';
 import { Boundary, Waiting } from '../ui/states';
 import { areas } from './areas';
-import { Go } from './links';
+import { Go, useGo } from './links';
 import { Mark } from './Mark';
 import { Bell } from './notices';
 import { groups, type Place } from './place';
@@ -86,6 +86,7 @@ function Person() {
   const theme = useTheme();
   const { zone, choose, name } = useZone();
   const out = useSignOut();
+  const go = useGo();
   return (
     <Menu checkedValues={{ theme: [theme.choice], zone: [zone] }} onCheckedValueChange={(_, d) => {
       if (d.name === 'theme') theme.choose(d.checkedItems[0] as Choice);
@@ -110,6 +111,7 @@ function Person() {
             {!zones.includes(zone) && <MenuItemRadio name="zone" value={zone}>{name}</MenuItemRadio>}
           </MenuGroup>
           <MenuDivider />
+          <MenuItem onClick={() => go('/account')}>Account</MenuItem>
           <MenuItem onClick={() => window.location.assign('/status')}>State of the server</MenuItem>
           <MenuItem onClick={() => out.mutate()}>Sign out</MenuItem>
           <div className={css.version}>Version {session?.version}</div>

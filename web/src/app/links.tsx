@@ -2,7 +2,7 @@
 import { useRouter } from '@tanstack/react-router';
 import { useCallback, type MouseEvent, type ReactNode } from 'react';
 import { segment } from '../api/client';
-import { areas } from './areas';
+import { pageAt } from './pages';
 
 export const at = {
   incident: (id: number | string) => `/incidents/${segment(id)}`,
@@ -21,10 +21,8 @@ export const at = {
   hunt: (query: string) => `/hunting?query=${segment(query)}`,
 };
 
-const pages = areas.flatMap((a) => a.pages).map((p) => new RegExp(`^${p.path.replace(/\$\w+/g, '[^/]+')}/?$`));
-
 /** Whether the portal has a page at an address: what leads to none is shown as text. */
-export const hasPage = (href: string): boolean => pages.some((p) => p.test(href.split('?')[0]));
+export const hasPage = (href: string): boolean => href !== '/' && pageAt(href.split('?')[0]) !== undefined;
 
 /** A function that goes to an address of the portal. */
 export function useGo(): (href: string, how?: { replace?: boolean }) => void {

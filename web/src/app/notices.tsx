@@ -77,17 +77,29 @@ export function NoticeProvider({ children }: { children: ReactNode }) {
 
 const day = 86_400_000;
 
+/** Whether the page has come to rest since it was opened. */
+function useRested(): boolean {
+  const [rested, setRested] = useState(false);
+  useEffect(() => {
+    const id = requestIdleCallback(() => setRested(true), { timeout: 3000 });
+    return () => cancelIdleCallback(id);
+  }, []);
+  return rested;
+}
+
 /** What happened at the server: new alerts of high severity, and the person's own actions. */
 function useHappened(): Kept[] {
   const may = useMay();
   const { login } = useUser();
+  // What the person came for is first.
+  const rested = useRested();
   const [from] = useState(() => new Date(Date.now() - day).toISOString());
   const alerts = useQuery({
-    queryKey: ['/api/alerts', 'bell', from], enabled: may('Alert.Read.All'), refetchInterval: 30_000,
+    queryKey: ['/api/alerts', 'bell', from], enabled: rested && may('Alert.Read.All'), refetchInterval: 30_000,
     queryFn: () => get<List<Alert>>('/api/alerts', { $filter: `alertCreationTime ge ${from} and severity eq 'High' and status eq 'New'`, $top: 20 }, { background: true }),
   });
   const actions = useQuery({
-    queryKey: ['/api/machineactions', 'bell', from, login], enabled: may('Machine.Read.All'), refetchInterval: 15_000,
+    queryKey: ['/api/machineactions', 'bell', from, login], enabled: rested && may('Machine.Read.All'), refetchInterval: 15_000,
     queryFn: () => get<List<MachineAction>>('/api/machineactions', { $filter: `lastUpdateDateTimeUtc ge ${from} and requestor eq ${quoted(login)}`, $top: 20 }, { background: true }),
   });
   return useMemo(() => [

@@ -1,5 +1,5 @@
 // What an area of the portal tells the shell of itself: the entries of its navigation and its pages. An area is a
-// directory below pages/ whose area.tsx exports one Area; areas.ts lists them all.
+// directory below pages/ whose area.tsx exports one Area and whose pages.ts its pages; areas.ts and pages.ts list them all.
 import type { FluentIcon } from '@fluentui/react-icons';
 import type { ComponentType } from 'react';
 
@@ -24,10 +24,15 @@ export interface Place {
 /** A page: its address, as the router has it (/incidents/$id), and what loads it. */
 export interface Page {
   path: string;
-  load: () => Promise<{ default: ComponentType }>;
+  load: () => Promise<PageModule>;
+}
+
+export interface PageModule {
+  default: ComponentType;
+  /** Asks for what the page will show first, by the parameters of its address, before anything is drawn. */
+  ahead?: (address: Record<string, string>) => void;
 }
 
 export interface Area {
   places: Place[];
-  pages: Page[];
 }

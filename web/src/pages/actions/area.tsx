@@ -3,5 +3,4 @@ import type { Area } from '../../app/place';
 
 export const area: Area = {
   places: [{ path: '/actions', title: 'Action center', icon: ClipboardTaskListLtrRegular, group: 'Investigation & response', need: ['Machine.Read.All'], order: 30 }],
-  pages: [{ path: '/actions', load: () => import('./Actions') }],
 };

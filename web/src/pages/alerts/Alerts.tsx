@@ -7,7 +7,7 @@ import type { Alert } from '../../api/types';
 import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
 import { Severity, Status, words } from '../../ui/badges';
-import { ListView } from '../../ui/list/ListView';
+import { ListView, readAhead } from '../../ui/list/ListView';
 import { Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { MoveAlerts } from '../incidents/arrange';
@@ -16,6 +16,11 @@ import { ManageAlerts } from './manage';
 import { Techniques } from '../../ui/techniques';
 
 const newest = { id: 'alertCreationTime', desc: true };
+
+const queue = { name: 'alerts', label: 'Alerts', path: '/api/alerts', filters, search, start: newest };
+
+/** Asks for the queue as an address has it, before anything is drawn. */
+export const ahead = (address: Record<string, string>): void => readAhead(queue, columns, address);
 
 /** The queue of alerts. */
 export default function Alerts() {
@@ -26,7 +31,7 @@ export default function Alerts() {
   const write = may('Alert.ReadWrite.All');
   return (
     <Page title="Alerts" fill>
-      <ListView<Alert> name="alerts" label="Alerts" path="/api/alerts" columns={columns} rowKey={(a) => a.id} filters={filters} search={search} start={newest} every={30_000}
+      <ListView<Alert> {...queue} columns={columns} rowKey={(a) => a.id} every={30_000}
         onOpen={setOpen} openKey={open?.id}
         bulk={write ? (rows, clear) => (
           <>

@@ -3,8 +3,4 @@ import type { Area } from '../../app/place';
 
 export const area: Area = {
   places: [{ path: '/alerts', title: 'Alerts', icon: AlertUrgentRegular, group: 'Investigation & response', need: ['Alert.Read.All'], order: 20 }],
-  pages: [
-    { path: '/alerts', load: () => import('./Alerts') },
-    { path: '/alerts/$id', load: () => import('./Alert') },
-  ],
 };

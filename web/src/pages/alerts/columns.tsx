@@ -6,7 +6,7 @@ import { containing, options, since, type Filter } from '../../ui/list/filters';
 import type { Column } from '../../ui/list/Table';
 
 export const columns: Column<Alert>[] = [
-  { id: 'title', title: 'Alert', value: (a) => a.title, cell: (a) => <Go to={at.alert(a.id)} title={a.title}>{a.title}</Go>, width: 320, grow: true },
+  { id: 'title', title: 'Alert', value: (a) => a.title, cell: (a) => <Go to={at.alert(a.id)} title={a.title}>{a.title}</Go>, width: 320, grow: true, plain: true },
   { id: 'severity', title: 'Severity', value: (a) => a.severity, cell: (a) => <Severity value={a.severity} />, width: 105 },
   { id: 'status', title: 'Status', value: (a) => a.status, cell: (a) => <Status value={a.status} />, width: 115 },
   { id: 'alertCreationTime', title: 'Created', value: (a) => a.alertCreationTime, cell: (a) => <Time at={a.alertCreationTime} form="short" />, width: 120 },

@@ -20,7 +20,7 @@ export function useChangeAlerts() {
       else await post('/api/alerts/batchUpdate', { alertIds: ids, ...change });
     },
     onSettled: () => {
-      for (const key of ['/api/alerts', '/api/incidents', 'alert', 'incident']) void cache.invalidateQueries({ queryKey: [key] });
+      for (const key of ['/api/alerts', '/api/incidents', '/api/vedette/incidents', 'alert', 'incident']) void cache.invalidateQueries({ queryKey: [key] });
     },
   });
 }

@@ -4,7 +4,7 @@ import { call, get, type List, type Params } from '../../api/client';
 import { useMay } from '../../api/session';
 import { at, Go, useGo } from '../../app/links';
 import { Time } from '../../app/time';
-import type { Alert, Incident, Machine, MachineAction } from '../../api/types';
+import type { Alert, Machine, MachineAction, QueuedIncident } from '../../api/types';
 import { Chart } from '../../ui/Chart';
 import { counted, Health, Severity, Status, words } from '../../ui/badges';
 import { Card, Page } from '../../ui/Page';
@@ -56,11 +56,11 @@ function Loaded<T>({ of, children }: { of: { data?: T; error: unknown; isPending
 }
 
 function Incidents() {
-  const rows = useRows<Incident>('/api/incidents', { $filter: "status ne 'Resolved' and status ne 'Redirected'", $orderby: 'lastUpdateTime desc', $top: 8 });
+  const rows = useRows<QueuedIncident>('/api/vedette/incidents', { $filter: "status ne 'Resolved' and status ne 'Redirected'", $orderby: 'lastUpdateTime desc', $top: 8 });
   return (
     <Card title="Active incidents" actions={<Go to="/incidents">All incidents</Go>}>
       <Loaded of={rows}>{(d) => (d.value.length === 0 ? <p className="quiet">No incident is open.</p> : d.value.map((i) => (
-        <div key={i.incidentId} className={css.incident}><Severity value={i.severity} /><span className={css.name}><Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go></span><span className={css.count}>{counted(i.alerts.length, 'alert')}</span><Status value={i.status} /><Time at={i.lastUpdateTime} form="short" /></div>
+        <div key={i.incidentId} className={css.incident}><Severity value={i.severity} /><span className={css.name}><Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go></span><span className={css.count}>{counted(i.alertCount, 'alert')}</span><Status value={i.status} /><Time at={i.lastUpdateTime} form="short" /></div>
       )))}</Loaded>
     </Card>
   );

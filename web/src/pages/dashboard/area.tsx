@@ -3,5 +3,4 @@ import type { Area } from '../../app/place';
 
 export const area: Area = {
   places: [{ path: '/dashboard', title: 'Dashboard', icon: HomeRegular, group: '', order: 10 }],
-  pages: [{ path: '/dashboard', load: () => import('./Dashboard') }],
 };

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useMemo } from 'react';
 import { get, quoted, segment, type List } from '../../api/client';
 import { useMay } from '../../api/session';
-import type { Alert, DeviceHealth, Incident, LogonUser, Machine, Recommendation, Software, Vulnerability } from '../../api/types';
+import type { Alert, DeviceHealth, QueuedIncident, LogonUser, Machine, Recommendation, Software, Vulnerability } from '../../api/types';
 import { at, Go, useGo } from '../../app/links';
 import { Time } from '../../app/time';
 import { Badge, counted, Health, Severity, Tags, words } from '../../ui/badges';
@@ -101,8 +101,8 @@ function Overview({ machine: m }: { machine: Machine }) {
   const health = useQuery({ queryKey: ['device', m.id, 'health'], queryFn: () => get<DeviceHealth>(`/api/vedette/machines/${segment(m.id)}/health`), refetchInterval: 30_000 });
   const incidents = useMemo(() => [...new Set(alerts.data?.value.map((a) => a.incidentId).filter((n): n is number => n !== null))], [alerts.data]);
   const names = useQuery({
-    queryKey: ['/api/incidents', 'names', incidents], enabled: incidents.length > 0 && may('Incident.Read.All'),
-    queryFn: () => get<List<Incident>>('/api/incidents', { $filter: incidents.slice(0, 20).map((n) => `incidentId eq ${n}`).join(' or ') }),
+    queryKey: ['/api/vedette/incidents', 'names', incidents], enabled: incidents.length > 0 && may('Incident.Read.All'),
+    queryFn: () => get<List<QueuedIncident>>('/api/vedette/incidents', { $filter: incidents.slice(0, 20).map((n) => `incidentId eq ${n}`).join(' or ') }),
   });
   const counts = ['High', 'Medium', 'Low', 'Informational'].map((s) => [s, alerts.data?.value.filter((a) => a.severity === s).length ?? 0] as const).filter(([, n]) => n > 0);
   const broken = health.data?.facilities.filter((f) => f.state !== 'working') ?? [];

@@ -8,7 +8,7 @@ import type { Machine } from '../../api/types';
 import { at, Go } from '../../app/links';
 import { counted, Health, Severity, Tags, words } from '../../ui/badges';
 import { useConfirm } from '../../ui/confirm';
-import { ListView } from '../../ui/list/ListView';
+import { ListView, readAhead } from '../../ui/list/ListView';
 import { Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { useAddress } from '../../ui/url';
@@ -17,6 +17,11 @@ import { Time } from '../../app/time';
 import css from './Devices.module.css';
 
 const latest = { id: 'lastSeen', desc: true };
+
+const inventory = { name: 'devices', label: 'Devices', path: '/api/machines', filters, search, start: latest };
+
+/** Asks for the devices as an address has them, before anything is drawn. */
+export const ahead = (address: Record<string, string>): void => readAhead(inventory, columns, address);
 
 /** The inventory of devices. */
 export default function Devices() {
@@ -34,7 +39,7 @@ export default function Devices() {
   });
   return (
     <Page title="Devices" fill aside={<Counts />}>
-      <ListView<Machine> name="devices" label="Devices" path="/api/machines" columns={columns} rowKey={(m) => m.id} filters={filters} search={search} start={latest} every={60_000}
+      <ListView<Machine> {...inventory} columns={columns} rowKey={(m) => m.id} every={60_000}
         onOpen={setOpen} openKey={open?.id}
         bulk={may('Machine.ReadWrite.All') ? (rows, clear) => (
           <>

@@ -3,8 +3,4 @@ import type { Area } from '../../app/place';
 
 export const area: Area = {
   places: [{ path: '/devices', title: 'Devices', icon: DesktopRegular, group: 'Assets', need: ['Machine.Read.All'], order: 10 }],
-  pages: [
-    { path: '/devices', load: () => import('./Devices') },
-    { path: '/devices/$id', load: () => import('./Device') },
-  ],
 };

@@ -6,7 +6,7 @@ import { containing, options, since, type Filter } from '../../ui/list/filters';
 import type { Column } from '../../ui/list/Table';
 
 export const columns: Column<Machine>[] = [
-  { id: 'computerDnsName', title: 'Name', value: (m) => m.computerDnsName ?? m.id, cell: (m) => <Go to={at.device(m.id)}>{m.computerDnsName ?? m.id}</Go>, width: 220, grow: true },
+  { id: 'computerDnsName', title: 'Name', value: (m) => m.computerDnsName ?? m.id, cell: (m) => <Go to={at.device(m.id)}>{m.computerDnsName ?? m.id}</Go>, width: 220, grow: true, plain: true },
   { id: 'riskScore', title: 'Risk', value: (m) => m.riskScore, cell: (m) => <Severity value={m.riskScore} />, width: 115 },
   { id: 'exposureLevel', title: 'Exposure', value: (m) => m.exposureLevel, cell: (m) => <Severity value={m.exposureLevel} />, width: 100 },
   { id: 'osPlatform', title: 'Platform', value: (m) => [m.osPlatform, m.version].filter(Boolean).join(' '), width: 100 },

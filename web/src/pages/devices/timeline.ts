@@ -1,6 +1,8 @@
-// The events of a device, read by hunting: what the timeline asks and what it makes of the answers.
-import { datetime, hunt, literal, type Row } from '../../api/hunt';
+// The events of a device: what the timeline asks of the server and what it makes of the answers.
+import { post, segment } from '../../api/client';
+import { datetime, literal, type Row } from '../../api/hunt';
 import type { Machine } from '../../api/types';
+import type { Place } from './events';
 
 export interface Event {
   key: string;
@@ -27,7 +29,14 @@ export const groups: { id: string; title: string; tables: string[] }[] = [
 ];
 
 export interface Range { from: number; to: number }
-export interface Ask { device: string; range: Range; groups: string[]; search: string }
+export interface Ask {
+  device: string;
+  range: Range;
+  groups: string[];
+  search: string;
+  /** Keeps the events that were flagged, by their keys. */
+  flagged?: string[];
+}
 
 const shown = 'Timestamp, Table, ActionType, FileName, FolderPath, SHA1, ProcessId, ProcessCommandLine, AccountDomain, AccountName, RemoteIP, RemotePort, RemoteUrl, Protocol, LocalPort, LogonType, InitiatingProcessFileName, InitiatingProcessCommandLine, InitiatingProcessId, InitiatingProcessParentFileName, InitiatingProcessAccountName, InitiatingProcessAccountDomain, InitiatingProcessSHA1, AdditionalFields, ReportId';
 const searched = ['ActionType', 'FileName', 'FolderPath', 'ProcessCommandLine', 'RemoteIP', 'RemoteUrl', 'AccountName', 'InitiatingProcessFileName', 'InitiatingProcessCommandLine', 'SHA1'];
@@ -70,37 +79,43 @@ export function eventOf(r: Row): Event {
   return { key: `${text(r.Table)}/${text(r.ReportId)}/${text(r.Timestamp)}`, at: text(r.Timestamp), table: text(r.Table), action: text(r.ActionType), row: r, what: describe(r), user };
 }
 
-/** Rows of a page of the timeline. */
-export const pageSize = 1000;
+/** What the person flagged, as the server names events. */
+const marks = (flags: string[]): { timestamp: string; reportId: number | bigint }[] => flags.flatMap((key) => {
+  const [table, report, timestamp] = key.split('/');
+  return table !== 'alert' && /^-?\d+$/.test(report) && timestamp ? [{ timestamp, reportId: Number.isSafeInteger(Number(report)) ? Number(report) : BigInt(report) }] : [];
+});
 
-/** Where a page ended: its last instant, and what of it was on the page. */
-export interface Seam { at: string; keys: string[] }
+/** The part of an Ask that every question has. */
+const view = (a: Ask) => ({
+  from: new Date(a.range.from).toISOString(), to: new Date(a.range.to).toISOString(), search: a.search,
+  tables: groups.filter((g) => a.groups.includes(g.id)).flatMap((g) => g.tables), marked: a.flagged ? marks(a.flagged) : [],
+});
 
-export interface TimelinePage { events: Event[]; complete: boolean; next?: Seam }
+const address = (a: Ask): string => `/api/vedette/machines/${segment(a.device)}/timeline`;
 
-/** A page of events, newest first, from a seam on. */
-export async function page(a: Ask, from: Seam | undefined, signal: AbortSignal): Promise<TimelinePage> {
-  const until = from ? `\n| where Timestamp <= datetime(${from.at})` : '';
-  const size = pageSize + (from?.keys.length ?? 0);
-  const found = await hunt(`${queryOf(a)}${until}\n| sort by Timestamp desc, ReportId desc\n| take ${size}`, signal);
-  const known = new Set(from?.keys);
-  const events = found.rows.map(eventOf).filter((e) => !known.has(e.key));
-  const last = events.at(-1)?.at;
-  if (found.rows.length < size || last === undefined) return { events, complete: found.complete };
-  const keys = events.filter((e) => e.at === last).map((e) => e.key);
-  return { events, complete: found.complete, next: { at: last, keys: last === from?.at ? [...from.keys, ...keys] : keys } };
+/** Events of an Ask between two places, newest first. */
+export async function section(a: Ask, after: Place | undefined, until: Place | undefined, top: number, signal?: AbortSignal): Promise<{ events: Event[]; cut: boolean; last?: Place }> {
+  if (a.flagged && marks(a.flagged).length === 0) return { events: [], cut: false };
+  const found = await post<{ columns: { Name: string }[]; cut: boolean; rows: unknown[][] }>(address(a), { ...view(a), after, until, top }, { signal });
+  const names = found.columns.map((c) => c.Name);
+  const events = found.rows.map((cells) => {
+    const row: Row = {};
+    for (let i = 0; i < names.length; i++) row[names[i]] = cells[i];
+    return eventOf(row);
+  });
+  const last = events.at(-1)?.row;
+  return { events, cut: found.cut, last: last && { timestamp: last.Timestamp as string, reportId: last.ReportId as number | bigint, ingestionTime: last.IngestionTime as string } };
 }
 
 export interface Bin { at: number; n: number }
+export interface Outline { total: number; every: number; landmarks: Place[]; complete: boolean; bins: Bin[] }
 
-/** How many events there are over the range. */
-export async function histogram(a: Ask, bins: number, signal: AbortSignal): Promise<Bin[]> {
-  const step = Math.max(1000, Math.ceil((a.range.to - a.range.from) / bins / 1000) * 1000);
-  const found = await hunt(`${base(a)}\n| summarize N = count() by At = bin(Timestamp, ${step / 1000}s)\n| sort by At asc`, signal);
-  const counts = new Map(found.rows.map((r) => [Math.floor(Date.parse(text(r.At)) / step) * step, Number(r.N)]));
-  const out: Bin[] = [];
-  for (let t = Math.floor(a.range.from / step) * step; t < a.range.to; t += step) out.push({ at: t, n: counts.get(t) ?? 0 });
-  return out;
+/** How many events an Ask has, where they are and when they happened. */
+export async function outline(a: Ask, every: number, bins: number, signal?: AbortSignal): Promise<Outline> {
+  if (a.flagged && marks(a.flagged).length === 0) return { total: 0, every, landmarks: [], complete: true, bins: [] };
+  const o = await post<{ total: number; every: number; landmarks: Place[]; first: string; stepSeconds: number; bins: number[]; complete: boolean }>(`${address(a)}/outline`, { ...view(a), every, bins }, { signal });
+  const first = Date.parse(o.first);
+  return { ...o, bins: o.bins.map((n, i) => ({ at: first + i * o.stepSeconds * 1000, n })) };
 }
 
 /** A query for what happened around an event. */

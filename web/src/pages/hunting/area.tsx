@@ -6,5 +6,4 @@ export const landed = window.location.href;
 
 export const area: Area = {
   places: [{ path: '/hunting', title: 'Advanced hunting', icon: SearchSquareRegular, group: 'Hunting', need: ['AdvancedQuery.Read.All', 'AdvancedHunting.Read.All', 'ThreatHunting.Read.All'], order: 10 }],
-  pages: [{ path: '/hunting', load: () => import('./Hunting') }],
 };

@@ -74,7 +74,7 @@ function Shown({ incident: i }: { incident: IncidentEntity }) {
       {tab === 'summary' && <Summary incident={i} devices={devices} users={users} evidence={evidence} />}
       {tab === 'similar' && <Similar incident={i} />}
       {tab === 'activity' && <Card><History path={`/api/vedette/incidents/${i.incidentId}/history`} keyed={['incident', String(i.incidentId), 'history']} comments={i.comments} /></Card>}
-      {merging && <MergeIncidents incidents={[i]} close={() => setMerging(false)} />}
+      {merging && <MergeIncidents incidents={[{ ...i, alertCount: i.alerts.length }]} close={() => setMerging(false)} />}
       <SidePanel open={managing} title="Manage incident" close={() => setManaging(false)}>
         <ManageIncident key={i.lastUpdateTime} incident={i} done={() => setManaging(false)} />
       </SidePanel>

@@ -3,27 +3,28 @@ import { EditRegular } from '@fluentui/react-icons/svg/edit';
 import { MergeRegular } from '@fluentui/react-icons/svg/merge';
 import { useState } from 'react';
 import { useMay } from '../../api/session';
-import type { Incident } from '../../api/types';
+import type { QueuedIncident } from '../../api/types';
 import { at, Go } from '../../app/links';
 import { Time } from '../../app/time';
 import { Severity, Status, Tags, words } from '../../ui/badges';
 import { containing, options, since, type Filter } from '../../ui/list/filters';
-import { ListView } from '../../ui/list/ListView';
+import { ListView, readAhead } from '../../ui/list/ListView';
 import type { Column } from '../../ui/list/Table';
 import { Facts, Page } from '../../ui/Page';
 import { SidePanel } from '../../ui/SidePanel';
 import { MergeIncidents } from './arrange';
-import { devicesOf, usersOf } from './assets';
 import { ManageIncident, ManageIncidents } from './manage';
 
-const columns: Column<Incident>[] = [
-  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 380, grow: true },
+const and = (names: string[], all: number): string => [...names, ...(all > names.length ? [`${all - names.length} more`] : [])].join(', ');
+
+const columns: Column<QueuedIncident>[] = [
+  { id: 'incidentName', title: 'Incident', value: (i) => i.incidentName, cell: (i) => <Go to={at.incident(i.incidentId)} title={i.incidentName}>{i.incidentName}</Go>, width: 380, grow: true, plain: true },
   { id: 'incidentId', title: 'ID', value: (i) => i.incidentId, width: 60 },
   { id: 'severity', title: 'Severity', value: (i) => i.severity, cell: (i) => <Severity value={i.severity} />, width: 105 },
   { id: 'status', title: 'Status', value: (i) => i.status, cell: (i) => <Status value={i.status} />, width: 115 },
-  { id: 'active', title: 'Active alerts', value: (i) => i.alerts.filter((a) => a.status !== 'Resolved').length, cell: (i) => `${i.alerts.filter((a) => a.status !== 'Resolved').length} of ${i.alerts.length}`, sort: false, width: 110 },
-  { id: 'categories', title: 'Categories', value: (i) => [...new Set(i.alerts.map((a) => words(a.category)).filter(Boolean))].join(', '), sort: false, width: 160 },
-  { id: 'assets', title: 'Impacted assets', value: (i) => [...devicesOf(i).map((d) => d.name), ...usersOf(i)].join(', '), sort: false, width: 170 },
+  { id: 'active', title: 'Active alerts', value: (i) => i.openAlertCount, cell: (i) => `${i.openAlertCount} of ${i.alertCount}`, sort: false, width: 110 },
+  { id: 'categories', title: 'Categories', value: (i) => i.categories.map(words).join(', '), sort: false, width: 160 },
+  { id: 'assets', title: 'Impacted assets', value: (i) => and([...i.devices.map((d) => d.deviceDnsName), ...i.users], i.deviceCount + i.userCount), sort: false, width: 170 },
   { id: 'lastUpdateTime', title: 'Last update', value: (i) => i.lastUpdateTime, cell: (i) => <Time at={i.lastUpdateTime} form="short" />, width: 120 },
   { id: 'createdTime', title: 'Created', value: (i) => i.createdTime, cell: (i) => <Time at={i.createdTime} />, width: 180, hidden: true },
   { id: 'assignedTo', title: 'Assigned to', value: (i) => i.assignedTo, width: 140 },
@@ -46,15 +47,26 @@ const search = {
   odata: (text: string) => containing('incidentName')([text]) + (/^\d{1,15}$/.test(text) ? ` or incidentId eq ${text}` : ''),
 };
 
+/** What the queue asks for. */
+const queue = { name: 'incidents', label: 'Incidents', path: '/api/vedette/incidents', filters, search, start: newest, page: 100 };
+
+/** Asks for the queue as an address has it, before anything is drawn. */
+export const ahead = (address: Record<string, string>): void => readAhead(queue, columns, address);
+
+/** How many there are that are not named. */
+function Others({ of, n }: { of: QueuedIncident; n: number }) {
+  return n > 0 && <Go to={at.incident(of.incidentId)}>{n} more</Go>;
+}
+
 /** The queue of incidents. */
 export default function Incidents() {
-  const [open, setOpen] = useState<Incident>();
-  const [managed, setManaged] = useState<Incident[]>();
-  const [merged, setMerged] = useState<Incident[]>();
+  const [open, setOpen] = useState<QueuedIncident>();
+  const [managed, setManaged] = useState<QueuedIncident[]>();
+  const [merged, setMerged] = useState<QueuedIncident[]>();
   const may = useMay();
   return (
     <Page title="Incidents" fill>
-      <ListView<Incident> name="incidents" label="Incidents" path="/api/incidents" columns={columns} rowKey={(i) => String(i.incidentId)} filters={filters} search={search} start={newest} page={100} every={30_000}
+      <ListView<QueuedIncident> {...queue} columns={columns} rowKey={(i) => String(i.incidentId)} every={30_000}
         bulk={may('Incident.ReadWrite.All') ? (rows, clear) => (
           <>
             <Button size="small" icon={<EditRegular />} onClick={() => { setManaged(rows); clear(); }}>Manage incidents</Button>
@@ -68,9 +80,9 @@ export default function Incidents() {
           <>
             <Facts of={[
               ['Severity', <Severity value={open.severity} />], ['Status', <Status value={open.status} />],
-              ['Alerts', `${open.alerts.filter((a) => a.status !== 'Resolved').length} active of ${open.alerts.length}`],
-              ['Devices', devicesOf(open).map((d) => <div key={d.id}><Go to={at.device(d.id)}>{d.name}</Go></div>)],
-              ['Users', usersOf(open).map((u) => <div key={u}><Go to={at.user(u)}>{u}</Go></div>)],
+              ['Alerts', `${open.openAlertCount} active of ${open.alertCount}`],
+              ['Devices', <>{open.devices.map((d) => <div key={d.mdatpDeviceId}><Go to={at.device(d.mdatpDeviceId)}>{d.deviceDnsName}</Go></div>)}<Others of={open} n={open.deviceCount - open.devices.length} /></>],
+              ['Users', <>{open.users.map((u) => <div key={u}><Go to={at.user(u)}>{u}</Go></div>)}<Others of={open} n={open.userCount - open.users.length} /></>],
               ['Created', <Time at={open.createdTime} />], ['Last update', <Time at={open.lastUpdateTime} />],
             ]} />
             {may('Incident.ReadWrite.All') && <><h3>Manage</h3><ManageIncident key={`${open.incidentId}${open.lastUpdateTime}`} incident={open} /></>}

@@ -3,8 +3,4 @@ import type { Area } from '../../app/place';
 
 export const area: Area = {
   places: [{ path: '/incidents', title: 'Incidents', icon: ShieldErrorRegular, group: 'Investigation & response', need: ['Incident.Read.All'], order: 10 }],
-  pages: [
-    { path: '/incidents', load: () => import('./Incidents') },
-    { path: '/incidents/$id', load: () => import('./Incident') },
-  ],
 };

@@ -3,7 +3,7 @@ import { Button, Combobox, Field, MessageBar, MessageBarBody, Option, Radio, Rad
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useDeferredValue, useState } from 'react';
 import { get, post, segment, type List } from '../../api/client';
-import type { Incident } from '../../api/types';
+import type { IncidentHead, QueuedIncident } from '../../api/types';
 import { at, useGo } from '../../app/links';
 import { useNotify } from '../../app/notices';
 import { words } from '../../ui/badges';
@@ -11,15 +11,15 @@ import { containing } from '../../ui/list/filters';
 import { SidePanel } from '../../ui/SidePanel';
 import css from '../alerts/manage.module.css';
 
-const label = (i: Incident) => `${i.incidentId}: ${i.incidentName}`;
+const label = (i: IncidentHead) => `${i.incidentId}: ${i.incidentName}`;
 
 /** Chooses one incident by its name or number; those of `not` are left out. */
-function Choose({ title, chosen, choose, not }: { title: string; chosen: Incident | undefined; choose: (i: Incident | undefined) => void; not: number[] }) {
+function Choose({ title, chosen, choose, not }: { title: string; chosen: QueuedIncident | undefined; choose: (i: QueuedIncident | undefined) => void; not: number[] }) {
   const [text, setText] = useState('');
   const asked = useDeferredValue(text.trim());
   const found = useQuery({
-    queryKey: ['/api/incidents', 'choose', asked], placeholderData: (old) => old,
-    queryFn: () => get<List<Incident>>('/api/incidents', {
+    queryKey: ['/api/vedette/incidents', 'choose', asked], placeholderData: (old) => old,
+    queryFn: () => get<List<QueuedIncident>>('/api/vedette/incidents', {
       $filter: ["status ne 'Redirected'", asked && `(${containing('incidentName')([asked])}${/^\d{1,15}$/.test(asked) ? ` or incidentId eq ${asked}` : ''})`].filter(Boolean).join(' and '), $orderby: 'lastUpdateTime desc', $top: 20,
     }),
   });
@@ -30,7 +30,7 @@ function Choose({ title, chosen, choose, not }: { title: string; chosen: Inciden
         onChange={(e) => { choose(undefined); setText(e.target.value); }} onOptionSelect={(_, d) => choose(offered.find((i) => String(i.incidentId) === d.optionValue))}>
         {offered.map((i) => (
           <Option key={i.incidentId} value={String(i.incidentId)} text={label(i)}>
-            <span>{label(i)}<span className="quiet"> · {words(i.severity)} · {words(i.status)} · {i.alerts.length} {i.alerts.length === 1 ? 'alert' : 'alerts'}</span></span>
+            <span>{label(i)}<span className="quiet"> · {words(i.severity)} · {words(i.status)} · {i.alertCount} {i.alertCount === 1 ? 'alert' : 'alerts'}</span></span>
           </Option>
         ))}
         {offered.length === 0 && !found.isPending && <Option disabled value="" text="">No incident fits</Option>}
@@ -39,27 +39,29 @@ function Choose({ title, chosen, choose, not }: { title: string; chosen: Inciden
   );
 }
 
+type Placed = Pick<IncidentHead, 'incidentId' | 'incidentName'>;
+
 /** Does it, tells of it, and makes what shows incidents and alerts stale. */
-function useArrange<T>(run: (v: T) => Promise<Incident>, told: (i: Incident) => string, done: (i: Incident) => void) {
+function useArrange<T>(run: (v: T) => Promise<Placed>, told: (i: Placed) => string, done: (i: Placed) => void) {
   const cache = useQueryClient();
   const notify = useNotify();
   return useMutation({
     mutationFn: run,
     onSuccess: (i) => { notify({ intent: 'success', title: told(i), text: i.incidentName, to: at.incident(i.incidentId), brief: true }); done(i); },
-    onSettled: () => { for (const key of ['/api/incidents', '/api/alerts', 'incident', 'alert']) void cache.invalidateQueries({ queryKey: [key] }); },
+    onSettled: () => { for (const key of ['/api/incidents', '/api/vedette/incidents', '/api/alerts', 'incident', 'alert']) void cache.invalidateQueries({ queryKey: [key] }); },
   });
 }
 
 const failure = (error: Error | null) => error && <MessageBar intent="error" role="alert" layout="multiline"><MessageBarBody>{error.message}</MessageBarBody></MessageBar>;
 
 /** Merges incidents into one of them, or one into another that is chosen. */
-export function MergeIncidents({ incidents, close }: { incidents: Incident[]; close: () => void }) {
+export function MergeIncidents({ incidents, close }: { incidents: (IncidentHead & { alertCount: number })[]; close: () => void }) {
   const go = useGo();
   const several = incidents.length > 1;
-  const [into, setInto] = useState<Incident | undefined>(several ? [...incidents].sort((a, b) => b.alerts.length - a.alerts.length)[0] : undefined);
-  const merge = useArrange<Incident>(async (target) => {
-    let last = target;
-    for (const i of incidents) if (i.incidentId !== target.incidentId) last = await post<Incident>(`/api/vedette/incidents/${segment(i.incidentId)}/merge`, { into: target.incidentId });
+  const [into, setInto] = useState<IncidentHead | undefined>(several ? [...incidents].sort((a, b) => b.alertCount - a.alertCount)[0] : undefined);
+  const merge = useArrange<IncidentHead>(async (target) => {
+    let last: Placed = target;
+    for (const i of incidents) if (i.incidentId !== target.incidentId) last = await post<Placed>(`/api/vedette/incidents/${segment(i.incidentId)}/merge`, { into: target.incidentId });
     return last;
   }, () => (several ? 'The incidents were merged' : 'The incident was merged'), (i) => { close(); go(at.incident(i.incidentId)); });
   return (
@@ -69,10 +71,10 @@ export function MergeIncidents({ incidents, close }: { incidents: Incident[]; cl
         {several ? (
           <Field label="The incident that stays" required>
             <RadioGroup value={into ? String(into.incidentId) : ''} onChange={(_, d) => setInto(incidents.find((i) => String(i.incidentId) === d.value))}>
-              {incidents.map((i) => <Radio key={i.incidentId} value={String(i.incidentId)} label={<>{label(i)}<div className="quiet">{words(i.severity)} · {words(i.status)} · {i.alerts.length} {i.alerts.length === 1 ? 'alert' : 'alerts'}</div></>} />)}
+              {incidents.map((i) => <Radio key={i.incidentId} value={String(i.incidentId)} label={<>{label(i)}<div className="quiet">{words(i.severity)} · {words(i.status)} · {i.alertCount} {i.alertCount === 1 ? 'alert' : 'alerts'}</div></>} />)}
             </RadioGroup>
           </Field>
-        ) : <Choose title="Into the incident" chosen={into} choose={setInto} not={[incidents[0].incidentId]} />}
+        ) : <Choose title="Into the incident" chosen={into as QueuedIncident | undefined} choose={setInto} not={[incidents[0].incidentId]} />}
         {failure(merge.error)}
         <div><Button type="submit" appearance="primary" disabled={!into || merge.isPending}>{merge.isPending ? 'Merging…' : 'Merge'}</Button></div>
       </form>
@@ -84,8 +86,8 @@ export function MergeIncidents({ incidents, close }: { incidents: Incident[]; cl
 export function MoveAlerts({ ids, from, close }: { ids: string[]; from: number[]; close: () => void }) {
   const go = useGo();
   const [where, setWhere] = useState<'other' | 'new'>('other');
-  const [to, setTo] = useState<Incident>();
-  const move = useArrange<void>(() => post<Incident>('/api/vedette/incidents/move', { alertIds: ids, ...(where === 'other' ? { incidentId: to!.incidentId } : {}) }),
+  const [to, setTo] = useState<QueuedIncident>();
+  const move = useArrange<void>(() => post<Placed>('/api/vedette/incidents/move', { alertIds: ids, ...(where === 'other' ? { incidentId: to!.incidentId } : {}) }),
     (i) => `${ids.length === 1 ? 'The alert is' : `${ids.length} alerts are`} in incident ${i.incidentId}`, (i) => { close(); if (from.length > 0) go(at.incident(i.incidentId)); });
   return (
     <SidePanel open title={ids.length === 1 ? 'Move an alert' : `Move ${ids.length} alerts`} close={close}>

@@ -2,14 +2,14 @@ import { Button, Field, Input, MessageBar, MessageBarBody, Select, Textarea } fr
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { patch } from '../../api/client';
-import { severities, type Incident } from '../../api/types';
+import { severities, type IncidentHead } from '../../api/types';
 import { useNotify } from '../../app/notices';
 import { words } from '../../ui/badges';
 import css from '../alerts/manage.module.css';
 import { half, VerdictFields } from '../alerts/verdict';
 
 /** The form that changes an incident. What is resolved or assigned goes for its alerts as well: the server sees to it. */
-export function ManageIncident({ incident: i, done }: { incident: Incident; done?: () => void }) {
+export function ManageIncident({ incident: i, done }: { incident: IncidentHead; done?: () => void }) {
   const notify = useNotify();
   const cache = useQueryClient();
   const none = (s: string) => (s === 'Unknown' || s === 'NotSet' || s === 'NotAvailable' ? '' : s);
@@ -34,7 +34,7 @@ export function ManageIncident({ incident: i, done }: { incident: Incident; done
       if (Object.keys(published).length > 0) await patch(`/api/incidents/${i.incidentId}`, published);
     },
     onSuccess: () => { notify({ intent: 'success', title: 'The incident was changed', brief: true }); done?.(); },
-    onSettled: () => { for (const key of ['/api/incidents', '/api/alerts', 'incident', 'alert']) void cache.invalidateQueries({ queryKey: [key] }); },
+    onSettled: () => { for (const key of ['/api/incidents', '/api/vedette/incidents', '/api/alerts', 'incident', 'alert']) void cache.invalidateQueries({ queryKey: [key] }); },
   });
   const same = !v.comment.trim() && (Object.keys(before) as (keyof typeof before)[]).every((k) => !differs(k));
   return (
@@ -58,7 +58,7 @@ export function ManageIncident({ incident: i, done }: { incident: Incident; done
 const unchanged = { status: '', assignedTo: '', classification: '', determination: '', comment: '' };
 
 /** The form that changes several incidents alike; what is left as it is, is not sent. */
-export function ManageIncidents({ incidents, done }: { incidents: Incident[]; done: () => void }) {
+export function ManageIncidents({ incidents, done }: { incidents: IncidentHead[]; done: () => void }) {
   const notify = useNotify();
   const cache = useQueryClient();
   const [v, setV] = useState(unchanged);
@@ -71,7 +71,7 @@ export function ManageIncidents({ incidents, done }: { incidents: Incident[]; do
       if (failed.length > 0) throw new Error(`${incidents.length - failed.length} of ${incidents.length} were changed. ${failed.slice(0, 5).join(' ')}`);
     },
     onSuccess: () => { notify({ intent: 'success', title: `${incidents.length} incidents were changed`, brief: true }); done(); },
-    onSettled: () => { for (const key of ['/api/incidents', '/api/alerts', 'incident', 'alert']) void cache.invalidateQueries({ queryKey: [key] }); },
+    onSettled: () => { for (const key of ['/api/incidents', '/api/vedette/incidents', '/api/alerts', 'incident', 'alert']) void cache.invalidateQueries({ queryKey: [key] }); },
   });
   return (
     <form className={css.form} onSubmit={(e) => { e.preventDefault(); change.mutate(); }}>

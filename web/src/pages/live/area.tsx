@@ -4,8 +4,4 @@ import { useOpenCount } from './open';
 
 export const area: Area = {
   places: [{ path: '/live', title: 'Live response', icon: WindowConsoleRegular, group: 'Investigation & response', need: ['Machine.LiveResponse', 'Library.Manage'], order: 60, useCount: useOpenCount }],
-  pages: [
-    { path: '/live', load: () => import('./Live') },
-    { path: '/live/$id', load: () => import('./Session') },
-  ],
 };

@@ -1,15 +1,16 @@
 import { Button, Checkbox, Field, Input, Switch, Textarea } from '@fluentui/react-components';
-import { useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { del, patch, post, put } from '../../api/client';
+import { del, get, patch, post, put, type List } from '../../api/client';
 import { Time } from '../../app/time';
 import { Badge } from '../../ui/badges';
 import { useConfirm } from '../../ui/confirm';
 import { Form, Once, Section, Several, useAll } from './parts';
+import css from './settings.module.css';
 
 interface Role { id: string; name: string; description: string; permissions: string[]; isBuiltIn: boolean }
 interface UserGroup { id: string; name: string; description: string; roles: string[] }
-interface Person { id: string; login: string; displayName: string; mail: string; roles: string[]; userGroups: string[]; createdDateTimeUtc: string; disabledDateTimeUtc: string | null; password?: string }
+interface Person { id: string; login: string; displayName: string; mail: string; roles: string[]; userGroups: string[]; createdDateTimeUtc: string; disabledDateTimeUtc: string | null; passwordSignIn: boolean; secondFactor: boolean; identityProviderId: string | null; password?: string }
 
 const roles = '/api/vedette/roles';
 const groups = '/api/vedette/usergroups';
@@ -81,6 +82,12 @@ function GroupForm({ start, all, close }: { start: Partial<UserGroup>; all?: Rol
   );
 }
 
+/** How somebody signs in. */
+function how(r: Person): string {
+  const ways = [r.passwordSignIn && (r.secondFactor ? 'Password and second factor' : 'Password'), r.identityProviderId && 'Single sign-on'].filter(Boolean);
+  return ways.join(', ') || 'Cannot';
+}
+
 /** People who sign in. */
 export function Users() {
   const [open, setOpen] = useState<Partial<Person>>();
@@ -91,6 +98,7 @@ export function Users() {
       columns={[
         { id: 'login', title: 'User name', value: (r) => r.login, width: 180, sort: true, grow: true }, { id: 'displayName', title: 'Name', value: (r) => r.displayName, width: 150, sort: true },
         { id: 'roles', title: 'Roles', value: (r) => r.roles.map((x) => all.data?.find((y) => y.id === x)?.name ?? x).join(', '), width: 160 }, { id: 'groups', title: 'Groups', value: (r) => r.userGroups.map((x) => of.data?.find((y) => y.id === x)?.name ?? x).join(', '), width: 150 },
+        { id: 'how', title: 'Signs in', value: how, width: 150, sort: true },
         { id: 'state', title: 'State', value: (r) => (r.disabledDateTimeUtc ? 'Disabled' : 'Active'), cell: (r) => <Badge tone={r.disabledDateTimeUtc ? 'quiet' : 'good'}>{r.disabledDateTimeUtc ? 'Disabled' : 'Active'}</Badge>, width: 90, sort: true },
         { id: 'created', title: 'Since', value: (r) => r.createdDateTimeUtc, cell: (r) => <Time at={r.createdDateTimeUtc} form="day" />, width: 130, sort: true },
       ]}>
@@ -101,14 +109,15 @@ export function Users() {
 
 function UserForm({ start, all, groups: of, close }: { start: Partial<Person>; all?: Role[]; groups?: UserGroup[]; close: () => void }) {
   const [d, set] = useState({ login: start.login ?? '', displayName: start.displayName ?? '', mail: start.mail ?? '', roles: start.roles ?? [], userGroups: start.userGroups ?? [], disabled: !!start.disabledDateTimeUtc });
+  const [withPassword, setWithPassword] = useState(start.passwordSignIn ?? true);
   const [password, setPassword] = useState('');
   const { login, ...rest } = d;
   return (
     <Form title={start.id ? start.login! : 'Add user'} path={users} close={close} ready={login.trim() !== ''} action={start.id ? 'Save' : 'Add user'}
       run={async () => {
         if (start.id) {
-          await patch(`${users}/${start.id}`, rest);
           if (password) await post(`${users}/${start.id}/password`, { password });
+          await patch(`${users}/${start.id}`, { ...rest, ...(withPassword !== start.passwordSignIn ? { passwordSignIn: withPassword } : {}) });
           return;
         }
         const made = await post<Person>(users, { login: login.trim(), roles: d.roles, userGroups: d.userGroups, ...(password ? { password } : {}) });
@@ -121,7 +130,26 @@ function UserForm({ start, all, groups: of, close }: { start: Partial<Person>; a
       <Field label="Roles"><Several label="Roles" all={all} chosen={d.roles} set={(r) => set({ ...d, roles: r })} /></Field>
       <Field label="User groups"><Several label="User groups" all={of} chosen={d.userGroups} set={(r) => set({ ...d, userGroups: r })} /></Field>
       <Field label={start.id ? 'New password' : 'Password'} hint={start.id ? 'Left as it is when empty' : 'One is chosen when it is empty'}><Input type="password" autoComplete="new-password" value={password} onChange={(_, v) => setPassword(v.value)} /></Field>
+      {start.id && <Switch label={withPassword ? 'Can sign in with a password' : 'Cannot sign in with a password'} checked={withPassword} onChange={(_, v) => setWithPassword(v.checked)} />}
+      {start.id && <Standing of={start as Person} close={close} />}
       {start.id && <Switch label={d.disabled ? 'Disabled: cannot sign in' : 'Active'} checked={!d.disabled} onChange={(_, v) => set({ ...d, disabled: !v.checked })} />}
     </Form>
+  );
+}
+
+/** What else there is of how somebody signs in, and what an administrator can end of it. */
+function Standing({ of: p, close }: { of: Person; close: () => void }) {
+  const ask = useConfirm();
+  const cache = useQueryClient();
+  const sessions = useQuery({ queryKey: [users, p.id, 'sessions'], queryFn: async () => (await get<List<{ id: string }>>(`${users}/${p.id}/sessions`)).value });
+  const end = async (path: string) => { await del(`${users}/${p.id}/${path}`); await cache.invalidateQueries({ queryKey: [users] }); close(); };
+  const n = sessions.data?.length ?? 0;
+  const row = (text: string, button?: React.ReactNode) => <div className={css.row}><span>{text}</span>{button}</div>;
+  return (
+    <div>
+      {row(p.secondFactor ? 'Has a second factor' : 'Has no second factor', p.secondFactor && <Button type="button" size="small" onClick={() => ask({ title: `Reset the second factor of ${p.login}`, action: 'Reset second factor', reason: 'none', danger: true, body: 'Their sessions end. Until they set up another, their password alone lets them in, or they have to set one up at the next sign-in where one is required.', run: () => end('factor') })}>Reset</Button>)}
+      {p.identityProviderId && row('An identity provider vouches for them', <Button type="button" size="small" onClick={() => ask({ title: `Unlink ${p.login} from the identity provider`, action: 'Unlink', reason: 'none', danger: true, body: 'Their sessions end. They sign in with a password, if they have one.', run: () => end('identity') })}>Unlink</Button>)}
+      {row(n === 0 ? 'Is not signed in to the portal' : `Is signed in to the portal in ${n} ${n === 1 ? 'browser' : 'browsers'}`, n > 0 && <Button type="button" size="small" onClick={() => ask({ title: `End the sessions of ${p.login}`, action: 'End sessions', reason: 'none', danger: true, run: () => end('sessions') })}>End</Button>)}
+    </div>
   );
 }

@@ -15,12 +15,13 @@ import { Groups, Roles, Users } from './People';
 import { Policies } from './Policies';
 import { Retention } from './Retention';
 import { Server } from './Server';
+import { SignOn } from './SignOn';
 import css from './settings.module.css';
 
 const admin = ['Vedette.Admin.All'];
 interface Section { title: string; group: string; need: string[]; body: ComponentType }
 const sections: Record<string, Section> = {
-  users: { title: 'Users', group: 'Access', need: admin, body: Users }, roles: { title: 'Roles', group: 'Access', need: admin, body: Roles }, groups: { title: 'User groups', group: 'Access', need: admin, body: Groups }, applications: { title: 'API applications', group: 'Access', need: admin, body: Applications },
+  users: { title: 'Users', group: 'Access', need: admin, body: Users }, roles: { title: 'Roles', group: 'Access', need: admin, body: Roles }, groups: { title: 'User groups', group: 'Access', need: admin, body: Groups }, signin: { title: 'Sign-in', group: 'Access', need: admin, body: SignOn }, applications: { title: 'API applications', group: 'Access', need: admin, body: Applications },
   devicegroups: { title: 'Device groups', group: 'Devices', need: admin, body: DeviceGroups }, enrolment: { title: 'Enrolment', group: 'Devices', need: admin, body: Enrolment },
   approvals: { title: 'Approval policies', group: 'Response', need: admin, body: Policies }, notifications: { title: 'Notification rules', group: 'Response', need: ['Alert.ReadWrite.All'], body: Notifications }, experts: { title: 'Experts', group: 'Response', need: admin, body: Receivers },
   feeds: { title: 'Vulnerability feeds', group: 'Data', need: ['Vulnerability.Read.All'], body: Feeds }, retention: { title: 'Retention', group: 'Data', need: admin, body: Retention }, audit: { title: 'Audit log', group: 'Data', need: admin, body: Audit },

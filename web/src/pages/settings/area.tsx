@@ -3,5 +3,4 @@ import type { Area } from '../../app/place';
 
 export const area: Area = {
   places: [{ path: '/settings', title: 'Settings', icon: SettingsRegular, group: 'System', need: ['Vedette.Admin.All', 'Alert.ReadWrite.All'], order: 90 }],
-  pages: [{ path: '/settings', load: () => import('./Settings') }, { path: '/settings/$section', load: () => import('./Settings') }],
 };

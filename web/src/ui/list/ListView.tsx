@@ -5,8 +5,9 @@ import { ArrowDownloadRegular } from '@fluentui/react-icons/svg/arrow-download';
 import { ArrowUpRegular } from '@fluentui/react-icons/svg/arrow-up';
 import { ColumnEditRegular } from '@fluentui/react-icons/svg/column-edit';
 import { LinkRegular } from '@fluentui/react-icons/svg/link';
-import { useEffect, useMemo, useState, type ReactNode } from 'react';
+import { useEffect, useState, type ReactNode } from 'react';
 import { get, type List, type Params } from '../../api/client';
+import { queries } from '../../api/query';
 import { usePreference } from '../../api/session';
 import { useNotify } from '../../app/notices';
 import { counted } from '../badges';
@@ -17,7 +18,7 @@ import { FilterBar } from './FilterBar';
 import { expression, type Filter } from './filters';
 import css from './ListView.module.css';
 import { arranged, Table, type Column, type Layout, type Sort } from './Table';
-import { useList } from './useList';
+import { listOptions, useList } from './useList';
 
 interface Props<T> {
   /** Names the list among preferences and exports: "alerts". */
@@ -50,6 +51,20 @@ interface Props<T> {
 
 const most = 10_000;
 
+/** What of a list stands in the address and is asked of the server. */
+function asked<T>(p: Pick<Props<T>, 'path' | 'filters' | 'search' | 'always' | 'start' | 'page' | 'params' | 'columns'>, address: Record<string, string>) {
+  const sort = address.sort ? { id: address.sort.replace(/^-/, ''), desc: address.sort.startsWith('-') } : p.start;
+  const by = p.columns.find((c) => c.id === sort?.id);
+  const field = by && (typeof by.sort === 'string' ? by.sort : by.id);
+  const filter = expression(p.filters ?? [], address, p.always ?? '', address.q && p.search ? p.search.odata(address.q) : '');
+  return { sort, path: p.path, filter, orderby: field ? `${field} ${sort!.desc ? 'desc' : 'asc'}` : undefined, page: p.page, params: p.params };
+}
+
+/** Asks for a list as an address has it, before its page is drawn. */
+export function readAhead<T>(p: Pick<Props<T>, 'path' | 'filters' | 'search' | 'always' | 'start' | 'page' | 'params'>, columns: Column<T>[], address: Record<string, string>): void {
+  void queries.prefetchInfiniteQuery(listOptions<T>(asked({ ...p, columns }, address)));
+}
+
 /** A list page's body: filters, commands and a table that grows. Filters, search and order stand in the address. */
 export function ListView<T>(p: Props<T>) {
   const { filters = [], columns, rowKey } = p;
@@ -58,12 +73,8 @@ export function ListView<T>(p: Props<T>) {
   const [selected, setSelected] = useState<Set<string>>(new Set());
   const [editing, setEditing] = useState(false);
   const notify = useNotify();
-  const sort = useMemo<Sort | undefined>(() => (address.sort ? { id: address.sort.replace(/^-/, ''), desc: address.sort.startsWith('-') } : p.start), [address.sort, p.start]);
-  const by = columns.find((c) => c.id === sort?.id);
-  const field = by && (typeof by.sort === 'string' ? by.sort : by.id);
-  const orderby = field ? `${field} ${sort!.desc ? 'desc' : 'asc'}` : undefined;
-  const filter = expression(filters, address, p.always ?? '', address.q && p.search ? p.search.odata(address.q) : '');
-  const list = useList<T>({ path: p.path, filter, orderby, page: p.page, every: p.every, params: p.params });
+  const { sort, filter, orderby, ...query } = asked(p, address);
+  const list = useList<T>({ ...query, filter, orderby, every: p.every });
   useEffect(() => setSelected(new Set()), [filter]);
 
   const exportAll = async () => {

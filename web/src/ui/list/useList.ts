@@ -1,4 +1,4 @@
-import { keepPreviousData, useInfiniteQuery, type InfiniteData } from '@tanstack/react-query';
+import { infiniteQueryOptions, keepPreviousData, useInfiniteQuery, type InfiniteData } from '@tanstack/react-query';
 import { useCallback, useMemo } from 'react';
 import { get, type List, type Params } from '../../api/client';
 
@@ -14,21 +14,22 @@ export interface ListQuery {
   enabled?: boolean;
 }
 
-/** A list of the public API that grows as somebody scrolls. Its key begins with its path, by which changes of one
- *  thing make every list of it stale. */
-export function useList<T>(q: ListQuery) {
+/** How a list is asked for. Its key begins with its path, by which changes of one thing make every list of it stale. */
+export function listOptions<T>(q: ListQuery) {
   const size = q.page ?? 200;
-  const found = useInfiniteQuery<List<T>, Error, InfiniteData<List<T>, number>, unknown[], number>({
+  return infiniteQueryOptions<List<T>, Error, InfiniteData<List<T>, number>, unknown[], number>({
     queryKey: [q.path, q.filter ?? '', q.orderby ?? '', size, q.params ?? {}],
-    enabled: q.enabled ?? true,
     initialPageParam: 0,
-    refetchInterval: q.every,
-    placeholderData: keepPreviousData,
     queryFn: ({ pageParam, signal }) => get<List<T>>(q.path, {
       ...q.params, $filter: q.filter, $orderby: q.orderby, $top: size, $skip: pageParam || undefined, $count: pageParam === 0 ? true : undefined,
     }, { signal }),
     getNextPageParam: (last, all) => (last.value.length < size ? undefined : all.reduce((n, l) => n + l.value.length, 0)),
   });
+}
+
+/** A list of the public API that grows as somebody scrolls. */
+export function useList<T>(q: ListQuery) {
+  const found = useInfiniteQuery({ ...listOptions<T>(q), enabled: q.enabled ?? true, refetchInterval: q.every, placeholderData: keepPreviousData });
   const rows = useMemo(() => found.data?.pages.flatMap((p) => p.value) ?? [], [found.data]);
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = found;
   const more = useCallback(() => { if (hasNextPage && !isFetchingNextPage) void fetchNextPage(); }, [hasNextPage, isFetchingNextPage, fetchNextPage]);

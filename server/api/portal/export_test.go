@@ -1,0 +1,4 @@
+package portal
+
+// Local is where somebody is sent after signing in.
+var Local = local

@@ -1,0 +1,5 @@
+import type { Page } from '../../app/place';
+
+export const pages: Page[] = [
+  { path: '/indicators', load: () => import('./Indicators') },
+];
