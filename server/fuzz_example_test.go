@@ -49,6 +49,11 @@ var examples = map[string]string{
 	"PUT /api/vedette/devicegroups/{deviceGroupId}":               `{"name":"g$N"}`,
 	"POST /api/vedette/recommendations/{id}/exception":            `{"reason":"r"}`,
 	"POST /api/vedette/remediationTasks":                          `{"recommendationId":"va-_-debian-_-plain"}`,
+	"POST /api/vedette/queries":                                   `{"name":"q$N","query":"DeviceInfo | take 1"}`,
+	"POST /api/vedette/identityproviders":                         `{"name":"p$N","issuer":"https://login$N.example","clientId":"c","groupRoles":[],"roles":[],"allowedDomains":[],"scopes":[]}`,
+	"POST /api/vedette/expert/receivers":                          `{"name":"e$N","enabled":true,"mail":["team@example.org"],"webhookUrl":"","handover":"Link","keys":[],"maxBytes":0,"linkHours":0,"linkBase":"","rbacGroupIds":[]}`,
+	"POST /portal/session":                                        `{"login":"signed.in@vedette.example","password":"a password of somebody","tenant":""}`,
+	"POST /portal/account/factor":                                 `{"password":"a password of somebody"}`,
 	"POST /api/vedette/users/{userId}/password":                   `{"password":"correct horse battery $N"}`,
 }
 

@@ -283,7 +283,7 @@ func (p *Portal) throttled(r *http.Request, account string, attempt func() error
 // ended is the answer of signing out where an identity provider has a session as well.
 type ended struct {
 	// Address is where a browser is to go, so that the provider ends its session too and
-	// sends it back.
+	// sends it back; "" for nowhere.
 	Address string `json:"endSessionAddress"`
 }
 
@@ -300,10 +300,7 @@ func (p *Portal) signOut(w http.ResponseWriter, r *api.Request, _ string) error 
 	setCookie(w, r.Request, cookie, "", -time.Second, http.SameSiteStrictMode)
 	// What the browser kept of the person's pages goes with the session.
 	w.Header().Set("Clear-Site-Data", `"storage"`)
-	if at := p.SSO.EndAddress(r.Context(), s, p.Origin(r.Request)+"/"); at != "" {
-		return api.WriteJSON(w, r, http.StatusOK, ended{at})
-	}
-	return api.WriteEmpty(w, http.StatusNoContent)
+	return api.WriteJSON(w, r, http.StatusOK, ended{p.SSO.EndAddress(r.Context(), s, p.Origin(r.Request)+"/")})
 }
 
 func (p *Portal) preferences(w http.ResponseWriter, r *api.Request, _ string) error {

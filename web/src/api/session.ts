@@ -113,10 +113,10 @@ export function useGiveUp() {
 
 export function useSignOut() {
   return useMutation({
-    mutationFn: () => call<{ endSessionAddress: string } | undefined>('DELETE', '/portal/session'),
+    mutationFn: () => call<{ endSessionAddress: string }>('DELETE', '/portal/session'),
     // Also when the server did not answer: what the page knows must go, and it goes with the page.
     // Emptied before, it would be asked for once more, by nobody.
-    onSettled: (more) => window.location.replace(more?.endSessionAddress ?? '/'),
+    onSettled: (more) => window.location.replace(more?.endSessionAddress || '/'),
   });
 }
 
