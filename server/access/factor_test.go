@@ -364,8 +364,7 @@ func TestTheLastAdministratorWithAPasswordKeepsIt(t *testing.T) {
 	wantCode(t, "the last password", err, errs.DisallowedOperation)
 	// An administrator for whom a provider vouches is no way in when the provider fails.
 	v := access.Vouched{Provider: "p", Subject: "s", Login: "eve", Roles: []ident.RoleID{access.Admin}, Create: true, Manages: true}
-	eve, _, err := p.dir.Vouch(ctx, tenant, v)
-	if err != nil {
+	if _, _, err := p.dir.Vouch(ctx, tenant, v); err != nil {
 		t.Fatal(err)
 	}
 	_, err = p.dir.ChangePerson(ctx, tenant, admin, access.PersonChange{Disabled: &yes})
@@ -380,7 +379,7 @@ func TestTheLastAdministratorWithAPasswordKeepsIt(t *testing.T) {
 		t.Errorf("with a password that is off: %v", err)
 	}
 	v.Roles = nil
-	if eve, _, err = p.dir.Vouch(ctx, tenant, v); err != nil || len(eve.Roles) != 0 {
+	if eve, _, err := p.dir.Vouch(ctx, tenant, v); err != nil || len(eve.Roles) != 0 {
 		t.Errorf("an administrator who is none any more: %+v %v", eve, err)
 	}
 }
