@@ -151,17 +151,19 @@ function Record({ columns, row, keep, extend, copy }: { columns: ResultColumn[];
           <div key={i} className={css.field}>
             <dt>{c.Name}</dt>
             <dd className={pretty(row[i]) ? 'mono' : undefined}>{pretty(row[i]) ?? cell(columns, row, i)}</dd>
-            <Menu>
-              <MenuTrigger disableButtonEnhancement><Button size="small" appearance="subtle" icon={<MoreHorizontalRegular />} aria-label={`More for ${c.Name}`} /></MenuTrigger>
-              <MenuPopover><MenuList>
-                {tests.map(([t, name]) => <MenuItem key={t} onClick={() => keep(i, row[i], t)}>Filter: {name} this</MenuItem>)}
-                <MenuDivider />
-                <MenuItem onClick={() => extend(condition(c, row[i], '=='))}>Add to the query: ==</MenuItem>
-                <MenuItem onClick={() => extend(condition(c, row[i], '!='))}>Add to the query: !=</MenuItem>
-                <MenuDivider />
-                <MenuItem onClick={() => copy(shown(row[i]))}>Copy the value</MenuItem>
-              </MenuList></MenuPopover>
-            </Menu>
+            <dd>
+              <Menu>
+                <MenuTrigger disableButtonEnhancement><Button size="small" appearance="subtle" icon={<MoreHorizontalRegular />} aria-label={`More for ${c.Name}`} /></MenuTrigger>
+                <MenuPopover><MenuList>
+                  {tests.map(([t, name]) => <MenuItem key={t} onClick={() => keep(i, row[i], t)}>Filter: {name} this</MenuItem>)}
+                  <MenuDivider />
+                  <MenuItem onClick={() => extend(condition(c, row[i], '=='))}>Add to the query: ==</MenuItem>
+                  <MenuItem onClick={() => extend(condition(c, row[i], '!='))}>Add to the query: !=</MenuItem>
+                  <MenuDivider />
+                  <MenuItem onClick={() => copy(shown(row[i]))}>Copy the value</MenuItem>
+                </MenuList></MenuPopover>
+              </Menu>
+            </dd>
           </div>
         ))}
       </dl>
