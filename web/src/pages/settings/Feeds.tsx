@@ -1,6 +1,6 @@
 import { Button, Field, Input, MessageBar, MessageBarBody } from '@fluentui/react-components';
 import { useQueryClient } from '@tanstack/react-query';
-import { useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { call } from '../../api/client';
 import { useMay } from '../../api/session';
 import type { Feed } from '../../api/types';
@@ -28,7 +28,7 @@ export function Feeds() {
     const timer = setInterval(() => void cache.invalidateQueries({ queryKey: [path] }), 2000);
     return () => clearInterval(timer);
   }, [busy, cache]);
-  useOutcome(feeds.data);
+  const watch = useOutcome(feeds.data);
   return (
     <Section<Feed> title="Vulnerability feeds" text="The server has no need of the internet: advisories are imported as files, and a newer file of the same name takes the place of the older." path={path} rowKey={(r) => r.id} empty="No feed was imported: no vulnerability is known" onOpen={setOpen}
       add={may('Vedette.Admin.All', 'SecurityConfiguration.ReadWrite.All') ? { title: 'Import feed', run: () => setAdding(true) } : undefined}
@@ -41,7 +41,7 @@ export function Feeds() {
         { id: 'by', title: 'By', value: (r) => r.importedBy, width: 110 }, { id: 'file', title: 'File', value: (r) => r.fileName, width: 160 },
       ]}>
       <SidePanel open={open !== undefined} title={open?.name ?? 'Feed'} close={() => setOpen(undefined)}>{open && <One of={feeds.data?.find((f) => f.id === open.id) ?? open} />}</SidePanel>
-      {adding && <Import close={() => setAdding(false)} />}
+      {adding && <Import begun={(f) => watch(f.id)} close={() => setAdding(false)} />}
     </Section>
   );
 }
@@ -61,8 +61,8 @@ function One({ of: r }: { of: Feed }) {
   );
 }
 
-/** Tells how imports ended that were under way. */
-function useOutcome(feeds: Feed[] | undefined): void {
+/** Tells how imports ended that were under way, or that are watched because somebody began them here: they may end before the list is asked for. */
+function useOutcome(feeds: Feed[] | undefined): (id: string) => void {
   const notify = useNotify();
   const busy = useRef(new Set<string>());
   useEffect(() => {
@@ -74,14 +74,15 @@ function useOutcome(feeds: Feed[] | undefined): void {
       }
     }
   }, [feeds, notify]);
+  return useCallback((id: string) => { busy.current.add(id); }, []);
 }
 
-function Import({ close }: { close: () => void }) {
+function Import({ begun, close }: { begun: (f: Feed) => void; close: () => void }) {
   const [file, setFile] = useState<File>();
   const [name, setName] = useState('');
   const input = useRef<HTMLInputElement>(null);
   return (
-    <Form title="Import feed" path={path} close={close} ready={file !== undefined} action="Import" saved="The import has begun" run={async () => { await call('POST', path, { form: file, params: { name: name.trim(), file: file!.name } }); }}>
+    <Form title="Import feed" path={path} close={close} ready={file !== undefined} action="Import" saved="The import has begun" run={async () => { begun(await call<Feed>('POST', path, { form: file, params: { name: name.trim(), file: file!.name } })); }}>
       <Field label="File" required hint="OSV exports and the other kinds that docs/vulnerability.md names, compressed or not">
         <div>
           <input ref={input} type="file" aria-label="File" hidden onChange={(e) => setFile(e.target.files?.[0])} />
