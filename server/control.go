@@ -230,7 +230,7 @@ func (c *control) start(ctx context.Context) error {
 		return err
 	}
 	c.sessions = access.NewSessions(access.SessionsConfig{Store: c.store.Access(), Authority: c.authority,
-		Key: c.store.Key().Derive("portal-session"), Clock: c.server.cfg.Clock})
+		Key: c.store.Key().Derive("portal-session"), Vouches: c.sso.Vouches, Clock: c.server.cfg.Clock})
 	c.preferences = preference.New(c.store.Preferences())
 	return c.indicators.Load(ctx)
 }

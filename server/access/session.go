@@ -73,10 +73,13 @@ type SessionStore interface {
 // SessionsConfig is what Sessions needs.
 type SessionsConfig struct {
 	Store     SessionStore
-	Authority *Authority       // knows people and what they may do
-	Key       []byte           // keys the hash of the texts: 32 random bytes, kept secret
-	Clock     func() time.Time // nil for time.Now
-	Rand      io.Reader        // nil for crypto/rand
+	Authority *Authority // knows people and what they may do
+	Key       []byte     // keys the hash of the texts: 32 random bytes, kept secret
+	// Vouches reports whether people may still be signed in by a provider that is not "": a
+	// session lasts no longer than what it was opened by. nil for no providers.
+	Vouches func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
+	Clock   func() time.Time // nil for time.Now
+	Rand    io.Reader        // nil for crypto/rand
 }
 
 // Sessions opens, resumes and ends the sessions of people in the portal. It is safe for
@@ -85,13 +88,17 @@ type Sessions struct {
 	store     SessionStore
 	authority *Authority
 	key       []byte
+	vouches   func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
 	now       func() time.Time
 	rand      io.Reader
 }
 
 // NewSessions returns Sessions.
 func NewSessions(c SessionsConfig) *Sessions {
-	s := &Sessions{store: c.Store, authority: c.Authority, key: c.Key, now: c.Clock, rand: c.Rand}
+	s := &Sessions{store: c.Store, authority: c.Authority, key: c.Key, vouches: c.Vouches, now: c.Clock, rand: c.Rand}
+	if s.vouches == nil {
+		s.vouches = func(context.Context, ident.TenantID, ident.ProviderID) (bool, error) { return false, nil }
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -164,8 +171,8 @@ const (
 
 // Resume returns the session of that text and who acts in it, with what the person may do
 // and see at this moment. A text that is unknown, and a session that is over because of its
-// age, of a changed password or of an account that is disabled, is errs.Unauthenticated
-// with code SessionOver.
+// age, of a changed password or of an account that is disabled, or whose identity provider is
+// disabled or gone, is errs.Unauthenticated with code SessionOver.
 func (s *Sessions) Resume(ctx context.Context, text string, presence Presence) (*Session, *Principal, error) {
 	const op = "access.ResumeSession"
 	over := errs.New(op, errs.Unauthenticated, SessionOver, "the session is over: sign in again")
@@ -191,6 +198,15 @@ func (s *Sessions) Resume(ctx context.Context, text string, presence Presence) (
 		return nil, nil, errs.Wrap(op, err)
 	case !p.Disabled.IsZero() || p.Changed.After(found.Created):
 		return nil, nil, over
+	}
+	if found.Provider != "" {
+		ok, err := s.vouches(ctx, found.Tenant, found.Provider)
+		if err != nil {
+			return nil, nil, errs.Wrap(op, err)
+		}
+		if !ok {
+			return nil, nil, over
+		}
 	}
 	if presence == Active && now.Sub(found.Seen) >= touchEvery {
 		if err := s.store.TouchSession(ctx, found.Hash, now); err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/vedette-edr/vedette/kql/plan"
 	"github.com/vedette-edr/vedette/kql/types"
-	"github.com/vedette-edr/vedette/schema/event"
 	"github.com/vedette-edr/vedette/server/access"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
@@ -48,12 +47,6 @@ func (s *Service) Timeline(ctx context.Context, tenant ident.TenantID, device id
 	if at.Most < 1 || !at.From.Before(at.To) {
 		return nil, errs.New(op, errs.Invalid, errs.InvalidInput, "a timeline has a beginning before its end, and one event at least")
 	}
-	var tables []string
-	for t := event.TableUnknown + 1; t.Valid(); t++ {
-		tables = append(tables, t.String())
-	}
-	when := func(t time.Time) string { return types.NewDatetime(types.FromTime(t)).Literal() }
-	near := when(at.Near)
 	who := access.System(tenant, part)
 	// One more than asked for tells whether there are more; the one that is farthest from Near
 	// is the one that is not wanted.
@@ -62,7 +55,7 @@ func (s *Service) Timeline(ctx context.Context, tenant ident.TenantID, device id
 		| extend TimelineDistance = iff(Timestamp < %[6]s, %[6]s - Timestamp, Timestamp - %[6]s)
 		| top %[7]d by TimelineDistance asc, ReportId asc
 		| sort by Timestamp asc, ReportId asc`,
-		TimelineTable, strings.Join(tables, ", "), id, when(at.From), when(at.To), near, at.Most+1)}, s.now())
+		TimelineTable, strings.Join(eventTables(), ", "), id, datetime(at.From), datetime(at.To), datetime(at.Near), at.Most+1)}, s.now())
 	if err != nil {
 		return nil, errs.Wrap(op, err)
 	}

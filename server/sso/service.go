@@ -177,6 +177,15 @@ func (s *Service) Providers(ctx context.Context, tenant ident.TenantID) ([]*Prov
 	return all, errs.Wrap("sso.Providers", err)
 }
 
+// Vouches reports whether a provider is there and not disabled.
+func (s *Service) Vouches(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error) {
+	p, err := s.store.Provider(ctx, tenant, id)
+	if errs.Is(err, errs.NotFound) {
+		return false, nil
+	}
+	return err == nil && !p.Disabled, errs.Wrap("sso.Vouches", err)
+}
+
 // Offered returns those by which people of the tenant can sign in now.
 func (s *Service) Offered(ctx context.Context, tenant ident.TenantID) ([]*Provider, error) {
 	all, err := s.Providers(ctx, tenant)

@@ -489,6 +489,59 @@ func TestWhoIsLetIn(t *testing.T) {
 	})
 }
 
+// TestASessionLastsNoLongerThanItsProvider disables, enables and deletes the provider by which
+// somebody is signed in; a session by a password is none of its business.
+func TestASessionLastsNoLongerThanItsProvider(t *testing.T) {
+	p, w, x := setUp(t, nil)
+	a := w.db.Access()
+	authority, err := access.OpenAuthority(t.Context(), access.AuthorityConfig{Keys: a, Applications: a, People: a, Roles: a, Groups: a,
+		URLs: []string{"https://vedette.example"}, Clock: func() time.Time { return w.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions := access.NewSessions(access.SessionsConfig{Store: a, Authority: authority, Key: []byte("k"), Vouches: w.Vouches, Clock: func() time.Time { return w.now }})
+	in, err := w.arrive(t, p, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(time.Second)
+	text, _, err := sessions.Open(t.Context(), in.Admission, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, _, err := sessions.Open(t.Context(), &access.Admission{Person: in.Person, Step: access.Admitted}, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lasts := func(what string, want bool) {
+		t.Helper()
+		_, _, err := sessions.Resume(t.Context(), text, access.Active)
+		if (err == nil) != want || !want && !errs.Is(err, errs.Unauthenticated) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, _, err := sessions.Resume(t.Context(), local, access.Active); err != nil {
+			t.Errorf("%s, by password: %v", what, err)
+		}
+	}
+	change := func(disabled bool) {
+		t.Helper()
+		r := request(p)
+		r.Disabled, r.Secret = disabled, nil
+		if _, err := w.Change(t.Context(), w.tenant, x.ID, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lasts("signed in", true)
+	change(true)
+	lasts("the provider is disabled", false)
+	change(false)
+	lasts("it is enabled again", true)
+	if err := w.Delete(t.Context(), w.tenant, x.ID); err != nil {
+		t.Fatal(err)
+	}
+	lasts("it is gone", false)
+}
+
 func TestTheSecretStaysAtItsProvider(t *testing.T) {
 	p, w, x := setUp(t, nil)
 	if strings.Contains(x.Secret, secret) {

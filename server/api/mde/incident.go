@@ -161,7 +161,16 @@ func incidentSpec() odata.Spec {
 }
 
 func (a *API) getIncidents(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, incidentSpec())
+	devices := map[ident.DeviceID]*device.Device{}
+	return writeIncidents(a, w, r, incidentSpec(), func(i *incident.Incident, alerts []*alert.Alert) incidentEntity {
+		return a.incidentOf(r, i, alerts, devices)
+	})
+}
+
+// writeIncidents answers a page of incidents, each as show makes it of the incident and those
+// of its alerts that the caller sees.
+func writeIncidents[E any](a *API, w http.ResponseWriter, r *api.Request, spec odata.Spec, show func(*incident.Incident, []*alert.Alert) E) error {
+	o, err := odata.Parse(r.Query, spec)
 	if err != nil {
 		return err
 	}
@@ -177,10 +186,7 @@ func (a *API) getIncidents(w http.ResponseWriter, r *api.Request) error {
 	if err != nil {
 		return err
 	}
-	devices := map[ident.DeviceID]*device.Device{}
-	return odata.WriteCollection(w, r, kindOf("Incidents"), o, page, func(i *incident.Incident) incidentEntity {
-		return a.incidentOf(r, i, alerts[i.ID], devices)
-	})
+	return odata.WriteCollection(w, r, kindOf("Incidents"), o, page, func(i *incident.Incident) E { return show(i, alerts[i.ID]) })
 }
 
 func (a *API) countIncidents(w http.ResponseWriter, r *api.Request) error {

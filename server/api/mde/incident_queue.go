@@ -10,7 +10,6 @@ import (
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
 	"github.com/vedette-edr/vedette/server/errs"
-	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/server/incident"
 )
 
@@ -54,23 +53,7 @@ func (a *API) queueRoute(read []access.Permission) api.Route {
 func (a *API) getQueue(w http.ResponseWriter, r *api.Request) error {
 	spec := incidentSpec()
 	spec.Entity = queuedIncident{}
-	o, err := odata.Parse(r.Query, spec)
-	if err != nil {
-		return err
-	}
-	page, err := a.incidents.List(r.Context(), r.Caller.Tenant, o.Query)
-	if err != nil {
-		return err
-	}
-	ids := make([]ident.IncidentID, len(page.Items))
-	for n, i := range page.Items {
-		ids[n] = i.ID
-	}
-	alerts, err := a.incidents.AlertsOf(r.Context(), r.Caller.Tenant, ids...)
-	if err != nil {
-		return err
-	}
-	return odata.WriteCollection(w, r, kindOf("Incidents"), o, page, func(i *incident.Incident) queuedIncident { return a.queued(r, i, alerts[i.ID]) })
+	return writeIncidents(a, w, r, spec, func(i *incident.Incident, alerts []*alert.Alert) queuedIncident { return a.queued(r, i, alerts) })
 }
 
 func (a *API) queued(r *api.Request, i *incident.Incident, alerts []*alert.Alert) queuedIncident {

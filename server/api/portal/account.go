@@ -252,17 +252,23 @@ func (p *Portal) ownCode(r *api.Request, person *access.Person, verb string, che
 	return err
 }
 
-// beginFactor makes a second factor that is to be confirmed, in place of one that is on.
-func (p *Portal) beginFactor(w http.ResponseWriter, r *api.Request, _ string) error {
+// proven returns who is signed in, once the body has shown that it is them.
+func (p *Portal) proven(r *api.Request, verb string) (*access.Person, error) {
 	var body proofBody
 	if err := read(r, &body); err != nil {
-		return err
+		return nil, err
 	}
 	person, _, err := p.self(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := p.prove(r, person, "person.factor.on", body); err != nil {
+	return person, p.prove(r, person, verb, body)
+}
+
+// beginFactor makes a second factor that is to be confirmed, in place of one that is on.
+func (p *Portal) beginFactor(w http.ResponseWriter, r *api.Request, _ string) error {
+	person, err := p.proven(r, "person.factor.on")
+	if err != nil {
 		return err
 	}
 	e, err := p.Directory.BeginFactor(r.Context(), person.Tenant, person.ID)
@@ -298,15 +304,8 @@ func (p *Portal) confirmFactor(w http.ResponseWriter, r *api.Request, _ string) 
 }
 
 func (p *Portal) newRecovery(w http.ResponseWriter, r *api.Request, _ string) error {
-	var body proofBody
-	if err := read(r, &body); err != nil {
-		return err
-	}
-	person, _, err := p.self(r)
+	person, err := p.proven(r, "person.factor.codes")
 	if err != nil {
-		return err
-	}
-	if err := p.prove(r, person, "person.factor.codes", body); err != nil {
 		return err
 	}
 	codes, err := p.Directory.NewRecoveryCodes(r.Context(), person.Tenant, person.ID)
