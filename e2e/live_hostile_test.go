@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vedette-edr/vedette/client"
 )
@@ -218,18 +217,15 @@ func (s *server) ticketOf(t *testing.T, device string) (id, ticket, socket strin
 func (s *server) endOf(t *testing.T, id string) string {
 	t.Helper()
 	why := ""
-	begin := time.Now()
-	for {
+	await(t, "the end of the session "+id, func() error {
 		n, err := s.LiveSession(t.Context(), id)
-		must(t, err)
-		if n.State == "Ended" {
-			why = n.Reason
-			break
+		if err != nil {
+			return err
 		}
-		if time.Since(begin) > 2*time.Minute {
-			t.Fatalf("the session %s is %s", id, n.State)
+		if why = n.Reason; n.State != "Ended" {
+			return fmt.Errorf("it is %s", n.State)
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return nil
+	})
 	return why
 }

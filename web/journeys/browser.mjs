@@ -87,20 +87,42 @@ export async function accessible(page, what, rules) {
   }
 }
 
-/** Runs a journey and says what became of it; the process fails with it. */
-export async function run(journey, options) {
+/** Pictures of a page in light and dark, wide and narrow; the wide ones are looked at by axe as well. */
+export async function lookAround(view, name) {
+  const { page } = view;
+  for (const [width, scheme] of [[1440, 'light'], [1440, 'dark'], [1024, 'light'], [1024, 'dark']]) {
+    await page.setViewportSize({ width, height: 900 });
+    await dress(page, scheme);
+    await view.shot(`${name}-${scheme}-${width}`);
+    if (width === 1440) await accessible(page, `${name} (${scheme})`, scheme === 'dark' ? ['color-contrast'] : undefined);
+  }
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await dress(page, 'light');
+}
+
+/** Runs a journey of several people, to each of whom `visitor` gives a browser of their own, and says what became of
+ *  it; the process fails with it. */
+export async function company(journey, options) {
   const browser = await launch();
-  const view = await open(browser, options);
+  const views = [];
+  const visitor = async (own) => {
+    const v = await open(browser, { ...options, ...own });
+    views.push(v);
+    return v;
+  };
   try {
-    await journey(view);
-    view.verdict();
+    await journey(visitor);
+    for (const v of views) v.verdict();
     console.log('the journey is done');
   } catch (e) {
-    await view.shot('failed').catch(() => undefined);
+    for (const [i, v] of views.entries()) await v.shot(i > 0 ? `failed-${i}` : 'failed').catch(() => undefined);
     console.error(e);
-    for (const w of view.wrong) console.error(w);
+    for (const w of views.flatMap((v) => v.wrong)) console.error(w);
     process.exitCode = 1;
   } finally {
     await browser.close();
   }
 }
+
+/** The same of one person. */
+export const run = (journey, options) => company(async (visitor) => journey(await visitor()), options);

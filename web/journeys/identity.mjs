@@ -2,7 +2,7 @@
 // set one up. Codes are worked out by oathtool. OTHER and OTHER_PASSWORD are of a second person without a factor.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { accessible, launch, open, signIn, url } from './browser.mjs';
+import { company, lookAround, signIn, url } from './browser.mjs';
 
 const user = process.env.VEDETTE_USER ?? 'admin';
 let password = process.env.VEDETTE_PASSWORD ?? '';
@@ -19,35 +19,13 @@ async function code(secret) {
   return execFileSync('oathtool', ['--totp', '-b', '-N', `@${at * 30}`, secret.replaceAll(' ', '')], { encoding: 'utf8' }).trim();
 }
 
-const browser = await launch();
-const views = [];
-async function visitor(options) {
-  const v = await open(browser, { allow: [/status of 40[0-9]/, /status of 429/], ...options });
-  views.push(v);
-  return v;
-}
-
-/** Looks at a page in light and dark, wide and narrow. */
-async function look(view, name) {
-  const { page } = view;
-  for (const [scheme, width] of [['light', 1440], ['dark', 1440], ['light', 1024], ['dark', 1024]]) {
-    await page.setViewportSize({ width, height: 900 });
-    await page.emulateMedia({ colorScheme: scheme });
-    await page.waitForTimeout(200);
-    await view.shot(`${name}-${scheme}-${width}`);
-    if (width === 1440) await accessible(page, `${name} (${scheme})`, scheme === 'dark' ? ['color-contrast'] : undefined);
-  }
-  await page.setViewportSize({ width: 1440, height: 900 });
-  await page.emulateMedia({ colorScheme: 'light' });
-}
-
 const secretOf = async (page) => {
   await page.getByText('Enter it by hand').click();
   return page.getByTestId('secret').innerText();
 };
 const card = (page, name) => page.locator('section').filter({ has: page.getByRole('heading', { level: 2, name, exact: true }) });
 
-try {
+await company(async (visitor) => {
   // Two browsers of one person.
   const one = await visitor();
   const { page } = one;
@@ -59,7 +37,7 @@ try {
   await page.getByRole('menuitem', { name: 'Account' }).click();
   await page.getByRole('heading', { level: 1, name: 'Account' }).waitFor();
   await page.getByRole('list', { name: 'Sessions' }).getByRole('listitem').nth(1).waitFor();
-  await look(one, 'account');
+  await lookAround(one, 'account');
 
   // The name.
   await card(page, 'About you').getByLabel('Name').fill('Ada <img src=x onerror=window.__pwned=1>');
@@ -104,7 +82,7 @@ try {
   await factor.getByLabel('Your password').fill(password);
   await factor.getByRole('button', { name: 'Go on' }).click();
   await factor.getByRole('img', { name: 'QR code of the secret' }).waitFor();
-  await look(one, 'factor');
+  await lookAround(one, 'factor');
   const secret = await secretOf(page);
   await factor.getByRole('textbox', { name: 'Code' }).fill('000000');
   await factor.getByRole('button', { name: 'Turn on' }).click();
@@ -115,7 +93,7 @@ try {
   await list.first().waitFor();
   const recovery = await list.allInnerTexts();
   assert.equal(recovery.length, 10);
-  await look(one, 'recovery');
+  await lookAround(one, 'recovery');
   await factor.getByRole('button', { name: 'I have kept them' }).click();
   await factor.getByText('On', { exact: true }).waitFor();
 
@@ -131,7 +109,7 @@ try {
   assert.equal(await page.evaluate(async () => (await fetch('/api/alerts')).status), 401);
   await page.reload();
   await page.getByRole('heading', { name: 'Second factor' }).waitFor();
-  await look(one, 'second-step');
+  await lookAround(one, 'second-step');
   await page.getByRole('textbox', { name: 'Code' }).fill('000000');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('The code is wrong or was used before').waitFor();
@@ -162,7 +140,7 @@ try {
     await page.getByLabel('Required of everybody').click();
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByText('Saved').first().waitFor();
-    await look(one, 'settings-signin');
+    await lookAround(one, 'settings-signin');
     const v = await visitor();
     await v.page.goto(`${url}/account`);
     await v.page.getByLabel('User name').fill(OTHER);
@@ -171,13 +149,13 @@ try {
     await v.page.getByRole('heading', { name: 'Set up a second factor' }).waitFor();
     await v.page.getByRole('img', { name: 'QR code of the secret' }).waitFor();
     assert.equal(await v.page.evaluate(async () => (await fetch('/api/alerts')).status), 401);
-    await look(v, 'enrol');
+    await lookAround(v, 'enrol');
     const theirs = await secretOf(v.page);
     last = 0;
     await v.page.getByRole('textbox', { name: 'Code' }).fill(await code(theirs));
     await v.page.getByRole('button', { name: 'Turn on and sign in' }).click();
     await v.page.getByRole('list', { name: 'Recovery codes' }).waitFor();
-    await look(v, 'enrolled');
+    await lookAround(v, 'enrolled');
     await v.page.getByRole('button', { name: 'Go on to the portal' }).click();
     await v.page.getByRole('heading', { level: 1, name: 'Account' }).waitFor();
     await card(v.page, 'Second factor').getByText('It is required of you').waitFor();
@@ -186,7 +164,7 @@ try {
     await page.goto(`${url}/settings/users`);
     await page.getByRole('grid', { name: 'Users' }).getByText(OTHER, { exact: true }).first().click();
     await page.getByText('Has a second factor').waitFor();
-    await look(one, 'settings-user');
+    await lookAround(one, 'settings-user');
     await page.getByRole('button', { name: 'Reset', exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Reset second factor' }).click();
     await page.getByRole('dialog').waitFor({ state: 'detached' });
@@ -206,15 +184,4 @@ try {
   await page.getByRole('button', { name: 'Turn it off' }).click();
   await card(page, 'Second factor').getByText('Off', { exact: true }).waitFor();
   assert.equal(await page.evaluate(() => window.__pwned), undefined);
-  for (const v of views) v.verdict();
-  console.log('the journey is done');
-} catch (e) {
-  for (const [i, v] of views.entries()) {
-    await v.shot(`failed-${i}`).catch(() => undefined);
-    for (const w of v.wrong) console.error(w);
-  }
-  console.error(e);
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-}
+}, { allow: [/status of 40[0-9]/, /status of 429/] });

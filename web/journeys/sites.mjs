@@ -7,10 +7,11 @@ import { ask } from './pages.mjs';
 
 // Another site than the server's, whichever name that goes by.
 const there = new URL(url).hostname === 'localhost' ? '127.0.0.1' : 'localhost';
+// Each form has a frame of its own: one that still shows that its last answer was refused drops what is sent into it.
 const body = `<!doctype html><meta charset="utf-8"><title>Elsewhere</title>
-<iframe id="frame" name="frame" src="${url}/devices"></iframe><iframe name="sink"></iframe>
-<form id="form" method="post" target="sink" enctype="text/plain" action="${url}/api/vedette/queries"><input name='{"name":"by a form","query":"print 1","x":"' value='"}'></form>
-<form id="out" method="post" target="sink" action="${url}/portal/session"><input name="login" value="x"></form>`;
+<iframe id="frame" name="frame" src="${url}/devices"></iframe><iframe name="one"></iframe><iframe name="two"></iframe>
+<form id="form" method="post" target="one" enctype="text/plain" action="${url}/api/vedette/queries"><input name='{"name":"by a form","query":"print 1","x":"' value='"}'></form>
+<form id="out" method="post" target="two" action="${url}/portal/session"><input name="login" value="x"></form>`;
 
 await run(async ({ page, context, wrong }) => {
   const server = createServer((_, answer) => { answer.setHeader('Content-Type', 'text/html'); answer.end(body); });

@@ -4,29 +4,9 @@
 // of another domain. CHANGED is a command after which PERSON is in the group soc-leads.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { accessible, launch, open, signIn, url } from './browser.mjs';
+import { company, lookAround, signIn, url } from './browser.mjs';
 
 const { ISSUER, SECRET, PERSON, PERSON_PASSWORD, STRANGER, CHANGED } = process.env;
-const browser = await launch();
-const views = [];
-async function visitor() {
-  const v = await open(browser, { allow: [/status of 40[0-9]/], also: [ISSUER] });
-  views.push(v);
-  return v;
-}
-
-async function look(view, name) {
-  for (const [scheme, width] of [['light', 1440], ['dark', 1440], ['light', 1024], ['dark', 1024]]) {
-    await view.page.setViewportSize({ width, height: 900 });
-    await view.page.emulateMedia({ colorScheme: scheme });
-    await view.page.waitForTimeout(200);
-    await view.shot(`${name}-${scheme}-${width}`);
-    if (width === 1440) await accessible(view.page, `${name} (${scheme})`, scheme === 'dark' ? ['color-contrast'] : undefined);
-  }
-  await view.page.setViewportSize({ width: 1440, height: 900 });
-  await view.page.emulateMedia({ colorScheme: 'light' });
-}
-
 /** Signs in at the provider, whose page is of its example. */
 async function atProvider(page, name, password) {
   await page.waitForURL((u) => u.href.startsWith(ISSUER));
@@ -35,7 +15,7 @@ async function atProvider(page, name, password) {
   await page.locator('button[type=submit]').click();
 }
 
-try {
+await company(async (visitor) => {
   const admin = await visitor();
   const { page } = admin;
   await signIn(page);
@@ -48,7 +28,7 @@ try {
   await page.getByLabel('Roles by groups').fill('soc-team = Security Reader\nsoc-leads = Security Administrator');
   await page.getByLabel('Allowed domains').fill('example.org');
   assert.equal(await page.getByText(`${url}/portal/sso/callback`).count(), 1);
-  await look(admin, 'provider');
+  await lookAround(admin, 'provider');
   await page.getByRole('button', { name: 'Add', exact: true }).click();
   const checks = page.getByRole('list', { name: 'Checks' });
   await page.getByRole('button', { name: 'Test what is saved' }).click();
@@ -62,13 +42,13 @@ try {
   await page.getByRole('button', { name: 'Test what is saved' }).click();
   await checks.getByText('it knows the client id and takes its secret').waitFor();
   assert.equal(await checks.getByText('Failed').count(), 0);
-  await look(admin, 'provider-tested');
+  await lookAround(admin, 'provider-tested');
 
   // The first time: the page that was wanted is the one where they are then.
   const person = await visitor();
   await person.page.goto(`${url}/devices?q=x`);
   await person.page.getByRole('link', { name: 'Sign in with Company Login' }).waitFor();
-  await look(person, 'sign-in');
+  await lookAround(person, 'sign-in');
   const before = await person.context.cookies();
   await person.page.getByRole('link', { name: 'Sign in with Company Login' }).click();
   await atProvider(person.page, PERSON, PERSON_PASSWORD);
@@ -80,14 +60,14 @@ try {
   await person.page.getByText('by Company Login', { exact: true }).waitFor();
   await person.page.getByText('Security Reader').waitFor();
   assert.equal(await person.page.getByRole('heading', { name: 'Password', exact: true }).count(), 0, 'a password of who has none');
-  await look(person, 'account');
+  await lookAround(person, 'account');
 
   // What a link of another site, or another browser, cannot do: come back to where nobody left.
   const other = await visitor();
   await other.page.goto(`${url}/portal/sso/callback?state=x&code=y`);
   await other.page.getByText('This sign-in was not begun in this browser').waitFor();
   assert.equal(new URL(other.page.url()).search, '');
-  await look(other, 'refused');
+  await lookAround(other, 'refused');
   await other.page.getByRole('link', { name: 'Sign in with Company Login' }).click();
   await atProvider(other.page, STRANGER, PERSON_PASSWORD);
   await other.page.getByText('People of your domain are not let in here.').waitFor();
@@ -113,15 +93,4 @@ try {
   await person.page.getByRole('link', { name: 'Sign in with Company Login' }).click();
   await atProvider(person.page, PERSON, PERSON_PASSWORD);
   await person.page.getByText('Your account is disabled.').waitFor();
-  for (const v of views) v.verdict();
-  console.log('the journey is done');
-} catch (e) {
-  for (const [i, v] of views.entries()) {
-    await v.shot(`failed-${i}`).catch(() => undefined);
-    for (const w of v.wrong) console.error(w);
-  }
-  console.error(e);
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-}
+}, { allow: [/status of 40[0-9]/], also: [ISSUER] });

@@ -36,6 +36,10 @@ await run(async (view) => {
 
   /** Waits until all rows in sight are there, and expects them to be the list's. */
   async function expectRows(what, at) {
+    if (at !== undefined) {
+      const there = ([g, n]) => [...g.querySelectorAll('[data-index]')].some((r) => Math.abs(Number(r.dataset.index) - n) < 40);
+      await page.waitForFunction(there, [await grid.elementHandle(), at], slow);
+    }
     const rows = await inSight(page, title, slow.timeout);
     for (const r of rows) {
       const number = /#(\d+)#/.exec(r.text)?.[1];
@@ -50,7 +54,6 @@ await run(async (view) => {
   // Anywhere, by the scroll bar.
   for (const share of [0.5, 0.93, 0.07, 1, 0.31]) {
     await grid.evaluate((g, s) => { g.scrollTop = (g.scrollHeight - g.clientHeight) * s; }, share);
-    await page.waitForTimeout(250);
     await expectRows(`at ${share}`, Math.round(share * (EVENTS - 10)));
   }
 
@@ -98,8 +101,9 @@ await run(async (view) => {
   const first = Date.parse(list.at(-1)[0]);
   const whole = { to: Date.now(), from: Date.now() - 30 * 86_400_000 };
   const aim = (first + Date.parse(list[0][0])) / 2;
+  const left = await grid.evaluate((g) => g.scrollTop);
   await page.mouse.click(box.x + ((aim - whole.from) / (whole.to - whole.from)) * box.width, box.y + box.height / 2);
-  await page.waitForTimeout(250);
+  await page.waitForFunction(([g, from]) => g.scrollTop !== from, [await grid.elementHandle(), left], slow);
   const rows = await expectRows('by the graph');
   const pixel = (whole.to - whole.from) / box.width;
   assert.ok(Math.abs(Date.parse(list[rows[0].index][0]) - aim) < 3 * pixel, `a click at ${new Date(aim).toISOString()} went to ${list[rows[0].index][0]}`);
