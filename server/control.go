@@ -226,11 +226,11 @@ func (c *control) start(ctx context.Context) error {
 		return err
 	}
 	if c.authority, err = access.OpenAuthority(ctx, access.AuthorityConfig{Keys: c.store.Access(), Applications: c.store.Access(),
-		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(), Scoper: c.groups, URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
+		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(), Scoper: c.groups, Vouches: c.sso.Vouches, URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
 		return err
 	}
 	c.sessions = access.NewSessions(access.SessionsConfig{Store: c.store.Access(), Authority: c.authority,
-		Key: c.store.Key().Derive("portal-session"), Vouches: c.sso.Vouches, Clock: c.server.cfg.Clock})
+		Key: c.store.Key().Derive("portal-session"), Clock: c.server.cfg.Clock})
 	c.preferences = preference.New(c.store.Preferences())
 	return c.indicators.Load(ctx)
 }

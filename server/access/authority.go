@@ -30,12 +30,15 @@ type AuthorityConfig struct {
 	Keys         KeyStore
 	Applications ApplicationStore
 	People       PersonStore
-	Roles        RoleStore        // nil for none but the built-in ones
-	Groups       UserGroupStore   // nil for none
-	Scoper       Scoper           // nil for NoGroups
-	URLs         []string         // where the server is reached; the first one names it in tokens
-	Clock        func() time.Time // nil for time.Now
-	Rand         io.Reader        // nil for crypto/rand
+	Roles        RoleStore      // nil for none but the built-in ones
+	Groups       UserGroupStore // nil for none
+	Scoper       Scoper         // nil for NoGroups
+	// Vouches reports whether people may still be signed in by an identity provider: what was
+	// opened by it lasts no longer. nil for no providers.
+	Vouches func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
+	URLs    []string         // where the server is reached; the first one names it in tokens
+	Clock   func() time.Time // nil for time.Now
+	Rand    io.Reader        // nil for crypto/rand
 }
 
 // Authority issues access tokens and verifies them. Tokens are JWTs in the shape of Entra
@@ -47,6 +50,7 @@ type Authority struct {
 	roles     RoleStore
 	groups    UserGroupStore
 	scoper    Scoper
+	vouches   func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
 	url       string
 	audiences audiences
 	now       func() time.Time
@@ -55,7 +59,7 @@ type Authority struct {
 
 // OpenAuthority loads the signing keys, making the first one when there is none.
 func OpenAuthority(ctx context.Context, c AuthorityConfig) (*Authority, error) {
-	a := &Authority{apps: c.Applications, people: c.People, roles: c.Roles, groups: c.Groups, scoper: c.Scoper,
+	a := &Authority{apps: c.Applications, people: c.People, roles: c.Roles, groups: c.Groups, scoper: c.Scoper, vouches: c.Vouches,
 		audiences: newAudiences(c.URLs), now: c.Clock, rand: c.Rand}
 	if a.roles == nil {
 		a.roles = noRoles{}

@@ -23,6 +23,8 @@ type Principal struct {
 	Scope  Scope          // devices it may see; Authenticate decides it at each request
 	In     []ident.RoleID // portal roles of the person, those of its user groups included
 	Portal bool           // acts in a session of the portal
+	// Provider vouched for the person when that session was opened; "" for none.
+	Provider ident.ProviderID
 }
 
 // Can reports whether p holds one of the permissions: as an application, or delegated by

@@ -11,7 +11,8 @@ import (
 
 // Renew returns p as it stands now, for what goes on long after the request that began it:
 // with the rights and the scope of this moment. Who may no longer sign in, or whose password
-// was changed after since, is errs.Unauthenticated.
+// was changed after since, or whose identity provider vouches for nobody any more, is
+// errs.Unauthenticated.
 func (a *Authority) Renew(ctx context.Context, p *Principal, since time.Time) (*Principal, error) {
 	const op = "access.Renew"
 	over := &errs.E{Op: op, Kind: errs.Unauthenticated, Code: errs.Unauthorized, Detail: p.Name + " may no longer sign in"}
@@ -35,12 +36,30 @@ func (a *Authority) Renew(ctx context.Context, p *Principal, since time.Time) (*
 		case err != nil:
 			return nil, errs.Wrap(op, err)
 		}
+		switch ok, err := a.vouched(ctx, p.Tenant, p.Provider); {
+		case err != nil:
+			return nil, errs.Wrap(op, err)
+		case !ok:
+			return nil, over
+		}
 		now, err := a.delegated(ctx, person, p.Scopes)
 		if err != nil {
 			return nil, errs.Wrap(op, err)
 		}
-		now.Portal = p.Portal
+		now.Portal, now.Provider = p.Portal, p.Provider
 		return now, nil
 	}
 	return p, nil // the server itself
+}
+
+// vouched reports whether what a provider opened may go on; "" is none, which needs nobody's
+// word.
+func (a *Authority) vouched(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error) {
+	if id == "" {
+		return true, nil
+	}
+	if a.vouches == nil {
+		return false, nil
+	}
+	return a.vouches(ctx, tenant, id)
 }

@@ -73,13 +73,10 @@ type SessionStore interface {
 // SessionsConfig is what Sessions needs.
 type SessionsConfig struct {
 	Store     SessionStore
-	Authority *Authority // knows people and what they may do
-	Key       []byte     // keys the hash of the texts: 32 random bytes, kept secret
-	// Vouches reports whether people may still be signed in by a provider that is not "": a
-	// session lasts no longer than what it was opened by. nil for no providers.
-	Vouches func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
-	Clock   func() time.Time // nil for time.Now
-	Rand    io.Reader        // nil for crypto/rand
+	Authority *Authority       // knows people and what they may do
+	Key       []byte           // keys the hash of the texts: 32 random bytes, kept secret
+	Clock     func() time.Time // nil for time.Now
+	Rand      io.Reader        // nil for crypto/rand
 }
 
 // Sessions opens, resumes and ends the sessions of people in the portal. It is safe for
@@ -88,17 +85,13 @@ type Sessions struct {
 	store     SessionStore
 	authority *Authority
 	key       []byte
-	vouches   func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
 	now       func() time.Time
 	rand      io.Reader
 }
 
 // NewSessions returns Sessions.
 func NewSessions(c SessionsConfig) *Sessions {
-	s := &Sessions{store: c.Store, authority: c.Authority, key: c.Key, vouches: c.Vouches, now: c.Clock, rand: c.Rand}
-	if s.vouches == nil {
-		s.vouches = func(context.Context, ident.TenantID, ident.ProviderID) (bool, error) { return false, nil }
-	}
+	s := &Sessions{store: c.Store, authority: c.Authority, key: c.Key, now: c.Clock, rand: c.Rand}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -199,14 +192,11 @@ func (s *Sessions) Resume(ctx context.Context, text string, presence Presence) (
 	case !p.Disabled.IsZero() || p.Changed.After(found.Created):
 		return nil, nil, over
 	}
-	if found.Provider != "" {
-		ok, err := s.vouches(ctx, found.Tenant, found.Provider)
-		if err != nil {
-			return nil, nil, errs.Wrap(op, err)
-		}
-		if !ok {
-			return nil, nil, over
-		}
+	switch ok, err := s.authority.vouched(ctx, found.Tenant, found.Provider); {
+	case err != nil:
+		return nil, nil, errs.Wrap(op, err)
+	case !ok:
+		return nil, nil, over
 	}
 	if presence == Active && now.Sub(found.Seen) >= touchEvery {
 		if err := s.store.TouchSession(ctx, found.Hash, now); err != nil {
@@ -218,7 +208,7 @@ func (s *Sessions) Resume(ctx context.Context, text string, presence Presence) (
 	if err != nil {
 		return nil, nil, errs.Wrap(op, err)
 	}
-	who.Portal = true
+	who.Portal, who.Provider = true, found.Provider
 	return found, who, nil
 }
 

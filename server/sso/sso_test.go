@@ -495,11 +495,11 @@ func TestASessionLastsNoLongerThanItsProvider(t *testing.T) {
 	p, w, x := setUp(t, nil)
 	a := w.db.Access()
 	authority, err := access.OpenAuthority(t.Context(), access.AuthorityConfig{Keys: a, Applications: a, People: a, Roles: a, Groups: a,
-		URLs: []string{"https://vedette.example"}, Clock: func() time.Time { return w.now }})
+		Vouches: w.Vouches, URLs: []string{"https://vedette.example"}, Clock: func() time.Time { return w.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sessions := access.NewSessions(access.SessionsConfig{Store: a, Authority: authority, Key: []byte("k"), Vouches: w.Vouches, Clock: func() time.Time { return w.now }})
+	sessions := access.NewSessions(access.SessionsConfig{Store: a, Authority: authority, Key: []byte("k"), Clock: func() time.Time { return w.now }})
 	in, err := w.arrive(t, p, x)
 	if err != nil {
 		t.Fatal(err)
@@ -513,11 +513,20 @@ func TestASessionLastsNoLongerThanItsProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	begin := w.now
+	_, who, err := sessions.Resume(t.Context(), text, access.Active)
+	if err != nil {
+		t.Fatal(err)
+	}
 	lasts := func(what string, want bool) {
 		t.Helper()
 		_, _, err := sessions.Resume(t.Context(), text, access.Active)
 		if (err == nil) != want || !want && !errs.Is(err, errs.Unauthenticated) {
 			t.Errorf("%s: %v", what, err)
+		}
+		// What was begun in the session, and is asked about for hours, is over with it.
+		if _, err := authority.Renew(t.Context(), who, begin); (err == nil) != want || !want && !errs.Is(err, errs.Unauthenticated) {
+			t.Errorf("%s, what was begun in it: %v", what, err)
 		}
 		if _, _, err := sessions.Resume(t.Context(), local, access.Active); err != nil {
 			t.Errorf("%s, by password: %v", what, err)

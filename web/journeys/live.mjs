@@ -76,7 +76,9 @@ await run(async (view) => {
   await says('A shell on the device');
   await type('tty; stty size');
   await says('/dev/pts/');
-  const [rows, columns] = (await screen.innerText()).match(/^(\d+) (\d+)$/m).slice(1).map(Number);
+  const size = /^(\d+) (\d+)\s*$/m;
+  await page.waitForFunction(([e, re]) => re.test(e.innerText), [await screen.elementHandle(), size], slow);
+  const [rows, columns] = (await screen.innerText()).match(size).slice(1).map(Number);
   assert.ok(rows > 10 && columns > 60, `the terminal of the device has ${columns} columns and ${rows} rows`);
   await type(`cat ${HOSTILE}; echo all' 'shown`);
   await says('all shown');
