@@ -43,7 +43,7 @@ type Device struct {
 	Clone        *Clone        // nil unless copies of this device were seen
 	Offboarded   uint64        // the incarnation that took its leave of this server; 0 for none. A new enrolment has another
 	Indicators   uint64        // revision of enforcing indicators that the device applied
-	Tags         []string      // sorted; Service.Tag changes them
+	Tags         []string      // sorted, each once; Service.Tag changes them
 	Value        Value
 	Group        int64  // device group; 0 for none. Config.Groups decides it
 	Regrouped    uint64 // counts the changes of Group that changed which indicators it needs

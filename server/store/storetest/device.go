@@ -193,7 +193,9 @@ func findDevices(t *testing.T, s dev.Store) {
 			d.Inventory.Version, d.Inventory.Build, d.Inventory.AadDeviceID = drawText(r), drawInt(r), drawText(r)
 			check(t, s.Create(t.Context(), d))
 			d, err := s.Update(t.Context(), tenant, d.ID, func(d *dev.Device) error {
-				d.Tags = slices.DeleteFunc(rapid.SliceOfN(rapid.Custom(drawText), 0, 3).Draw(r, "tags"), func(s string) bool { return s == "" })
+				tags := slices.DeleteFunc(rapid.SliceOfN(rapid.Custom(drawText), 0, 3).Draw(r, "tags"), func(s string) bool { return s == "" })
+				slices.Sort(tags)
+				d.Tags = slices.Compact(tags)
 				for range rapid.IntRange(0, 2).Draw(r, "interfaces") {
 					d.Inventory.Interfaces = append(d.Inventory.Interfaces, dev.Interface{
 						MAC: drawText(r), Type: drawText(r), Status: drawText(r), Addresses: []string{"192.0.2.1/24", "::ffff:192.0.2.2/120"}})
