@@ -104,14 +104,10 @@ func TestAPersonsSecondFactorIsNoWayAround(t *testing.T) {
 	}
 	app := struct{ ID string }{}
 	must(t, s.Do(t.Context(), http.MethodPost, "/api/vedette/applications", map[string]any{"name": "Program", "isPublicClient": true, "delegatedPermissions": []string{"Alert.Read"}, "redirectUris": []string{"http://localhost/back"}}, &app))
-	hc := s.httpClient(t)
 	token := func(form url.Values) map[string]any {
 		t.Helper()
-		res, err := hc.PostForm(s.profile.TokenURL, form)
+		out, err := exchange(s.httpClient(t), s.profile.TokenURL, form)
 		must(t, err)
-		defer res.Body.Close()
-		var out map[string]any
-		must(t, json.NewDecoder(res.Body).Decode(&out))
 		return out
 	}
 	grant := url.Values{"grant_type": {"password"}, "client_id": {app.ID}, "username": {login}, "password": {password}}
@@ -158,6 +154,50 @@ func TestAPersonsSecondFactorIsNoWayAround(t *testing.T) {
 // verifier is what a program proves itself with (RFC 7636 §4.1).
 const verifier = "a-program-proves-that-it-is-the-one-who-began-0123456789"
 
+// exchange asks the token endpoint for a token.
+func exchange(hc *http.Client, at string, form url.Values) (out map[string]any, err error) {
+	res, err := hc.PostForm(at, form)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return out, json.NewDecoder(res.Body).Decode(&out)
+}
+
+// authorizePath is the page on which people sign in for a program, which proves itself with
+// verifier.
+func (s *server) authorizePath(app, back string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return "/" + s.profile.TenantID + "/oauth2/v2.0/authorize?" + url.Values{"client_id": {app}, "response_type": {"code"}, "redirect_uri": {back},
+		"scope": {"Alert.Read"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}.Encode()
+}
+
+// notebook is a program that people sign in for with a browser: the path that it opens, the address
+// where it waits, and what it gets for each code that comes there, or the error.
+func (s *server) notebook(t *testing.T) (path, back string, tokens <-chan any) {
+	t.Helper()
+	got, hc := make(chan any, 10), s.httpClient(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	back = fmt.Sprintf("http://127.0.0.1:%d/back", l.Addr().(*net.TCPAddr).Port)
+	var app struct{ ID string }
+	must(t, s.Do(t.Context(), http.MethodPost, "/api/vedette/applications", map[string]any{"name": "Notebook", "isPublicClient": true, "delegatedPermissions": []string{"Alert.Read"}, "redirectUris": []string{back}}, &app))
+	waits := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if code := r.URL.Query().Get("code"); code != "" {
+			answer, err := exchange(hc, s.profile.TokenURL, url.Values{"grant_type": {"authorization_code"}, "client_id": {app.ID}, "code": {code}, "redirect_uri": {back}, "code_verifier": {verifier}})
+			if err != nil {
+				got <- err
+			} else {
+				got <- answer
+			}
+		}
+		fmt.Fprint(w, "The program has what it needs.")
+	})}
+	go waits.Serve(l)
+	t.Cleanup(func() { waits.Close() })
+	return s.authorizePath(app.ID, back), back, got
+}
+
 // authorize signs in on the form for a program and returns the code that it sends back.
 func (s *server) authorize(t *testing.T, app, login, password string, code func() string) string {
 	t.Helper()
@@ -165,9 +205,7 @@ func (s *server) authorize(t *testing.T, app, login, password string, code func(
 	must(t, err)
 	hc := *s.httpClient(t)
 	hc.Jar, hc.CheckRedirect = jar, func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	sum := sha256.Sum256([]byte(verifier))
-	at := "https://" + s.addr + "/" + s.profile.TenantID + "/oauth2/v2.0/authorize?" + url.Values{"client_id": {app}, "response_type": {"code"},
-		"redirect_uri": {"http://localhost/back"}, "scope": {"Alert.Read"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}.Encode()
+	at := "https://" + s.addr + s.authorizePath(app, "http://localhost/back")
 	field := func(page, name string) string {
 		m := regexp.MustCompile(`name="` + name + `" value="([^"]+)"`).FindStringSubmatch(page)
 		if m == nil {
@@ -244,7 +282,14 @@ func TestPeopleSignInInThePortal(t *testing.T) {
 		issuer := "https://" + at
 		start(t, bin("identityprovider"), "--listen", at, "--issuer", issuer, "--cert", cert, "--key", key, "--people", people, "--secret", "a secret of the client",
 			"--redirect", "https://"+s.addr+"/portal/sso/callback", "--back", "https://"+s.addr+"/")
-		journey(t, "", "https://"+s.addr, s.profile, "sso", "ISSUER="+issuer, "SECRET=a secret of the client", "PERSON=ada", "PERSON_PASSWORD=verysecure", "STRANGER=eve", "CHANGED=cp "+people+".next "+people)
+		program, back, tokens := s.notebook(t)
+		journey(t, "", "https://"+s.addr, s.profile, "sso", "PROGRAM="+program, "BACK="+back, "ISSUER="+issuer, "SECRET=a secret of the client", "PERSON=ada", "PERSON_PASSWORD=verysecure", "STRANGER=eve", "CHANGED=cp "+people+".next "+people)
+		for range 2 {
+			got := <-tokens
+			if answer, ok := got.(map[string]any); !ok || answer["scope"] != "Alert.Read" || answer["access_token"] == nil {
+				t.Errorf("the program gets %v", got)
+			}
+		}
 		if out := s.cli(t, "sso", "list"); !strings.Contains(out, issuer) {
 			t.Errorf("vedette sso list: %s", out)
 		}

@@ -115,7 +115,7 @@ func newControl(ctx context.Context, s *Server) (*control, error) {
 	c.audit = audit.New(c.store.Audit(), key.Derive("audit"), clock)
 	c.directory = access.NewDirectory(access.DirectoryConfig{Tenants: c.store.Access(), Applications: c.store.Access(),
 		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(),
-		SignIns: c.store.Access(), Policies: c.store.Access(), Sealer: key, SecretKey: key.Derive("client-secret"), Clock: clock})
+		SignIns: c.store.Access(), Policies: c.store.Access(), Sealer: key, Vouches: c.vouches, SecretKey: key.Derive("client-secret"), Clock: clock})
 	c.sso = sso.New(sso.Config{Store: c.store.Access(), Accounts: c.directory, Sealer: key, Guard: outbound.Guard{Allowed: s.cfg.SSONetworks}, TLS: s.cfg.SSOTLS, Clock: clock})
 	c.groups = group.New(group.Config{Store: c.store.Groups(), Audit: c.audit, Moved: c.moved, Clock: clock, Atomic: c.store.Atomic})
 	c.devices = device.New(device.Config{Store: c.store.Devices(), Tokens: c.store.Tokens(), Groups: c.groups, Moved: c.moved,
@@ -210,6 +210,11 @@ func (c *control) checkWhole(ctx context.Context) error {
 	return err
 }
 
+// vouches is the single sign-on's word, which is made of the directory that asks for it.
+func (c *control) vouches(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error) {
+	return c.sso.Vouches(ctx, tenant, id)
+}
+
 // start makes the first tenant where there is none, and loads what is kept in memory.
 func (c *control) start(ctx context.Context) error {
 	if err := c.store.Atomic(ctx, c.bootstrap); err != nil {
@@ -226,7 +231,7 @@ func (c *control) start(ctx context.Context) error {
 		return err
 	}
 	if c.authority, err = access.OpenAuthority(ctx, access.AuthorityConfig{Keys: c.store.Access(), Applications: c.store.Access(),
-		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(), Scoper: c.groups, Vouches: c.sso.Vouches, URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
+		People: c.store.Access(), Roles: c.store.Access(), Groups: c.store.Access(), Scoper: c.groups, Vouches: c.vouches, URLs: c.server.where.urls, Clock: c.server.cfg.Clock}); err != nil {
 		return err
 	}
 	c.sessions = access.NewSessions(access.SessionsConfig{Store: c.store.Access(), Authority: c.authority,

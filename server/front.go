@@ -38,6 +38,7 @@ import (
 	"github.com/vedette-edr/vedette/server/api/triage"
 	"github.com/vedette-edr/vedette/server/api/tvm"
 	"github.com/vedette-edr/vedette/server/audit"
+	"github.com/vedette-edr/vedette/server/ident"
 	"github.com/vedette-edr/vedette/web"
 )
 
@@ -96,7 +97,7 @@ func newFront(s *Server) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	public := publicHandler(s, router, pages)
+	public := publicHandler(s, router, pages, browser(pages))
 	conf, err := s.gateway.TLSConfig(s.where.hosts, tls.Certificate{})
 	if err != nil {
 		return nil, err
@@ -276,10 +277,28 @@ func newPortal(s *Server) (*portal.Portal, error) {
 		}})
 }
 
+// browser lets people sign in for programs with what the portal knows of their browser.
+func browser(pages *portal.Portal) oauth.Browser {
+	return oauth.Browser{
+		Visitor: func(r *http.Request) (v oauth.Visitor, err error) {
+			v.Session, v.Person, v.Proof, v.Unfinished, err = pages.Visitor(r)
+			return v, err
+		},
+		Ways: func(ctx context.Context, tenant ident.TenantID, to string) ([]oauth.Way, error) {
+			all, err := pages.Ways(ctx, tenant, to)
+			var out []oauth.Way
+			for _, w := range all {
+				out = append(out, oauth.Way(w))
+			}
+			return out, err
+		},
+	}
+}
+
 // publicHandler serves everything that is not an agent's.
-func publicHandler(s *Server, router, pages http.Handler) http.Handler {
+func publicHandler(s *Server, router, pages http.Handler, people oauth.Browser) http.Handler {
 	c := s.control
-	tokens := oauth.New(oauth.Config{Directory: c.directory, Authority: c.authority, Clock: s.cfg.Clock,
+	tokens := oauth.New(oauth.Config{Directory: c.directory, Authority: c.authority, Clock: s.cfg.Clock, Browser: people,
 		Attempted: func(ctx context.Context, a oauth.Attempt) {
 			e := audit.Entry{Tenant: a.Tenant, Actor: a.Actor, Verb: "token.issue", Object: a.Client, Detail: a.From, Outcome: audit.Done}
 			if a.Error != "" {

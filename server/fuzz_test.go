@@ -119,7 +119,7 @@ func newTarget(t testing.TB) *target {
 			return
 		}
 		http.NotFound(w, r) // and not a page, which would hide that no operation is there
-	}))
+	}), browser(pages))
 	person, _, err := s.control.directory.NewPerson(ctx, own, "signed.in@vedette.example", "a password of somebody", nil)
 	if err != nil {
 		t.Fatal(err)

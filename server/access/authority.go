@@ -30,15 +30,13 @@ type AuthorityConfig struct {
 	Keys         KeyStore
 	Applications ApplicationStore
 	People       PersonStore
-	Roles        RoleStore      // nil for none but the built-in ones
-	Groups       UserGroupStore // nil for none
-	Scoper       Scoper         // nil for NoGroups
-	// Vouches reports whether people may still be signed in by an identity provider: what was
-	// opened by it lasts no longer. nil for no providers.
-	Vouches func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
-	URLs    []string         // where the server is reached; the first one names it in tokens
-	Clock   func() time.Time // nil for time.Now
-	Rand    io.Reader        // nil for crypto/rand
+	Roles        RoleStore        // nil for none but the built-in ones
+	Groups       UserGroupStore   // nil for none
+	Scoper       Scoper           // nil for NoGroups
+	Vouches      Vouches          // nil for no identity providers
+	URLs         []string         // where the server is reached; the first one names it in tokens
+	Clock        func() time.Time // nil for time.Now
+	Rand         io.Reader        // nil for crypto/rand
 }
 
 // Authority issues access tokens and verifies them. Tokens are JWTs in the shape of Entra
@@ -50,7 +48,7 @@ type Authority struct {
 	roles     RoleStore
 	groups    UserGroupStore
 	scoper    Scoper
-	vouches   func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
+	vouches   Vouches
 	url       string
 	audiences audiences
 	now       func() time.Time

@@ -37,6 +37,7 @@ type DirectoryConfig struct {
 	SignIns      SignInStore      // nil: neither codes nor refresh tokens are given
 	Policies     PolicyStore      // nil: no second factor is required of anybody
 	Sealer       Sealer           // nil: nobody can have a second factor
+	Vouches      Vouches          // nil for no identity providers
 	SecretKey    []byte           // keys the hash of client secrets: 32 random bytes, kept secret
 	Clock        func() time.Time // nil for time.Now
 	Rand         io.Reader        // nil for crypto/rand
@@ -52,6 +53,7 @@ type Directory struct {
 	signIns  SignInStore
 	policies PolicyStore
 	sealer   Sealer
+	vouches  Vouches
 	key      []byte
 	now      func() time.Time
 	rand     io.Reader
@@ -63,7 +65,7 @@ type Directory struct {
 // NewDirectory returns a Directory.
 func NewDirectory(c DirectoryConfig) *Directory {
 	d := &Directory{tenants: c.Tenants, apps: c.Applications, people: c.People, roles: c.Roles, groups: c.Groups, signIns: c.SignIns,
-		policies: c.Policies, sealer: c.Sealer, key: c.SecretKey, now: c.Clock, rand: c.Rand}
+		policies: c.Policies, sealer: c.Sealer, vouches: c.Vouches, key: c.SecretKey, now: c.Clock, rand: c.Rand}
 	if d.roles == nil {
 		d.roles = noRoles{}
 	}

@@ -147,3 +147,15 @@ func (d *Directory) Unlink(ctx context.Context, tenant ident.TenantID, id ident.
 	}
 	return p, errs.Wrap(op, d.endSignIns(ctx, tenant, id))
 }
+
+// Vouches reports whether people may still be signed in by an identity provider: what it
+// opened lasts no longer. nil is for no providers at all.
+type Vouches func(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error)
+
+// last reports whether what a provider opened goes on; "" is none, which needs nobody's word.
+func (v Vouches) last(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error) {
+	if id == "" || v == nil {
+		return id == "", nil
+	}
+	return v(ctx, tenant, id)
+}

@@ -36,7 +36,7 @@ func (a *Authority) Renew(ctx context.Context, p *Principal, since time.Time) (*
 		case err != nil:
 			return nil, errs.Wrap(op, err)
 		}
-		switch ok, err := a.vouched(ctx, p.Tenant, p.Provider); {
+		switch ok, err := a.vouches.last(ctx, p.Tenant, p.Provider); {
 		case err != nil:
 			return nil, errs.Wrap(op, err)
 		case !ok:
@@ -50,16 +50,4 @@ func (a *Authority) Renew(ctx context.Context, p *Principal, since time.Time) (*
 		return now, nil
 	}
 	return p, nil // the server itself
-}
-
-// vouched reports whether what a provider opened may go on; "" is none, which needs nobody's
-// word.
-func (a *Authority) vouched(ctx context.Context, tenant ident.TenantID, id ident.ProviderID) (bool, error) {
-	if id == "" {
-		return true, nil
-	}
-	if a.vouches == nil {
-		return false, nil
-	}
-	return a.vouches(ctx, tenant, id)
 }

@@ -192,7 +192,7 @@ func (s *Sessions) Resume(ctx context.Context, text string, presence Presence) (
 	case !p.Disabled.IsZero() || p.Changed.After(found.Created):
 		return nil, nil, over
 	}
-	switch ok, err := s.authority.vouched(ctx, found.Tenant, found.Provider); {
+	switch ok, err := s.authority.vouches.last(ctx, found.Tenant, found.Provider); {
 	case err != nil:
 		return nil, nil, errs.Wrap(op, err)
 	case !ok:

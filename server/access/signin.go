@@ -53,9 +53,12 @@ type SignIn struct {
 	Nonce       string   // for the identity token
 	Redirect    string   // of a code: where it was sent
 	Challenge   string   // of a code: SHA-256 of the PKCE verifier, base64url; "" for none
-	Created     time.Time
-	Expires     time.Time
-	Used        time.Time // zero while it may be used
+	// Provider vouched for the person, and what it led to lasts no longer than it does; ""
+	// for none.
+	Provider ident.ProviderID `json:",omitempty"`
+	Created  time.Time
+	Expires  time.Time
+	Used     time.Time // zero while it may be used
 }
 
 // SignInStore keeps codes and refresh tokens.
@@ -155,6 +158,12 @@ func (d *Directory) take(ctx context.Context, a *Application, kind SignInKind, t
 		return nil, nil, err
 	}
 	if !p.Disabled.IsZero() || p.Changed.After(s.Created) {
+		return nil, nil, unknown
+	}
+	switch ok, err := d.vouches.last(ctx, s.Tenant, s.Provider); {
+	case err != nil:
+		return nil, nil, err
+	case !ok:
 		return nil, nil, unknown
 	}
 	return s, p, nil

@@ -33,7 +33,7 @@ const FlowLife = 10 * time.Minute
 
 // Bounds of what comes back, in bytes.
 const (
-	maxFlow  = 4096
+	maxFlow  = 4000
 	maxCode  = 4096
 	maxToken = 64 << 10
 	keptHint = 8 << 10 // of an identity token that is kept to sign out with

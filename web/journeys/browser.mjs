@@ -67,10 +67,10 @@ export async function still(page) {
   });
 }
 
-/** Shows a page as in a scheme of colours. */
+/** Shows a page as in a scheme of colours. The portal's own pages say when they are; others follow the browser at once. */
 export async function dress(page, scheme) {
   await page.emulateMedia({ colorScheme: scheme });
-  await page.waitForFunction((s) => (document.documentElement.dataset.theme ?? 'light') === s, scheme);
+  await page.waitForFunction((s) => !document.getElementById('root') || (document.documentElement.dataset.theme ?? 'light') === s, scheme);
   await still(page);
 }
 

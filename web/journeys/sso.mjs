@@ -1,12 +1,12 @@
 // Signing in by an identity provider, which is somebody else's program: setting it up and testing it in the settings, the
 // first sign-in, groups that change, who is not let in, and signing out on both sides. ISSUER is the provider, SECRET
 // of the client vedette there; PERSON and PERSON_PASSWORD are of somebody in the group soc-team, STRANGER of somebody
-// of another domain. CHANGED is a command after which PERSON is in the group soc-leads.
+// of another domain. PROGRAM is the path of the page on which people sign in for a program, which they leave for BACK. CHANGED is a command after which PERSON is in the group soc-leads.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { company, lookAround, signIn, url } from './browser.mjs';
 
-const { ISSUER, SECRET, PERSON, PERSON_PASSWORD, STRANGER, CHANGED } = process.env;
+const { ISSUER, SECRET, PERSON, PERSON_PASSWORD, STRANGER, CHANGED, PROGRAM, BACK } = process.env;
 /** Signs in at the provider, whose page is of its example. */
 async function atProvider(page, name, password) {
   await page.waitForURL((u) => u.href.startsWith(ISSUER));
@@ -72,6 +72,24 @@ await company(async (visitor) => {
   await atProvider(other.page, STRANGER, PERSON_PASSWORD);
   await other.page.getByText('People of your domain are not let in here.').waitFor();
 
+  // For a program: by the provider, back to the page, and on as who they are now; once more without the provider.
+  const worker = await visitor();
+  await worker.page.goto(url + PROGRAM);
+  await worker.page.getByLabel('User name').waitFor();
+  await lookAround(worker, 'program');
+  await worker.page.getByRole('link', { name: 'Sign in with Company Login' }).click();
+  await atProvider(worker.page, PERSON, PERSON_PASSWORD);
+  for (const when of ['at once', 'again']) {
+    const on = worker.page.getByRole('button', { name: `Continue as ${PERSON}` });
+    await on.waitFor();
+    if (when === 'at once') await lookAround(worker, 'program-on');
+    await on.click();
+    await worker.page.getByText('The program has what it needs').waitFor();
+    assert.ok(worker.page.url().startsWith(BACK), worker.page.url());
+    await worker.page.goto(url + PROGRAM);
+  }
+  assert.equal(await worker.page.evaluate(() => document.body.innerText.includes('Continue as')), true);
+
   // Out here and there; groups count at the next sign-in.
   execFileSync('sh', ['-c', CHANGED]);
   await person.page.getByRole('button', { name: PERSON }).click();
@@ -93,4 +111,4 @@ await company(async (visitor) => {
   await person.page.getByRole('link', { name: 'Sign in with Company Login' }).click();
   await atProvider(person.page, PERSON, PERSON_PASSWORD);
   await person.page.getByText('Your account is disabled.').waitFor();
-}, { allow: [/status of 40[0-9]/], also: [ISSUER] });
+}, { allow: [/status of 40[0-9]/], also: [ISSUER, BACK] });

@@ -36,7 +36,12 @@ type pageData struct {
 	Token       string // against forged posts
 	Form        bool   // there is something to fill in
 	Waiting     string // the sign-in whose second step the form is; "" for the first
-	Portal      string // where a second factor can be set up; "" unless one has to be
+	Portal      string // where a second factor can be set up or given; "" unless one has to be
+	Note        string // what to do there
+	Person      string // who is signed in to the portal with this browser; "" for nobody
+	Proof       string // of that session
+	Ways        []Way  // else to sign in
+	Again       string // the page's own query, to be asked for from here; "" for no need
 }
 
 const (
@@ -61,6 +66,10 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, tenant strin
 		h.pageFailure(w, r, err)
 		return
 	}
+	if h.browser.elsewhere(r) {
+		h.page(w, r, http.StatusOK, pageData{Title: "Sign in", Again: "?" + r.URL.RawQuery}, "")
+		return
+	}
 	to := back{redirect, h.authority.Issuer(app.Tenant, v)}
 	s, err := h.request(f, app)
 	if err != nil {
@@ -74,6 +83,10 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, tenant strin
 	if len(data.Permissions) == 0 {
 		data.Permissions = app.DelegatedNames()
 	}
+	if err := h.offer(r, f, app, &data); err != nil {
+		h.pageFailure(w, r, err)
+		return
+	}
 	if r.Method == http.MethodPost {
 		h.submit(w, r, submission{form: f, app: app, signIn: s, back: to, page: data})
 		return
@@ -82,6 +95,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, tenant strin
 		h.sendBack(w, f, to, errorParams(failure{err: "login_required", code: 50058, text: "Nobody is signed in here, and no page was to be shown."}))
 		return
 	}
+	data.Error = refusal(f)
 	h.page(w, r, http.StatusOK, data, redirect)
 }
 
@@ -104,7 +118,7 @@ func authorizeForm(r *http.Request) (form, error) {
 	if err := posted.add(string(body)); err != nil {
 		return nil, err
 	}
-	for _, k := range []string{"username", "password", tokenField, waitingField, codeField} {
+	for _, k := range []string{"username", "password", tokenField, waitingField, codeField, sessionField} {
 		f[k] = posted[k]
 	}
 	return f, nil
@@ -180,7 +194,10 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request, s submission) {
 	q := &request{form: s.form, from: h.clientIP(r), app: s.app}
 	var waiting *access.Admission
 	err = h.throttled(q, func() error {
-		if s.form[waitingField] != "" {
+		switch {
+		case s.form[sessionField] != "":
+			return h.goOn(r, &s, q)
+		case s.form[waitingField] != "":
 			return h.secondStep(r.Context(), q)
 		}
 		return h.signIn(r.Context(), q, func(a *access.Admission) error { waiting = a; return nil })
@@ -219,7 +236,7 @@ func purpose(app *access.Application) string { return "authorize/" + string(app.
 // askForMore shows what else is asked of a person whose password was right.
 func (h *Handler) askForMore(w http.ResponseWriter, r *http.Request, s submission, a *access.Admission) {
 	if a.Step == access.SetUpCodes {
-		s.page.Form, s.page.Portal = false, h.authority.URL()+"/"
+		s.page.Form, s.page.Person, s.page.Ways, s.page.Portal = false, "", nil, h.authority.URL()+"/"
 		s.page.Error = "A second factor is required of you, and you have set up none yet. Sign in to the portal to set it up, then try again here."
 		h.page(w, r, http.StatusForbidden, s.page, s.redirect)
 		return

@@ -33,6 +33,7 @@ type Config struct {
 	// Attempted is told how each attempt of a known application or person to get a token
 	// ended, for the audit record; it must not wait long. nil for nobody.
 	Attempted func(ctx context.Context, a Attempt)
+	Browser   Browser
 	// ClientIP returns the address that a request came from; nil takes the connection's.
 	ClientIP func(*http.Request) string
 	Clock    func() time.Time // nil for time.Now
@@ -53,6 +54,7 @@ type Handler struct {
 	dir       *access.Directory
 	authority *access.Authority
 	attempted func(context.Context, Attempt)
+	browser   Browser
 	clientIP  func(*http.Request) string
 	now       func() time.Time
 	rand      io.Reader
@@ -61,7 +63,7 @@ type Handler struct {
 
 // New returns the handler.
 func New(c Config) *Handler {
-	h := &Handler{dir: c.Directory, authority: c.Authority, attempted: c.Attempted, clientIP: c.ClientIP, now: c.Clock, rand: c.Rand}
+	h := &Handler{dir: c.Directory, authority: c.Authority, attempted: c.Attempted, browser: c.Browser, clientIP: c.ClientIP, now: c.Clock, rand: c.Rand}
 	if h.attempted == nil {
 		h.attempted = func(context.Context, Attempt) {}
 	}

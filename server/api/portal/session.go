@@ -67,6 +67,26 @@ func (p *Portal) Resume(r *http.Request) (*access.Principal, error) {
 	return who, nil
 }
 
+// Visitor returns the session of the browser of r, with its person and the proof that pages
+// of it hold; nil where nobody is signed in. unfinished says that somebody signed in as far
+// as to a second factor.
+func (p *Portal) Visitor(r *http.Request) (s *access.Session, who *access.Person, proof string, unfinished bool, err error) {
+	text := sessionText(r)
+	s, _, err = p.Sessions.Resume(r.Context(), text, access.Active)
+	if errs.Is(err, errs.Unauthenticated) {
+		_, err = p.Directory.Continue(r.Context(), cookieText(r, pendingCookie), pendingPurpose)
+		if errs.Is(err, errs.Unauthenticated) {
+			return nil, nil, "", false, nil
+		}
+		return nil, nil, "", err == nil, err
+	}
+	if err != nil {
+		return nil, nil, "", false, err
+	}
+	who, err = p.Directory.Person(r.Context(), s.Tenant, s.Person)
+	return s, who, p.Sessions.Proof(text), false, err
+}
+
 // own refuses a request that another site may have made the browser send. Reading needs no
 // proof: another site cannot see the answer, and a browser that says where a request comes
 // from is believed there too.

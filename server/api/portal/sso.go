@@ -19,7 +19,7 @@ import (
 const Callback = "/portal/sso/callback"
 
 // maxTo bounds the address of a page that somebody wanted to see before they signed in.
-const maxTo = 1024
+const maxTo = 2048
 
 func (p *Portal) offered(ctx context.Context, tenant ident.TenantID) ([]providerEntity, error) {
 	all, err := p.SSO.Offered(ctx, tenant)
@@ -28,6 +28,27 @@ func (p *Portal) offered(ctx context.Context, tenant ident.TenantID) ([]provider
 		out = append(out, providerEntity{string(x.ID), x.Name})
 	}
 	return out, err
+}
+
+// Way is an identity provider that people can sign in by, and the path that leads there.
+type Way struct{ Name, Address string }
+
+// Ways returns the identity providers of a tenant. Each leads back to the page of this
+// server at to, which is errs.Invalid where it is none that can be come back to.
+func (p *Portal) Ways(ctx context.Context, tenant ident.TenantID, to string) ([]Way, error) {
+	all, err := p.SSO.Offered(ctx, tenant)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	if local(to) == "/" {
+		return nil, errs.New("portal.Ways", errs.Invalid, errs.InvalidInput, "the address to come back to is longer than %d bytes, or not of this server", maxTo)
+	}
+	var out []Way
+	for _, x := range all {
+		q := url.Values{"provider": {string(x.ID)}, "tenant": {string(tenant)}, "to": {to}}
+		out = append(out, Way{x.Name, strings.TrimSuffix(Callback, "callback") + "start?" + q.Encode()})
+	}
+	return out, nil
 }
 
 // providers tells who people of a tenant can sign in by.
