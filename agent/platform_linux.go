@@ -59,6 +59,7 @@ type platform struct {
 	isolator    *isolate.Isolator
 	restrictor  *restrict.Restrictor
 	restriction *restrict.Handler
+	teller      notice.Teller
 	live        *live.Live // nil where it cannot be
 	messages    *message.Handler
 	server      *uplink
@@ -83,6 +84,9 @@ func newPlatform(ctx context.Context, c Config, servers func(context.Context) ([
 	p := &platform{conf: c, server: server, failed: map[string]sensor.Facility{}, inventory: inventory.New(inventory.Config{}),
 		software: software.New(""), posture: posture.New(posture.Config{}),
 		writers: newWriters(time.Now), hashes: hash.NewPool(hash.Config{})}
+	p.teller.Told = func(terminal string, e *event.Event) {
+		c.Log.Info("a user was told", "terminal", terminal, "action", e.Action)
+	}
 	var err error
 	p.isolator, err = isolate.New(isolate.Config{Instance: c.Instance, StateDir: c.StateDir, Tampered: p.tampered})
 	if err != nil {
@@ -144,16 +148,12 @@ func (p *platform) hasFiles() bool {
 
 // warned tells a user of what an indicator warns of, where there is one.
 func (p *platform) warned(e *event.Event) {
-	if notice.Tell(e) {
-		p.conf.Log.Info("a user was warned", "pid", e.Initiating.PID, "process", e.Initiating.Image.Name)
-	}
+	p.teller.Tell(e)
 }
 
 // refused tells a user of what the restriction kept from running.
 func (p *platform) refused(e *event.Event, terminal string) {
-	if notice.TellAt(terminal, e) {
-		p.conf.Log.Info("a user was told", "terminal", terminal, "file", e.File.Path)
-	}
+	p.teller.TellAt(terminal, e)
 }
 
 // resolved hands on what the sensors learn of names.

@@ -3,6 +3,6 @@
 //
 // It cannot ask: programs on a server have nobody to ask, and what is warned of goes on in
 // any case. The invariants: a terminal whose user does not want messages (mesg n) gets
-// none, and no control character that another program chose reaches a terminal. Start at
-// Tell.
+// none, no control character that another program chose reaches a terminal, and no caller waits
+// for one. Start at Teller.
 package notice
