@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/vedette-edr/vedette/server/api"
 	"github.com/vedette-edr/vedette/server/api/odata"
@@ -84,6 +83,15 @@ func readIOC(o *api.Object, i *indicator.IOC) error {
 	return nil
 }
 
+func iocsOf(s *indicator.Service) *entitySet[indicator.IOC, ioc, indicator.IOCID] {
+	return &entitySet[indicator.IOC, ioc, indicator.IOCID]{
+		name: iocSet, member: "iocs", spec: iocSpec, read: readIOC, render: renderIOC,
+		fresh: func() *indicator.IOC { return &indicator.IOC{Enabled: true} },
+		key:   func(i *indicator.IOC) indicator.IOCID { return i.ID },
+		list:  s.IOCs, create: s.CreateIOCs, update: s.UpdateIOC, remove: s.DeleteIOC, removeAll: s.DeleteAllIOCs,
+	}
+}
+
 func (h *handler) iocs(w http.ResponseWriter, r *api.Request) error {
 	o, err := odata.Parse(r.Query, iocSpec)
 	if err != nil {
@@ -134,18 +142,6 @@ func (h *handler) expander(ctx context.Context, o *odata.Options, of []*indicato
 	}, nil
 }
 
-func (h *handler) countIOCs(w http.ResponseWriter, r *api.Request) error {
-	o, err := odata.Parse(r.Query, iocSpec)
-	if err != nil {
-		return err
-	}
-	page, err := h.s.IOCs(r.Context(), filter.Query{Where: o.Query.Where, Top: 1, Count: true})
-	if err != nil {
-		return err
-	}
-	return api.WriteText(w, http.StatusOK, strconv.FormatInt(page.Total, 10))
-}
-
 func (h *handler) ioc(w http.ResponseWriter, r *api.Request) error {
 	n, err := id(r)
 	if err != nil {
@@ -164,52 +160,6 @@ func (h *handler) ioc(w http.ResponseWriter, r *api.Request) error {
 		return err
 	}
 	return single(w, r, iocSet, render(i), o.Select)
-}
-
-func (h *handler) createIOC(w http.ResponseWriter, r *api.Request) error {
-	o, err := body(r)
-	if err != nil {
-		return err
-	}
-	i := &indicator.IOC{Enabled: true}
-	if err := readIOC(o, i); err != nil {
-		return err
-	}
-	if err := h.s.CreateIOCs(r.Context(), []*indicator.IOC{i}); err != nil {
-		return err
-	}
-	return created(w, r, iocSet, i.ID.String(), renderIOC(i))
-}
-
-func (h *handler) uploadIOCs(w http.ResponseWriter, r *api.Request) error {
-	list, err := upload(r, "iocs")
-	if err != nil {
-		return err
-	}
-	is, err := entities("iocs", list, readIOC, func() *indicator.IOC { return &indicator.IOC{Enabled: true} })
-	if err != nil {
-		return err
-	}
-	if err := h.s.CreateIOCs(r.Context(), is); err != nil {
-		return err
-	}
-	return odata.WriteCollection(w, r, root+"/$metadata#"+iocSet, odata.Options{}, pageOf(is...), renderIOC)
-}
-
-func (h *handler) patchIOC(w http.ResponseWriter, r *api.Request) error {
-	n, err := id(r)
-	if err != nil {
-		return err
-	}
-	o, err := body(r)
-	if err != nil {
-		return err
-	}
-	i, err := h.s.UpdateIOC(r.Context(), indicator.IOCID(n), func(i *indicator.IOC) error { return readIOC(o, i) })
-	if err != nil {
-		return err
-	}
-	return odata.WriteEntity(w, r, http.StatusOK, root+"/$metadata#"+iocSet+"/$entity", renderIOC(i))
 }
 
 // definitionOf follows the link of an IOC to its definition.
@@ -275,24 +225,6 @@ func (h *handler) rebind(w http.ResponseWriter, r *api.Request) error {
 		return nil
 	})
 	if err != nil {
-		return err
-	}
-	return api.WriteEmpty(w, http.StatusNoContent)
-}
-
-func (h *handler) deleteIOC(w http.ResponseWriter, r *api.Request) error {
-	n, err := id(r)
-	if err != nil {
-		return err
-	}
-	if err := h.s.DeleteIOC(r.Context(), indicator.IOCID(n)); err != nil {
-		return err
-	}
-	return api.WriteEmpty(w, http.StatusNoContent)
-}
-
-func (h *handler) deleteIOCs(w http.ResponseWriter, r *api.Request) error {
-	if err := h.s.DeleteAllIOCs(r.Context()); err != nil {
 		return err
 	}
 	return api.WriteEmpty(w, http.StatusNoContent)

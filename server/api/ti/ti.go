@@ -40,28 +40,18 @@ func Routes(s *indicator.Service) []api.Route {
 		{Method: http.MethodGet, Pattern: root + "/$metadata", Handle: h.metadata},
 
 		{Method: http.MethodGet, Pattern: root + "/AlertDefinitions", Handle: h.definitions},
-		{Method: http.MethodGet, Pattern: root + "/AlertDefinitions/$count", Handle: h.countDefinitions},
-		{Method: http.MethodPost, Pattern: root + "/AlertDefinitions", Handle: h.createDefinition},
-		{Method: http.MethodDelete, Pattern: root + "/AlertDefinitions", Handle: h.deleteDefinitions},
 		{Method: http.MethodGet, Pattern: root + "/AlertDefinitions({id})", Handle: h.definition},
-		{Method: http.MethodPatch, Pattern: root + "/AlertDefinitions({id})", Handle: h.patchDefinition},
-		{Method: http.MethodDelete, Pattern: root + "/AlertDefinitions({id})", Handle: h.deleteDefinition},
-		{Method: http.MethodPost, Pattern: root + "/AlertDefinitions/Actions.BulkUpload", MaxBody: maxBulk, Handle: h.uploadDefinitions},
-		{Method: http.MethodPost, Pattern: root + "/AlertDefinitions({id})/Actions.DeleteIOCs", Handle: h.deleteIOCsOf},
+		{Method: http.MethodPost, Pattern: root + "/AlertDefinitions({id})/Actions.DeleteIOCs", Handle: removes(s.DeleteIOCsOf)},
 
 		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise", Handle: h.iocs},
-		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise/$count", Handle: h.countIOCs},
-		{Method: http.MethodPost, Pattern: root + "/IndicatorsOfCompromise", Handle: h.createIOC},
-		{Method: http.MethodDelete, Pattern: root + "/IndicatorsOfCompromise", Handle: h.deleteIOCs},
 		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise({id})", Handle: h.ioc},
-		{Method: http.MethodPatch, Pattern: root + "/IndicatorsOfCompromise({id})", Handle: h.patchIOC},
-		{Method: http.MethodDelete, Pattern: root + "/IndicatorsOfCompromise({id})", Handle: h.deleteIOC},
 		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise({id})/Stats", Handle: h.iocStats},
 		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise({id})/AlertDefinition", Handle: h.definitionOf},
 		{Method: http.MethodGet, Pattern: root + "/IndicatorsOfCompromise({id})/AlertDefinition/$ref", Handle: h.refOf},
 		{Method: http.MethodPut, Pattern: root + "/IndicatorsOfCompromise({id})/AlertDefinition/$ref", Handle: h.rebind},
-		{Method: http.MethodPost, Pattern: root + "/IndicatorsOfCompromise/Actions.BulkUpload", MaxBody: maxBulk, Handle: h.uploadIOCs},
 	}
+	routes = append(routes, definitionsOf(s).routes()...)
+	routes = append(routes, iocsOf(s).routes()...)
 	said := docs()
 	for i := range routes {
 		routes[i].Doc = said[routes[i].Method+" "+routes[i].Pattern[len(root):]]
@@ -84,12 +74,6 @@ func id(r *api.Request) (int64, error) {
 		return 0, errs.New("ti.id", errs.Invalid, errs.InvalidInput, "the key %q is not a positive integer", r.Var("id"))
 	}
 	return n, nil
-}
-
-// created answers 201 with where the new entity is.
-func created(w http.ResponseWriter, r *api.Request, set string, id string, entity any) error {
-	w.Header().Set("Location", r.BaseURL()+root+"/"+set+"("+id+")")
-	return odata.WriteEntity(w, r, http.StatusCreated, root+"/$metadata#"+set+"/$entity", entity)
 }
 
 // single answers a request for one entity. The published sample for odata.metadata=none
