@@ -17,6 +17,7 @@ import (
 	"github.com/vedette-edr/vedette/server/device/group"
 	"github.com/vedette-edr/vedette/server/errs"
 	"github.com/vedette-edr/vedette/server/ident"
+	"github.com/vedette-edr/vedette/server/sso"
 	"github.com/vedette-edr/vedette/server/store"
 )
 
@@ -56,9 +57,10 @@ func newSite(t *testing.T) *site {
 		}
 	}
 	key := db.Key()
+	directory := access.NewDirectory(access.DirectoryConfig{Tenants: db.Access(), Applications: db.Access(), People: db.Access(),
+		Roles: db.Access(), Groups: db.Access(), SignIns: db.Access(), SecretKey: key.Derive("s")})
 	a := admin.New(admin.Config{
-		Directory: access.NewDirectory(access.DirectoryConfig{Tenants: db.Access(), Applications: db.Access(), People: db.Access(),
-			Roles: db.Access(), Groups: db.Access(), SignIns: db.Access(), SecretKey: key.Derive("s")}),
+		Directory: directory, Providers: sso.New(sso.Config{Store: db.Access(), Accounts: directory, Sealer: key}),
 		Groups:  group.New(group.Config{Store: db.Groups(), Audit: audit.New(db.Audit(), key.Derive("a"), time.Now), Atomic: db.Atomic}),
 		Devices: device.New(device.Config{Store: db.Devices(), Tokens: db.Tokens(), TokenKey: key.Derive("t")}),
 		Audit:   audit.New(db.Audit(), key.Derive("a"), time.Now),

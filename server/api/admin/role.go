@@ -11,15 +11,16 @@ import (
 )
 
 func (a *API) roleRoutes() []api.Route {
+	roles, groups := a.roles(), a.userGroups()
 	return []api.Route{
 		answering(administer(http.MethodGet, "/roles", "List roles", a.listRoles), nil, []role{}, 0),
-		answering(administer(http.MethodPost, "/roles", "Make a role", a.createRole), roleBody{}, role{}, http.StatusCreated),
-		answering(administer(http.MethodPut, "/roles/{roleId}", "Change a role", a.changeRole), roleBody{}, role{}, 0),
-		answering(administer(http.MethodDelete, "/roles/{roleId}", "Delete a role", a.deleteRole), nil, nil, http.StatusNoContent),
+		answering(administer(http.MethodPost, "/roles", "Make a role", roles.post), roleBody{}, role{}, http.StatusCreated),
+		answering(administer(http.MethodPut, "/roles/{roleId}", "Change a role", roles.put), roleBody{}, role{}, 0),
+		answering(administer(http.MethodDelete, "/roles/{roleId}", "Delete a role", roles.delete), nil, nil, http.StatusNoContent),
 		answering(administer(http.MethodGet, "/usergroups", "List user groups", a.listUserGroups), nil, []userGroup{}, 0),
-		answering(administer(http.MethodPost, "/usergroups", "Make a user group", a.createUserGroup), userGroupBody{}, userGroup{}, http.StatusCreated),
-		answering(administer(http.MethodPut, "/usergroups/{userGroupId}", "Change a user group", a.changeUserGroup), userGroupBody{}, userGroup{}, 0),
-		answering(administer(http.MethodDelete, "/usergroups/{userGroupId}", "Delete a user group", a.deleteUserGroup), nil, nil, http.StatusNoContent),
+		answering(administer(http.MethodPost, "/usergroups", "Make a user group", groups.post), userGroupBody{}, userGroup{}, http.StatusCreated),
+		answering(administer(http.MethodPut, "/usergroups/{userGroupId}", "Change a user group", groups.put), userGroupBody{}, userGroup{}, 0),
+		answering(administer(http.MethodDelete, "/usergroups/{userGroupId}", "Delete a user group", groups.delete), nil, nil, http.StatusNoContent),
 	}
 }
 
@@ -41,6 +42,15 @@ type role struct {
 
 func showRole(r *access.Role) role {
 	return role{ID: string(r.ID), Name: r.Name, Description: r.Description, Rights: texts(r.Rights), BuiltIn: r.Tenant == "", Created: moment(r.Created)}
+}
+
+func (a *API) roles() *kept[access.RoleRequest, access.Role, ident.RoleID, role] {
+	d := a.directory
+	return &kept[access.RoleRequest, access.Role, ident.RoleID, role]{API: a, noun: "role", variable: "roleId",
+		read: roleRequest, create: d.NewRole, change: d.ChangeRole, remove: d.DeleteRole, show: showRole,
+		describe: func(o *access.Role) (ident.RoleID, string) {
+			return o.ID, o.Name + ": " + strings.Join(texts(o.Rights), " ")
+		}}
 }
 
 func (a *API) listRoles(w http.ResponseWriter, r *api.Request) error {
@@ -71,44 +81,6 @@ func roleRequest(r *api.Request) (access.RoleRequest, error) {
 	return out, err
 }
 
-func (a *API) createRole(w http.ResponseWriter, r *api.Request) error {
-	req, err := roleRequest(r)
-	if err != nil {
-		return err
-	}
-	o, err := a.directory.NewRole(r.Context(), r.Caller.Tenant, req)
-	if err != nil {
-		return err
-	}
-	if err := a.record(r, "role.create", string(o.ID), o.Name+": "+strings.Join(texts(o.Rights), " ")); err != nil {
-		return err
-	}
-	return write(w, r, http.StatusCreated, showRole(o))
-}
-
-func (a *API) changeRole(w http.ResponseWriter, r *api.Request) error {
-	req, err := roleRequest(r)
-	if err != nil {
-		return err
-	}
-	o, err := a.directory.ChangeRole(r.Context(), r.Caller.Tenant, ident.RoleID(strings.ToLower(r.Var("roleId"))), req)
-	if err != nil {
-		return err
-	}
-	if err := a.record(r, "role.change", string(o.ID), o.Name+": "+strings.Join(texts(o.Rights), " ")); err != nil {
-		return err
-	}
-	return write(w, r, http.StatusOK, showRole(o))
-}
-
-func (a *API) deleteRole(w http.ResponseWriter, r *api.Request) error {
-	id := ident.RoleID(strings.ToLower(r.Var("roleId")))
-	if err := a.directory.DeleteRole(r.Context(), r.Caller.Tenant, id); err != nil {
-		return err
-	}
-	return a.done(w, r, "role.delete", string(id), "")
-}
-
 type userGroupBody struct {
 	Name        string   `json:"name" doc:"required,max=256"`
 	Description string   `json:"description" doc:"max=2000"`
@@ -126,6 +98,15 @@ type userGroup struct {
 
 func showUserGroup(g *access.UserGroup) userGroup {
 	return userGroup{ID: string(g.ID), Name: g.Name, Description: g.Description, Roles: texts(g.Roles), Created: g.Created}
+}
+
+func (a *API) userGroups() *kept[access.UserGroupRequest, access.UserGroup, ident.UserGroupID, userGroup] {
+	d := a.directory
+	return &kept[access.UserGroupRequest, access.UserGroup, ident.UserGroupID, userGroup]{API: a, noun: "usergroup", variable: "userGroupId",
+		read: userGroupRequest, create: d.NewUserGroup, change: d.ChangeUserGroup, remove: d.DeleteUserGroup, show: showUserGroup,
+		describe: func(g *access.UserGroup) (ident.UserGroupID, string) {
+			return g.ID, g.Name + ": " + strings.Join(texts(g.Roles), " ")
+		}}
 }
 
 func (a *API) listUserGroups(w http.ResponseWriter, r *api.Request) error {
@@ -154,42 +135,4 @@ func userGroupRequest(r *api.Request) (access.UserGroupRequest, error) {
 	}
 	out.Roles, err = ids[ident.RoleID](body, "roles")
 	return out, err
-}
-
-func (a *API) createUserGroup(w http.ResponseWriter, r *api.Request) error {
-	req, err := userGroupRequest(r)
-	if err != nil {
-		return err
-	}
-	g, err := a.directory.NewUserGroup(r.Context(), r.Caller.Tenant, req)
-	if err != nil {
-		return err
-	}
-	if err := a.record(r, "usergroup.create", string(g.ID), g.Name+": "+strings.Join(texts(g.Roles), " ")); err != nil {
-		return err
-	}
-	return write(w, r, http.StatusCreated, showUserGroup(g))
-}
-
-func (a *API) changeUserGroup(w http.ResponseWriter, r *api.Request) error {
-	req, err := userGroupRequest(r)
-	if err != nil {
-		return err
-	}
-	g, err := a.directory.ChangeUserGroup(r.Context(), r.Caller.Tenant, ident.UserGroupID(strings.ToLower(r.Var("userGroupId"))), req)
-	if err != nil {
-		return err
-	}
-	if err := a.record(r, "usergroup.change", string(g.ID), g.Name+": "+strings.Join(texts(g.Roles), " ")); err != nil {
-		return err
-	}
-	return write(w, r, http.StatusOK, showUserGroup(g))
-}
-
-func (a *API) deleteUserGroup(w http.ResponseWriter, r *api.Request) error {
-	id := ident.UserGroupID(strings.ToLower(r.Var("userGroupId")))
-	if err := a.directory.DeleteUserGroup(r.Context(), r.Caller.Tenant, id); err != nil {
-		return err
-	}
-	return a.done(w, r, "usergroup.delete", string(id), "")
 }

@@ -30,12 +30,13 @@ type Sessions interface {
 
 func (a *API) signInRoutes() []api.Route {
 	const root = "/identityproviders"
+	providers := a.keptProviders()
 	return []api.Route{
 		answering(administer(http.MethodGet, root, "List the identity providers by which people sign in", a.listProviders), nil, []provider{}, 0),
-		answering(administer(http.MethodPost, root, "Add an identity provider", a.createProvider), providerBody{}, provider{}, http.StatusCreated),
+		answering(administer(http.MethodPost, root, "Add an identity provider", providers.post), providerBody{}, provider{}, http.StatusCreated),
 		answering(administer(http.MethodGet, root+"/{providerId}", "Get an identity provider", a.getProvider), nil, provider{}, 0),
-		answering(administer(http.MethodPut, root+"/{providerId}", "Change an identity provider", a.changeProvider), providerBody{}, provider{}, 0),
-		answering(administer(http.MethodDelete, root+"/{providerId}", "Delete an identity provider", a.deleteProvider), nil, nil, http.StatusNoContent),
+		answering(administer(http.MethodPut, root+"/{providerId}", "Change an identity provider", providers.put), providerBody{}, provider{}, 0),
+		answering(administer(http.MethodDelete, root+"/{providerId}", "Delete an identity provider", providers.delete), nil, nil, http.StatusNoContent),
 		answering(administer(http.MethodPost, root+"/{providerId}/test", "Tell what is wrong with an identity provider", a.testProvider), nil, []check{}, 0),
 		answering(administer(http.MethodGet, "/signinpolicy", "Tell of whom a second factor is required", a.getPolicy), nil, policy{}, 0),
 		answering(administer(http.MethodPut, "/signinpolicy", "Require a second factor", a.putPolicy), policyBody{}, policy{}, 0),
@@ -162,9 +163,15 @@ func (a *API) getProvider(w http.ResponseWriter, r *api.Request) error {
 	return write(w, r, http.StatusOK, a.showProvider(p))
 }
 
-// providerRequest reads a body.
-func providerRequest(r *api.Request) (sso.Request, error) {
+// providerRequest reads a body. That there is no such provider is said before what is wrong
+// with the body.
+func (a *API) providerRequest(r *api.Request) (sso.Request, error) {
 	var out sso.Request
+	if id := providerID(r); id != "" {
+		if _, err := a.providers.Provider(r.Context(), r.Caller.Tenant, id); err != nil {
+			return out, err
+		}
+	}
 	body, err := r.JSON()
 	if err != nil {
 		return out, err
@@ -217,51 +224,16 @@ func providerRequest(r *api.Request) (sso.Request, error) {
 	return out, err
 }
 
-func describeProvider(p *sso.Provider) string {
-	if p.Disabled {
-		return p.Name + ": " + p.Issuer + ", disabled"
-	}
-	return p.Name + ": " + p.Issuer
-}
-
-func (a *API) createProvider(w http.ResponseWriter, r *api.Request) error {
-	req, err := providerRequest(r)
-	if err != nil {
-		return err
-	}
-	p, err := a.providers.Create(r.Context(), r.Caller.Tenant, req)
-	if err != nil {
-		return err
-	}
-	if err := a.record(r, "identityprovider.create", string(p.ID), describeProvider(p)); err != nil {
-		return err
-	}
-	return write(w, r, http.StatusCreated, a.showProvider(p))
-}
-
-func (a *API) changeProvider(w http.ResponseWriter, r *api.Request) error {
-	if _, err := a.providers.Provider(r.Context(), r.Caller.Tenant, providerID(r)); err != nil {
-		return err
-	}
-	req, err := providerRequest(r)
-	if err != nil {
-		return err
-	}
-	p, err := a.providers.Change(r.Context(), r.Caller.Tenant, providerID(r), req)
-	if err != nil {
-		return err
-	}
-	if err := a.record(r, "identityprovider.change", string(p.ID), describeProvider(p)); err != nil {
-		return err
-	}
-	return write(w, r, http.StatusOK, a.showProvider(p))
-}
-
-func (a *API) deleteProvider(w http.ResponseWriter, r *api.Request) error {
-	if err := a.providers.Delete(r.Context(), r.Caller.Tenant, providerID(r)); err != nil {
-		return err
-	}
-	return a.done(w, r, "identityprovider.delete", string(providerID(r)), "")
+func (a *API) keptProviders() *kept[sso.Request, sso.Provider, ident.ProviderID, provider] {
+	s := a.providers
+	return &kept[sso.Request, sso.Provider, ident.ProviderID, provider]{API: a, noun: "identityprovider", variable: "providerId",
+		read: a.providerRequest, create: s.Create, change: s.Change, remove: s.Delete, show: a.showProvider,
+		describe: func(p *sso.Provider) (ident.ProviderID, string) {
+			if p.Disabled {
+				return p.ID, p.Name + ": " + p.Issuer + ", disabled"
+			}
+			return p.ID, p.Name + ": " + p.Issuer
+		}}
 }
 
 func (a *API) testProvider(w http.ResponseWriter, r *api.Request) error {
@@ -312,25 +284,23 @@ func (a *API) putPolicy(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (a *API) resetFactor(w http.ResponseWriter, r *api.Request) error {
-	p, err := a.directory.RemoveFactor(r.Context(), r.Caller.Tenant, userID(r))
-	if err != nil {
-		return err
-	}
-	if err := a.sessions.EndOf(r.Context(), p.Tenant, p.ID, nil); err != nil {
-		return err
-	}
-	return a.done(w, r, "user.factor.reset", string(p.ID), p.Login)
+	return a.signInAnew(w, r, "user.factor.reset", a.directory.RemoveFactor)
 }
 
 func (a *API) unlinkPerson(w http.ResponseWriter, r *api.Request) error {
-	p, err := a.directory.Unlink(r.Context(), r.Caller.Tenant, userID(r))
+	return a.signInAnew(w, r, "user.unlink", a.directory.Unlink)
+}
+
+// signInAnew ends somebody's sessions, after a change of how they sign in.
+func (a *API) signInAnew(w http.ResponseWriter, r *api.Request, verb string, change func(context.Context, ident.TenantID, ident.UserID) (*access.Person, error)) error {
+	p, err := change(r.Context(), r.Caller.Tenant, userID(r))
 	if err != nil {
 		return err
 	}
 	if err := a.sessions.EndOf(r.Context(), p.Tenant, p.ID, nil); err != nil {
 		return err
 	}
-	return a.done(w, r, "user.unlink", string(p.ID), p.Login)
+	return a.done(w, r, verb, string(p.ID), p.Login)
 }
 
 func (a *API) listSessions(w http.ResponseWriter, r *api.Request) error {
@@ -350,12 +320,5 @@ func (a *API) listSessions(w http.ResponseWriter, r *api.Request) error {
 }
 
 func (a *API) endSessions(w http.ResponseWriter, r *api.Request) error {
-	p, err := a.directory.Person(r.Context(), r.Caller.Tenant, userID(r))
-	if err != nil {
-		return err
-	}
-	if err := a.sessions.EndOf(r.Context(), p.Tenant, p.ID, nil); err != nil {
-		return err
-	}
-	return a.done(w, r, "user.sessions.end", string(p.ID), p.Login)
+	return a.signInAnew(w, r, "user.sessions.end", a.directory.Person)
 }
