@@ -189,6 +189,16 @@ func TestASessionInThePortalSignsInForPrograms(t *testing.T) {
 		t.Errorf("from elsewhere: %d %s", w.Code, body)
 	}
 
+	// A program that asks from a frame whether somebody is signed in is told at once, and what is
+	// wrong with its request too.
+	for want, address := range map[string]string{"error=login_required": p.address("prompt", "none"), "error=unsupported_response_type": p.address("response_type", "token")} {
+		r := httptest.NewRequest("GET", address, nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		if w := p.do(r, mine); w.Code != http.StatusSeeOther || !strings.Contains(w.Header().Get("Location"), want) {
+			t.Errorf("%s from elsewhere: %d %v", want, w.Code, w.Header())
+		}
+	}
+
 	// A session that is over opens nothing; nor does that of another tenant.
 	if err := p.control.sessions.End(t.Context(), mine.Value); err != nil {
 		t.Fatal(err)

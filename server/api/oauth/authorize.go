@@ -66,10 +66,6 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, tenant strin
 		h.pageFailure(w, r, err)
 		return
 	}
-	if h.browser.elsewhere(r) {
-		h.page(w, r, http.StatusOK, pageData{Title: "Sign in", Again: "?" + r.URL.RawQuery}, "")
-		return
-	}
 	to := back{redirect, h.authority.Issuer(app.Tenant, v)}
 	s, err := h.request(f, app)
 	if err != nil {
@@ -83,16 +79,20 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, tenant strin
 	if len(data.Permissions) == 0 {
 		data.Permissions = app.DelegatedNames()
 	}
+	if r.Method != http.MethodPost && f["prompt"] == "none" {
+		h.sendBack(w, f, to, errorParams(failure{err: "login_required", code: 50058, text: "Nobody is signed in here, and no page was to be shown."}))
+		return
+	}
+	if h.browser.elsewhere(r) {
+		h.page(w, r, http.StatusOK, pageData{Title: "Sign in", Again: "?" + r.URL.RawQuery}, "")
+		return
+	}
 	if err := h.offer(r, f, app, &data); err != nil {
 		h.pageFailure(w, r, err)
 		return
 	}
 	if r.Method == http.MethodPost {
 		h.submit(w, r, submission{form: f, app: app, signIn: s, back: to, page: data})
-		return
-	}
-	if f["prompt"] == "none" {
-		h.sendBack(w, f, to, errorParams(failure{err: "login_required", code: 50058, text: "Nobody is signed in here, and no page was to be shown."}))
 		return
 	}
 	data.Error = refusal(f)

@@ -18,6 +18,9 @@ import (
 // Callback is the path to which identity providers send people back.
 const Callback = "/portal/sso/callback"
 
+// start is the path at which a browser leaves for one.
+const start = "/portal/sso/start"
+
 // maxTo bounds the address of a page that somebody wanted to see before they signed in.
 const maxTo = 2048
 
@@ -46,7 +49,7 @@ func (p *Portal) Ways(ctx context.Context, tenant ident.TenantID, to string) ([]
 	var out []Way
 	for _, x := range all {
 		q := url.Values{"provider": {string(x.ID)}, "tenant": {string(tenant)}, "to": {to}}
-		out = append(out, Way{x.Name, strings.TrimSuffix(Callback, "callback") + "start?" + q.Encode()})
+		out = append(out, Way{x.Name, start + "?" + q.Encode()})
 	}
 	return out, nil
 }
